@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The phase group {1, i, -1, -i}, the residual phase quantizer and the packed
+// byte layout, in plain C++: the one definition that compiler, runtime tests
+// and trainer share. Nothing here knows MLIR, files or threads' owners.
+//
+// A real matrix A (2n x 2m, y = A x) acts on halves: x = x[:m] + i x[m:] and
+// y = y[:n] + i y[n:], and is the widely-linear map y = U x + W conj(x).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+/// i^k for k = 0..3, the value a + i b of one 2-bit code.
+enum class Phase : uint8_t { One = 0, I = 1, MinusOne = 2, MinusI = 3 };
+
+/// Real part of i^k: 1, 0, -1, 0.
+constexpr int realPart(Phase p) {
+  return p == Phase::One ? 1 : p == Phase::MinusOne ? -1 : 0;
+}
+/// Imaginary part of i^k: 0, 1, 0, -1.
+constexpr int imagPart(Phase p) {
+  return p == Phase::I ? 1 : p == Phase::MinusI ? -1 : 0;
+}
+constexpr Phase multiply(Phase a, Phase b) {
+  return Phase((uint8_t(a) + uint8_t(b)) & 3);
+}
+constexpr Phase conjugate(Phase p) { return Phase((4 - uint8_t(p)) & 3); }
+
+/// The nearest phase of re + i im: the exact-arithmetic reading of
+/// floor(2 theta / pi + 1/2) mod 4. The real axis if |re| > |im|, the imaginary
+/// one if |im| > |re|; a tie is imaginary where re * im > 0 and real otherwise;
+/// zero is +1. re and im must be finite.
+Phase nearestPhase(float re, float im);
+
+/// The four reals of one widely-linear entry: u = U, w = W.
+struct WidelyLinear {
+  float uRe, uIm, wRe, wIm;
+};
+
+/// U = ((A11 + A22) + i (A21 - A12)) / 2, W = ((A11 - A22) + i (A12 + A21)) / 2.
+constexpr WidelyLinear toWidelyLinear(float a11, float a12, float a21,
+                                      float a22) {
+  return {(a11 + a22) / 2, (a21 - a12) / 2, (a11 - a22) / 2, (a12 + a21) / 2};
+}
+
+/// Scale of the codes on the real axis (re) and on the imaginary axis (im).
+struct AxisScales {
+  float re, im;
+};
+
+/// The quantized form of one real matrix of shape [2 rows, 2 columns]. Code
+/// sets run U1, W1, U2, W2, ..: set 2t is U and set 2t + 1 is W of stage t.
+struct PhaseMatrix {
+  int64_t rows = 0;    ///< n, complex rows
+  int64_t columns = 0; ///< m, complex columns
+  int stages = 0;      ///< T: bits per real parameter
+  std::vector<Phase> codes;       ///< [set][n][m]
+  std::vector<AxisScales> scales; ///< [set]
+
+  int sets() const { return 2 * stages; }
+  const Phase *set(int s) const { return codes.data() + s * rows * columns; }
+};
+
+/// Runs body(begin, end) over a partition of [0, count), possibly in parallel.
+/// Results never depend on the partition.
+using ParallelFor = std::function<void(
+    int64_t count, const std::function<void(int64_t begin, int64_t end)> &)>;
+
+/// A ParallelFor that runs everything at once on the calling thread.
+void serialFor(int64_t count,
+               const std::function<void(int64_t, int64_t)> &body);
+
+/// Quantizes `a` (float32, row-major, shape [2n, 2m]) in `stages` residual
+/// stages, canonical mode: float32 arithmetic, scales are per matrix and stage,
+/// s_re = mean |re| over the codes +-1 and s_im = mean |im| over the codes
+/// +-i, at least 1e-6; sums are in double, row by row. Throws Error naming
+/// `name` when an extent is odd or a value is not finite.
+/// Fairy2i (arXiv 2512.02901); the group and ties as in README.md here.
+PhaseMatrix quantizePhases(const float *a, int64_t realRows,
+                           int64_t realColumns, int stages,
+                           const std::string &name,
+                           const ParallelFor &parallelFor = serialFor);
+
+/// The dense float32 matrix [2n, 2m] that the codes and scales stand for.
+std::vector<float> dequantizePhases(const PhaseMatrix &matrix);
+
+/// Sign-plane packing: a code i^k = a + i b is stored as the two sign bits
+/// p = a + b > 0 and q = a - b > 0, so one bit per real parameter and stage.
+/// Order of bytes: [tile of 16 rows][set][block of 16 columns][group of 4
+/// columns][row]. A byte holds the p bits of its four columns in the low nibble
+/// and the q bits in the high nibble, column 4 g + b at bit b. Rows and columns
+/// are padded to multiples of 16; padding codes are +1.
+struct SignPlaneLayout {
+  static constexpr int64_t kTileRows = 16;
+  static constexpr int64_t kBlockColumns = 16;
+  static constexpr int64_t kGroupColumns = 4;
+  static constexpr int64_t kChunkBytes = 64; ///< one set of one block
+
+  int64_t rows = 0;    ///< n
+  int64_t columns = 0; ///< m
+  int sets = 0;
+
+  int64_t tiles() const { return (rows + kTileRows - 1) / kTileRows; }
+  int64_t blocks() const {
+    return (columns + kBlockColumns - 1) / kBlockColumns;
+  }
+  int64_t setBytes() const { return blocks() * kChunkBytes; }
+  int64_t tileBytes() const { return sets * setBytes(); }
+  int64_t bytes() const { return tiles() * tileBytes(); }
+};
+
+/// Writes layout.bytes() bytes to `out`; the layout is that of `matrix`.
+void packSignPlanes(const PhaseMatrix &matrix, uint8_t *out);
+
+/// The code of (set, row, column), read back from packed bytes.
+Phase unpackSignPlanes(const SignPlaneLayout &layout, const uint8_t *packed,
+                       int set, int64_t row, int64_t column);
+
+} // namespace fairy2

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The C interface of the Fairy2 runtime (libfairy2): open a compiled model,
+ * feed it tokens, read logits, sample. Functions that can fail return a status;
+ * fairy2_last_error() then holds one sentence for the user. A model may be
+ * used by many threads at once, a session by one at a time. */
+#ifndef FAIRY2_H
+#define FAIRY2_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#define FAIRY2_API __declspec(dllexport)
+#else
+#define FAIRY2_API __attribute__((visibility("default")))
+#endif
+
+typedef struct Fairy2Model Fairy2Model;
+typedef struct Fairy2Session Fairy2Session;
+
+typedef enum {
+  FAIRY2_OK = 0,
+  FAIRY2_BAD_ARGUMENT = 1, /* the caller's values are out of range */
+  FAIRY2_BAD_FILE = 2,     /* not a model.so, truncated, altered, other ABI */
+  FAIRY2_UNSUPPORTED = 3,  /* this machine cannot run the file */
+  FAIRY2_OUT_OF_CONTEXT = 4,
+  FAIRY2_NO_TOKENIZER = 5,
+  FAIRY2_INTERNAL = 6
+} Fairy2Status;
+
+typedef struct {
+  int32_t threads; /* 0: one per core that this process may use */
+  int32_t context; /* positions per slot; 0: min(model's maximum, 4096) */
+  int32_t slots;   /* independent sequences; 0: 1 */
+} Fairy2SessionOptions;
+
+typedef struct {
+  float temperature;        /* 0: greedy */
+  int32_t top_k;            /* 0: off */
+  float top_p;              /* 1: off */
+  float min_p;              /* 0: off */
+  float repetition_penalty; /* 1: off */
+  uint64_t seed;
+} Fairy2Sampling;
+
+/* The message of the calling thread's last failure, never NULL. */
+FAIRY2_API const char *fairy2_last_error(void);
+FAIRY2_API const char *fairy2_version(void);
+
+/* Checks the whole file, then loads it. */
+FAIRY2_API Fairy2Status fairy2_open(const char *path, Fairy2Model **model);
+FAIRY2_API void fairy2_close(Fairy2Model *model);
+/* The manifest as JSON text, valid until fairy2_close. */
+FAIRY2_API const char *fairy2_info(const Fairy2Model *model);
+FAIRY2_API int32_t fairy2_vocab_size(const Fairy2Model *model);
+
+FAIRY2_API Fairy2Status fairy2_session_new(Fairy2Model *model,
+                                           const Fairy2SessionOptions *options,
+                                           Fairy2Session **session);
+FAIRY2_API void fairy2_session_free(Fairy2Session *session);
+/* How many positions of the slot are filled; reset keeps the first `length`. */
+FAIRY2_API int32_t fairy2_session_length(const Fairy2Session *session,
+                                         int32_t slot);
+FAIRY2_API Fairy2Status fairy2_session_reset(Fairy2Session *session,
+                                             int32_t slot, int32_t length);
+
+/* Appends tokens to a slot. logits: float32 [vocab] of the last token, or
+ * [count][vocab] when all_logits is not 0; may be NULL when unwanted. */
+FAIRY2_API Fairy2Status fairy2_eval(Fairy2Session *session, int32_t slot,
+                                    const int32_t *tokens, int32_t count,
+                                    int32_t all_logits, float *logits);
+/* One token for each of `count` different slots; logits [count][vocab]. */
+FAIRY2_API Fairy2Status fairy2_eval_batch(Fairy2Session *session,
+                                          const int32_t *slots,
+                                          const int32_t *tokens, int32_t count,
+                                          float *logits);
+
+/* Both return the full length through `length` and write at most `capacity`
+ * entries, so a call with capacity 0 measures. Detokenized text is UTF-8. */
+FAIRY2_API Fairy2Status fairy2_tokenize(Fairy2Model *model, const char *text,
+                                        size_t bytes, int32_t add_special,
+                                        int32_t *tokens, size_t capacity,
+                                        size_t *length);
+FAIRY2_API Fairy2Status fairy2_detokenize(Fairy2Model *model,
+                                          const int32_t *tokens, size_t count,
+                                          char *text, size_t capacity,
+                                          size_t *length);
+
+/* Draws a token from logits [vocab]. `history` feeds the repetition penalty;
+ * the draw depends on seed and `step` alone, so runs repeat exactly. */
+FAIRY2_API Fairy2Status fairy2_sample(const Fairy2Sampling *sampling,
+                                      const float *logits, int32_t vocab,
+                                      const int32_t *history, size_t count,
+                                      uint64_t step, int32_t *token);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
