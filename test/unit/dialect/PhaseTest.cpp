@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The phase group, the quantizer and the packing against their definitions in
+// dialect/README.md, worked out independently in double precision.
+#include "dialect/Error.h"
+#include "dialect/Phase.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <complex>
+#include <limits>
+#include <random>
+#include <thread>
+
+using namespace fairy2;
+
+namespace {
+
+std::complex<int> valueOf(Phase p) { return {realPart(p), imagPart(p)}; }
+
+std::vector<float> randomMatrix(int64_t count, uint32_t seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, 0.05f);
+  std::vector<float> a(count);
+  for (float &v : a)
+    v = normal(random);
+  return a;
+}
+
+TEST(PhaseTest, GroupIsCyclicOfOrderFour) {
+  for (int a = 0; a < 4; ++a)
+    for (int b = 0; b < 4; ++b)
+      EXPECT_EQ(valueOf(multiply(Phase(a), Phase(b))),
+                valueOf(Phase(a)) * valueOf(Phase(b)));
+  for (int a = 0; a < 4; ++a)
+    EXPECT_EQ(valueOf(conjugate(Phase(a))), std::conj(valueOf(Phase(a))));
+}
+
+TEST(PhaseTest, NearestPhaseHasTheLargestInnerProduct) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  for (int i = 0; i < 10000; ++i) {
+    const float re = normal(random), im = normal(random);
+    const Phase p = nearestPhase(re, im);
+    const double got = double(re) * realPart(p) + double(im) * imagPart(p);
+    for (int k = 0; k < 4; ++k)
+      EXPECT_GE(got, double(re) * realPart(Phase(k)) +
+                         double(im) * imagPart(Phase(k)));
+  }
+}
+
+TEST(PhaseTest, TiesAndZerosFollowTheRule) {
+  EXPECT_EQ(nearestPhase(1, 1), Phase::I);
+  EXPECT_EQ(nearestPhase(-1, -1), Phase::MinusI);
+  EXPECT_EQ(nearestPhase(-1, 1), Phase::MinusOne);
+  EXPECT_EQ(nearestPhase(1, -1), Phase::One);
+  for (float re : {0.f, -0.f})
+    for (float im : {0.f, -0.f})
+      EXPECT_EQ(nearestPhase(re, im), Phase::One);
+}
+
+TEST(PhaseTest, WidelyLinearFormIsTheSameMap) {
+  const std::vector<float> a = {1, 2, 3, 4}, x = {5, -7};
+  const WidelyLinear wl = toWidelyLinear(a[0], a[1], a[2], a[3]);
+  const std::complex<float> u(wl.uRe, wl.uIm), w(wl.wRe, wl.wIm), z(x[0], x[1]);
+  const std::complex<float> y = u * z + w * std::conj(z);
+  EXPECT_FLOAT_EQ(y.real(), a[0] * x[0] + a[1] * x[1]);
+  EXPECT_FLOAT_EQ(y.imag(), a[2] * x[0] + a[3] * x[1]);
+}
+
+/// The quantizer once more, as plainly as the definition reads: double means.
+TEST(PhaseTest, ScalesAreAxisMeansOfTheResidual) {
+  const int64_t rows = 12, columns = 20, n = rows / 2, m = columns / 2;
+  const std::vector<float> a = randomMatrix(rows * columns, 7);
+  const PhaseMatrix q = quantizePhases(a.data(), rows, columns, 3, "a");
+  std::vector<std::complex<float>> residual[2];
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < m; ++j) {
+      const WidelyLinear wl =
+          toWidelyLinear(a[i * columns + j], a[i * columns + m + j],
+                         a[(n + i) * columns + j], a[(n + i) * columns + m + j]);
+      residual[0].emplace_back(wl.uRe, wl.uIm);
+      residual[1].emplace_back(wl.wRe, wl.wIm);
+    }
+  for (int s = 0; s < q.sets(); ++s) {
+    auto &r = residual[s % 2];
+    double sum[2] = {};
+    int64_t count[2] = {};
+    for (int64_t j = 0; j < n * m; ++j) {
+      const Phase p = q.set(s)[j];
+      EXPECT_EQ(p, nearestPhase(r[j].real(), r[j].imag()));
+      const bool imaginary = imagPart(p) != 0;
+      sum[imaginary] += std::fabs(imaginary ? r[j].imag() : r[j].real());
+      ++count[imaginary];
+    }
+    EXPECT_FLOAT_EQ(q.scales[s].re, float(sum[0] / count[0]));
+    EXPECT_FLOAT_EQ(q.scales[s].im, float(sum[1] / count[1]));
+    for (int64_t j = 0; j < n * m; ++j)
+      r[j] -= std::complex<float>(
+          q.scales[s].re * float(realPart(q.set(s)[j])),
+          q.scales[s].im * float(imagPart(q.set(s)[j])));
+  }
+}
+
+TEST(PhaseTest, ErrorFallsWithEveryStage) {
+  const int64_t rows = 64, columns = 96;
+  const std::vector<float> a = randomMatrix(rows * columns, 3);
+  double norm = 0, before = std::numeric_limits<double>::infinity();
+  for (float v : a)
+    norm += double(v) * v;
+  for (int stages = 1; stages <= 8; ++stages) {
+    const std::vector<float> b = dequantizePhases(
+        quantizePhases(a.data(), rows, columns, stages, "a"));
+    double error = 0;
+    for (size_t i = 0; i < a.size(); ++i)
+      error += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
+    EXPECT_LT(error, before);
+    before = error;
+    // Gaussian weights: 0.363, 0.130, 0.058, .. of the norm.
+    if (stages == 1)
+      EXPECT_NEAR(error / norm, 0.363, 0.03);
+    if (stages == 2)
+      EXPECT_NEAR(error / norm, 0.130, 0.02);
+  }
+}
+
+TEST(PhaseTest, ResultDoesNotDependOnThePartition) {
+  const int64_t rows = 50, columns = 34;
+  const std::vector<float> a = randomMatrix(rows * columns, 11);
+  const PhaseMatrix serial = quantizePhases(a.data(), rows, columns, 4, "a");
+  const ParallelFor threaded = [](int64_t count, const auto &body) {
+    std::vector<std::thread> threads;
+    for (int64_t t = 0; t < 3; ++t)
+      threads.emplace_back(
+          [&, t] { body(count * t / 3, count * (t + 1) / 3); });
+    for (std::thread &t : threads)
+      t.join();
+  };
+  const PhaseMatrix parallel =
+      quantizePhases(a.data(), rows, columns, 4, "a", threaded);
+  EXPECT_EQ(serial.codes, parallel.codes);
+  for (int s = 0; s < serial.sets(); ++s) {
+    EXPECT_EQ(serial.scales[s].re, parallel.scales[s].re);
+    EXPECT_EQ(serial.scales[s].im, parallel.scales[s].im);
+  }
+}
+
+TEST(PhaseTest, AllZeroMatrixGetsTheSmallestScale) {
+  const std::vector<float> a(16, 0.f);
+  const PhaseMatrix q = quantizePhases(a.data(), 4, 4, 1, "a");
+  for (Phase p : q.codes)
+    EXPECT_EQ(p, Phase::One);
+  EXPECT_EQ(q.scales[0].re, 1e-6f);
+  EXPECT_EQ(q.scales[0].im, 1e-6f);
+}
+
+TEST(PhaseTest, BadInputNamesTheTensor) {
+  std::vector<float> a(24, 1.f);
+  auto message = [&](int64_t rows, int64_t columns) -> std::string {
+    try {
+      quantizePhases(a.data(), rows, columns, 1, "layers.3.up_proj");
+    } catch (const Error &e) {
+      return e.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message(3, 8), "layers.3.up_proj: expected even extents to pair "
+                           "rows and columns as complex numbers, found 3 x 8");
+  a[4 * 2 + 3] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(message(6, 4), "layers.3.up_proj: expected finite values, found "
+                           "NaN at row 2, column 3");
+  a[4 * 2 + 3] = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(message(6, 4), "layers.3.up_proj: expected finite values, found "
+                           "infinity at row 2, column 3");
+}
+
+class PackingTest : public testing::TestWithParam<std::pair<int, int>> {};
+
+TEST_P(PackingTest, RoundTripsAndPadsWithOne) {
+  const auto [n, m] = GetParam();
+  const std::vector<float> a = randomMatrix(4 * n * m, 5);
+  const PhaseMatrix q = quantizePhases(a.data(), 2 * n, 2 * m, 2, "a");
+  const SignPlaneLayout layout{n, m, q.sets()};
+  std::vector<uint8_t> packed(layout.bytes());
+  packSignPlanes(q, packed.data());
+  for (int s = 0; s < q.sets(); ++s)
+    for (int64_t row = 0; row < layout.tiles() * 16; ++row)
+      for (int64_t column = 0; column < layout.blocks() * 16; ++column)
+        EXPECT_EQ(unpackSignPlanes(layout, packed.data(), s, row, column),
+                  row < n && column < m ? q.set(s)[row * m + column]
+                                        : Phase::One);
+}
+INSTANTIATE_TEST_SUITE_P(Shapes, PackingTest,
+                         testing::Values(std::pair(1, 1), std::pair(16, 16),
+                                         std::pair(17, 33), std::pair(86, 32),
+                                         std::pair(288, 288)));
+
+/// One bit per real parameter and stage, exactly, when nothing is padded.
+TEST(PackingTest, CostsOneBitPerParameterAndStage) {
+  const SignPlaneLayout layout{2048, 2048, 4};
+  EXPECT_EQ(layout.bytes() * 8, 4096 * 4096 * 2);
+}
+
+} // namespace
