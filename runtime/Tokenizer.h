@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text to token ids and back, from a Hugging Face tokenizer.json. Equal to the
+// `tokenizers` library on every input; anything in the file that is not
+// understood is refused by name. Plain C++: compiler, runtime and trainer
+// share it. A Tokenizer is immutable and safe to use from many threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fairy2 {
+
+class Tokenizer {
+public:
+  /// Builds the tokenizer from the text of a tokenizer.json. `origin` names the
+  /// file in errors. Throws fairy2::Error.
+  static std::unique_ptr<Tokenizer> fromJson(std::string_view json,
+                                             const std::string &origin);
+  virtual ~Tokenizer() = default;
+
+  /// Token ids of UTF-8 text (invalid bytes are replaced by U+FFFD). With
+  /// `addSpecial` the file's post-processor adds its tokens, such as BOS.
+  /// With `parseSpecial` off, text that spells a special token stays text: use
+  /// it for what a user typed.
+  virtual std::vector<int32_t> encode(std::string_view text, bool addSpecial,
+                                      bool parseSpecial = true) const = 0;
+
+  /// Text of the ids, as `tokenizers` decodes them (UTF-8, U+FFFD for broken
+  /// sequences). Ids outside the vocabulary are skipped.
+  virtual std::string decode(std::span<const int32_t> ids,
+                             bool skipSpecial = true) const = 0;
+
+  /// Number of ids, added tokens included: 1 + the largest id.
+  virtual int64_t vocabSize() const = 0;
+  /// The id of a token by its exact content, or -1.
+  virtual int32_t idOf(std::string_view token) const = 0;
+  /// Whether the id is an added token marked special.
+  virtual bool isSpecial(int32_t id) const = 0;
+};
+
+/// Decodes a stream of ids piece by piece: what next() returned so far always
+/// is valid UTF-8 and, after finish(), equals decode() of all ids.
+class StreamDecoder {
+public:
+  explicit StreamDecoder(const Tokenizer &tokenizer, bool skipSpecial = true);
+  /// Appends an id; returns the text that became certain.
+  std::string next(int32_t id);
+  /// Returns what is left, broken sequences as U+FFFD.
+  std::string finish();
+
+private:
+  const Tokenizer &tokenizer;
+  bool skipSpecial;
+  std::vector<int32_t> ids;
+  std::string emitted;
+};
+
+} // namespace fairy2
