@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef FAIRY2_ATTRS_TD
+#define FAIRY2_ATTRS_TD
+
+include "dialect/Fairy2Dialect.td"
+
+def Fairy2_ActivationBits : I32EnumAttr<"ActivationKind",
+    "how activations enter a linear layer", [
+      I32EnumAttrCase<"Int8", 0, "int8">,
+      I32EnumAttrCase<"Float", 1, "float">
+    ]> {
+  let cppNamespace = "::fairy2";
+}
+
+def Fairy2_SchemeAttr : AttrDef<Fairy2Dialect, "Scheme"> {
+  let mnemonic = "scheme";
+  let summary = "how the weights and activations of a layer are quantized";
+  let description = [{
+    `stages` residual stages of phases (bits per real parameter), one pair of
+    axis scales per matrix (U, W) and stage, and activations that are either
+    int8 (one scale per token, the largest magnitude over 127, exact integer
+    sums) or float.
+
+    Example: `#fairy2.scheme<stages = 2, activations = int8>`
+  }];
+  let parameters = (ins "int64_t":$stages,
+                        "ActivationKind":$activations);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
+def Fairy2_PackingKind : I32EnumAttr<"PackingKind",
+    "byte layout of a packed weight", [
+      I32EnumAttrCase<"SignPlanes", 0, "sign_planes">,
+      I32EnumAttrCase<"Dense", 1, "dense">,
+      I32EnumAttrCase<"Int8", 2, "int8">
+    ]> {
+  let cppNamespace = "::fairy2";
+  let genSpecializedAttr = 0;
+}
+def Fairy2_PackingKindAttr
+    : EnumAttr<Fairy2Dialect, Fairy2_PackingKind, "packing"> {
+  let assemblyFormat = "`<` $value `>`";
+}
+
+def Fairy2_GateKind : I32EnumAttr<"GateKind",
+    "activation function of a gated unit", [
+      I32EnumAttrCase<"Silu", 0, "silu">
+    ]> {
+  let cppNamespace = "::fairy2";
+  let genSpecializedAttr = 0;
+}
+def Fairy2_GateKindAttr : EnumAttr<Fairy2Dialect, Fairy2_GateKind, "gate"> {
+  let assemblyFormat = "$value";
+}
+
+def Fairy2_LookupLanes : I32EnumAttr<"LookupLanes",
+    "which 16-entry table a byte is looked up in", [
+      I32EnumAttrCase<"Quad", 0, "quad">,
+      I32EnumAttrCase<"Lane", 1, "lane">
+    ]> {
+  let cppNamespace = "::fairy2";
+  let genSpecializedAttr = 0;
+}
+def Fairy2_LookupLanesAttr
+    : EnumAttr<Fairy2Dialect, Fairy2_LookupLanes, "lanes"> {
+  let assemblyFormat = "$value";
+}
+
+#endif // FAIRY2_ATTRS_TD

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Registration, and the verifiers of types and attributes.
+#include "dialect/Fairy2Dialect.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+#include "dialect/Fairy2Dialect.cpp.inc"
+#include "dialect/Fairy2Enums.cpp.inc"
+
+#define GET_TYPEDEF_CLASSES
+#include "dialect/Fairy2Types.cpp.inc"
+
+#define GET_ATTRDEF_CLASSES
+#include "dialect/Fairy2Attrs.cpp.inc"
+
+namespace fairy2 {
+
+void Fairy2Dialect::initialize() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialect/Fairy2Types.cpp.inc"
+      >();
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialect/Fairy2Attrs.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "dialect/Fairy2Ops.cpp.inc"
+      >();
+}
+
+LogicalResult
+KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
+                    int64_t layers, int64_t heads, int64_t dim) {
+  if (layers <= 0 || heads <= 0 || dim <= 0)
+    return emitError() << "expected positive layers, heads and dim, found "
+                       << layers << ", " << heads << ", " << dim;
+  return success();
+}
+
+LogicalResult
+SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t stages,
+                   ActivationKind activations) {
+  if (stages < 1 || stages > kMaxStages)
+    return emitError() << "expected 1 to " << kMaxStages << " stages, found "
+                       << stages;
+  return success();
+}
+
+} // namespace fairy2

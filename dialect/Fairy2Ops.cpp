@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Verifiers: the relations that ODS constraints cannot state.
+#include "dialect/Fairy2Dialect.h"
+
+#include "dialect/Packing.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/OpImplementation.h"
+
+using namespace mlir;
+
+#define GET_OP_CLASSES
+#include "dialect/Fairy2Ops.cpp.inc"
+
+namespace fairy2 {
+namespace {
+
+/// Looks the symbol up and checks its kind, with a note at what was found.
+template <typename OpTy>
+OpTy lookUp(Operation *op, FlatSymbolRefAttr symbol,
+            SymbolTableCollection &symbols, StringRef what) {
+  Operation *found = symbols.lookupNearestSymbolFrom(op, symbol);
+  if (!found) {
+    op->emitOpError("expected ") << what << " named " << symbol
+                                 << ", found no such symbol";
+    return nullptr;
+  }
+  if (auto typed = dyn_cast<OpTy>(found))
+    return typed;
+  InFlightDiagnostic diag = op->emitOpError("expected ")
+                            << what << " named " << symbol << ", found a "
+                            << found->getName();
+  diag.attachNote(found->getLoc()) << "defined here";
+  return nullptr;
+}
+
+/// The shape behind a symbol that is a checkpoint weight or, from the packed
+/// stage on, a dense pack of one.
+RankedTensorType weightType(Operation *op, FlatSymbolRefAttr symbol,
+                            SymbolTableCollection &symbols) {
+  Operation *found = symbols.lookupNearestSymbolFrom(op, symbol);
+  if (auto pack = dyn_cast_or_null<PackOp>(found))
+    if (pack.getKind() == PackingKind::Dense && pack.getSources().size() == 1)
+      symbol = cast<FlatSymbolRefAttr>(pack.getSources()[0]);
+  WeightOp weight =
+      lookUp<WeightOp>(op, symbol, symbols, "a fairy2.weight or dense pack");
+  return weight ? weight.getTensorType() : RankedTensorType();
+}
+
+LogicalResult verifyShape(Operation *op, RankedTensorType weight,
+                          ArrayRef<int64_t> expected) {
+  if (!weight)
+    return failure();
+  if (weight.getShape() == expected)
+    return success();
+  InFlightDiagnostic diag = op->emitOpError("expected a weight of shape [");
+  llvm::interleaveComma(expected, diag);
+  diag << "], found [";
+  llvm::interleaveComma(weight.getShape(), diag);
+  return diag << "]";
+}
+
+LogicalResult verifyBias(Operation *op, std::optional<FlatSymbolRefAttr> bias,
+                         Value result, SymbolTableCollection &symbols) {
+  if (!bias)
+    return success();
+  return verifyShape(op, weightType(op, *bias, symbols),
+                     {featuresOf(result)});
+}
+
+template <typename LinearOpTy>
+LogicalResult verifyLinear(LinearOpTy op, SymbolTableCollection &symbols) {
+  if (failed(verifyShape(op, weightType(op, op.getWeightAttr(), symbols),
+                         {featuresOf(op.getResult()),
+                          featuresOf(op.getInput())})))
+    return failure();
+  if constexpr (requires { op.getBiasAttr(); })
+    if (op.getBiasAttr())
+      return verifyBias(op, op.getBiasAttr(), op.getResult(), symbols);
+  return success();
+}
+
+LogicalResult verifyRowShape(Operation *op) {
+  for (Type type :
+       llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
+    if (auto tensor = dyn_cast<RankedTensorType>(type))
+      if (tensor.getRank() == 2 && tensor.isDynamicDim(1))
+        return op->emitOpError("expected a static number of features, found ")
+               << tensor;
+  return success();
+}
+
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+LogicalResult WeightOp::verify() {
+  if (!getTensorType().hasStaticShape())
+    return emitOpError("expected a static shape, found ") << getType();
+  if (getFile().has_value() == getValue().has_value())
+    return emitOpError("expected either a place in a file or a value");
+  if (getValue() && getValue()->getType() != getType())
+    return emitOpError("expected a value of type ")
+           << getType() << ", found " << getValue()->getType();
+  if (getOffset() && *getOffset() < 0)
+    return emitOpError("expected an offset of at least 0, found ")
+           << *getOffset();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Model stage
+//===----------------------------------------------------------------------===//
+
+LogicalResult EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  RankedTensorType weight = weightType(*this, getWeightAttr(), symbols);
+  if (!weight)
+    return failure();
+  if (weight.getRank() != 2 || weight.getDimSize(1) != featuresOf(getResult()))
+    return emitOpError("expected a weight of shape [vocabulary, ")
+           << featuresOf(getResult()) << "], found " << weight;
+  return success();
+}
+
+LogicalResult RmsNormOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyShape(*this, weightType(*this, getWeightAttr(), symbols),
+                     {featuresOf(getInput())});
+}
+
+LogicalResult LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyLinear(*this, symbols);
+}
+
+LogicalResult RopeTableOp::verify() {
+  if (failed(verifyRowShape(*this)))
+    return failure();
+  const int64_t half = int64_t(getInverseFrequencies().size());
+  if (half == 0 || featuresOf(getResult()) != 2 * half)
+    return emitOpError("expected a result with two features per frequency, ")
+           << 2 * half << ", found " << featuresOf(getResult());
+  return success();
+}
+
+LogicalResult RopeOp::verify() {
+  if (failed(verifyRowShape(*this)))
+    return failure();
+  const int64_t head = featuresOf(getTable());
+  if (head % 2 || featuresOf(getInput()) % head)
+    return emitOpError("expected whole heads of an even size, found ")
+           << featuresOf(getInput()) << " features and heads of " << head;
+  return success();
+}
+
+LogicalResult AttentionOp::verify() {
+  if (failed(verifyRowShape(*this)))
+    return failure();
+  KVCacheType cache = getCache().getType();
+  if (featuresOf(getKey()) != cache.getHeads() * cache.getDim())
+    return emitOpError("expected keys of ")
+           << cache.getHeads() << " x " << cache.getDim()
+           << " features, as the cache has, found " << featuresOf(getKey());
+  if (featuresOf(getQuery()) % featuresOf(getKey()))
+    return emitOpError("expected query heads in groups that share a key head, "
+                       "found ")
+           << featuresOf(getQuery()) << " query and " << featuresOf(getKey())
+           << " key features";
+  if (int64_t(getLayer()) >= cache.getLayers())
+    return emitOpError("expected a layer below ")
+           << cache.getLayers() << ", found " << getLayer();
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Quantized stage
+//===----------------------------------------------------------------------===//
+
+LogicalResult
+PhaseQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight = lookUp<WeightOp>(*this, getWeightAttr(), symbols,
+                                 "a fairy2.weight");
+  if (!weight)
+    return failure();
+  RankedTensorType type = weight.getTensorType();
+  if (type.getRank() != 2 || type.getDimSize(0) % 2 || type.getDimSize(1) % 2) {
+    InFlightDiagnostic diag =
+        emitOpError("expected a matrix of even extents, found ") << type;
+    diag.attachNote(weight.getLoc()) << "weight defined here";
+    return diag;
+  }
+  return success();
+}
+
+LogicalResult WidelyLinearOp::verify() {
+  if (featuresOf(getInput()) % 2 || featuresOf(getResult()) % 2)
+    return emitOpError("expected even numbers of features to pair as complex "
+                       "numbers, found ")
+           << featuresOf(getInput()) << " and " << featuresOf(getResult());
+  return success();
+}
+
+LogicalResult WidelyLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyLinear(*this, symbols);
+}
+
+LogicalResult QuantizeActivationsOp::verify() {
+  if (featuresOf(getInput()) != featuresOf(getValues()))
+    return emitOpError("expected as many values as inputs, ")
+           << featuresOf(getInput()) << ", found " << featuresOf(getValues());
+  return success();
+}
+
+LogicalResult PhaseLinearOp::verify() {
+  if (getPhases().empty() || getPhases().size() != getNumResults())
+    return emitOpError("expected one result per matrix, found ")
+           << getNumResults() << " results and " << getPhases().size()
+           << " matrices";
+  if (getBiases() && getBiases()->size() != getNumResults())
+    return emitOpError("expected one bias per matrix, found ")
+           << getBiases()->size();
+  const bool isInt8 =
+      cast<RankedTensorType>(getInput().getType()).getElementType().isInteger();
+  if (isInt8 != bool(getScales()))
+    return emitOpError("expected scales with int8 input and none with float");
+  return success();
+}
+
+LogicalResult PhaseLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  SchemeAttr scheme;
+  for (auto [symbol, result] : llvm::zip(getPhases(), getResults())) {
+    auto phases =
+        lookUp<PhaseQuantizeOp>(*this, cast<FlatSymbolRefAttr>(symbol), symbols,
+                                "a fairy2.phase_quantize");
+    if (!phases || failed(verifyShape(
+                       *this, weightType(phases, phases.getWeightAttr(), symbols),
+                       {featuresOf(result), featuresOf(getInput())})))
+      return failure();
+    if (scheme && scheme != phases.getScheme())
+      return emitOpError("expected matrices of one scheme, found ")
+             << scheme << " and " << phases.getScheme();
+    scheme = phases.getScheme();
+  }
+  if ((scheme.getActivations() == ActivationKind::Int8) != bool(getScales()))
+    return emitOpError("expected the input that ") << scheme << " asks for";
+  if (getBiases())
+    for (auto [bias, result] : llvm::zip(*getBiases(), getResults()))
+      if (auto symbol = dyn_cast<FlatSymbolRefAttr>(bias))
+        if (failed(verifyBias(*this, symbol, result, symbols)))
+          return failure();
+  return success();
+}
+
+LogicalResult Int8LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyLinear(*this, symbols);
+}
+
+//===----------------------------------------------------------------------===//
+// Packed stage
+//===----------------------------------------------------------------------===//
+
+LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  if (getSources().empty())
+    return emitOpError("expected at least one source");
+  if (getOffset() % kPackAlignment)
+    return emitOpError("expected an offset that is a multiple of ")
+           << kPackAlignment << ", found " << getOffset();
+  if (getKind() != PackingKind::SignPlanes && getSources().size() != 1)
+    return emitOpError("expected one source, found ") << getSources().size();
+  if (getBiases() && getBiases()->size() != getSources().size())
+    return emitOpError("expected one bias per source, found ")
+           << getBiases()->size();
+
+  int64_t expected = 0;
+  if (getKind() == PackingKind::SignPlanes) {
+    SignPlanePack pack;
+    pack.hasBias = bool(getBiases());
+    for (Attribute source : getSources()) {
+      auto phases =
+          lookUp<PhaseQuantizeOp>(*this, cast<FlatSymbolRefAttr>(source),
+                                  symbols, "a fairy2.phase_quantize");
+      if (!phases)
+        return failure();
+      RankedTensorType type =
+          weightType(phases, phases.getWeightAttr(), symbols);
+      if (!type)
+        return failure();
+      const int64_t columns = type.getDimSize(1) / 2;
+      const int sets = 2 * int(phases.getScheme().getStages());
+      if (!pack.rows.empty() &&
+          (pack.columns != columns || pack.sets != sets))
+        return emitOpError("expected sources of equal width and stages");
+      pack.columns = columns;
+      pack.sets = sets;
+      pack.rows.push_back(type.getDimSize(0) / 2);
+    }
+    expected = pack.bytes();
+  } else {
+    auto weight = lookUp<WeightOp>(*this, cast<FlatSymbolRefAttr>(getSources()[0]),
+                                   symbols, "a fairy2.weight");
+    if (!weight)
+      return failure();
+    RankedTensorType type = weight.getTensorType();
+    const int64_t columns = type.getShape().back();
+    const int64_t rows = type.getNumElements() / columns;
+    expected = getKind() == PackingKind::Dense
+                   ? DensePack{rows, columns,
+                               type.getElementTypeBitWidth() / 8,
+                               bool(getBiases())}
+                         .bytes()
+                   : Int8Pack{rows, columns}.bytes();
+  }
+  if (int64_t(getBytes()) != expected)
+    return emitOpError("expected ")
+           << expected << " bytes for this layout, found " << getBytes();
+  return success();
+}
+
+LogicalResult PackedLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto pack = lookUp<PackOp>(*this, getPackAttr(), symbols, "a fairy2.pack");
+  if (!pack)
+    return failure();
+  if (pack.getSources().size() != getNumResults())
+    return emitOpError("expected one result per source of the pack, ")
+           << pack.getSources().size() << ", found " << getNumResults();
+  const bool isInt8 =
+      cast<RankedTensorType>(getInput().getType()).getElementType().isInteger();
+  if (isInt8 != bool(getScales()))
+    return emitOpError("expected scales with int8 input and none with float");
+  for (auto [source, result] : llvm::zip(pack.getSources(), getResults())) {
+    auto symbol = cast<FlatSymbolRefAttr>(source);
+    if (auto phases = symbols.lookupNearestSymbolFrom<PhaseQuantizeOp>(
+            *this, symbol))
+      symbol = phases.getWeightAttr();
+    if (failed(verifyShape(*this, weightType(*this, symbol, symbols),
+                           {featuresOf(result), featuresOf(getInput())})))
+      return failure();
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// Loops stage
+//===----------------------------------------------------------------------===//
+
+LogicalResult TableLookupOp::verify() {
+  const int64_t bytes = getTable().getType().getNumElements();
+  if (getLanes() == LookupLanes::Quad ? bytes != 64 : bytes % 16 != 0)
+    return emitOpError("expected ")
+           << (getLanes() == LookupLanes::Quad ? "64 bytes"
+                                               : "a multiple of 16 bytes")
+           << ", found " << bytes;
+  return success();
+}
+
+static LogicalResult verifyFourBytesPerLane(Operation *op, VectorType lanes,
+                                            VectorType bytes) {
+  if (4 * lanes.getNumElements() == bytes.getNumElements())
+    return success();
+  return op->emitOpError("expected four bytes per lane, found ")
+         << bytes << " and " << lanes;
+}
+
+LogicalResult Sum4AccumulateOp::verify() {
+  return verifyFourBytesPerLane(*this, getAccumulator().getType(),
+                                getBytes().getType());
+}
+
+LogicalResult Dot4AccumulateOp::verify() {
+  return verifyFourBytesPerLane(*this, getAccumulator().getType(),
+                                getLhs().getType());
+}
+
+} // namespace fairy2

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ops of the model stage, and the symbols that stand for weights. The later
+// stages' ops are in the files included at the end.
+#ifndef FAIRY2_OPS_TD
+#define FAIRY2_OPS_TD
+
+include "dialect/Fairy2Attrs.td"
+include "dialect/Fairy2Dialect.td"
+include "dialect/Fairy2Types.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+/// One row per token.
+def Fairy2_Activations : RankedTensorOf<[F32]>;
+def Fairy2_TokenIds : 1DTensorOf<[I32]>;
+
+class Fairy2_SymbolOp<string mnemonic, list<Trait> traits = []>
+    : Fairy2_Op<mnemonic, !listconcat([Symbol], traits)>;
+
+//===----------------------------------------------------------------------===//
+// Weights
+//===----------------------------------------------------------------------===//
+
+def Fairy2_WeightOp : Fairy2_SymbolOp<"weight"> {
+  let summary = "a tensor of the checkpoint, by reference";
+  let description = [{
+    Names the bytes [offset, offset + size) of a file of the checkpoint, or, for
+    small examples and tests, holds its value.
+
+    Example:
+    ```mlir
+    fairy2.weight @model.norm.weight : tensor<64xf32> from "model.safetensors" at 4096
+    fairy2.weight @tiny : tensor<2x2xf32> = dense<[[1.0, 2.0], [3.0, 4.0]]> : tensor<2x2xf32>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name,
+                       TypeAttrOf<RankedTensorOf<[F32, F16, BF16]>>:$type,
+                       OptionalAttr<StrAttr>:$file,
+                       OptionalAttr<I64Attr>:$offset,
+                       OptionalAttr<ElementsAttr>:$value);
+  let assemblyFormat = [{
+    $sym_name `:` $type (`from` $file^ `at` $offset)? (`=` $value^)? attr-dict
+  }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::RankedTensorType getTensorType() {
+      return ::mlir::cast<::mlir::RankedTensorType>(getType());
+    }
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// The transformer
+//===----------------------------------------------------------------------===//
+
+def Fairy2_EmbeddingOp : Fairy2_Op<"embedding", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the rows of a table that tokens name";
+  let description = [{
+    result[i] = weight[tokens[i]].
+
+    Example:
+    ```mlir
+    fairy2.weight @embed : tensor<512x64xf32> from "model.safetensors" at 0
+    func.func @f(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
+      %0 = fairy2.embedding %tokens, @embed : tensor<?xi32> -> tensor<?x64xf32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_TokenIds:$tokens, FlatSymbolRefAttr:$weight);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = [{
+    $tokens `,` $weight attr-dict `:` type($tokens) `->` type($result)
+  }];
+}
+
+def Fairy2_GatherRowsOp : Fairy2_Op<"gather_rows", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "the rows of a tensor that an index names";
+  let description = [{
+    result[i] = input[rows[i]]: the tokens whose logits are wanted.
+
+    Example:
+    ```mlir
+    func.func @f(%x: tensor<?x64xf32>, %rows: tensor<?xi32>) -> tensor<?x64xf32> {
+      %0 = fairy2.gather_rows %x, %rows : tensor<?x64xf32>, tensor<?xi32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_Activations:$input, Fairy2_TokenIds:$rows);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = [{
+    $input `,` $rows attr-dict `:` type($input) `,` type($rows)
+  }];
+}
+
+def Fairy2_RmsNormOp : Fairy2_Op<"rms_norm", [Pure, SameOperandsAndResultType,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "root-mean-square normalization of each row";
+  let description = [{
+    result = x / sqrt(mean(x^2) + epsilon) * weight (Zhang and Sennrich,
+    arXiv 1910.07467).
+
+    Example:
+    ```mlir
+    fairy2.weight @norm : tensor<64xf32> from "model.safetensors" at 0
+    func.func @f(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+      %0 = fairy2.rms_norm %x, @norm {epsilon = 1.0e-5 : f32} : tensor<?x64xf32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_Activations:$input, FlatSymbolRefAttr:$weight,
+                       F32Attr:$epsilon);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = "$input `,` $weight attr-dict `:` type($input)";
+}
+
+def Fairy2_LinearOp : Fairy2_Op<"linear", [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "y = A x, one row per token";
+  let description = [{
+    result[t] = weight input[t] + bias, weight of shape [out, in].
+
+    Example:
+    ```mlir
+    fairy2.weight @q : tensor<32x64xf32> from "model.safetensors" at 0
+    func.func @f(%x: tensor<?x64xf32>) -> tensor<?x32xf32> {
+      %0 = fairy2.linear %x, @q : tensor<?x64xf32> -> tensor<?x32xf32>
+      return %0 : tensor<?x32xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_Activations:$input, FlatSymbolRefAttr:$weight,
+                       OptionalAttr<FlatSymbolRefAttr>:$bias,
+                       UnitAttr:$head);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = [{
+    $input `,` $weight (`bias` $bias^)? (`head` $head^)? attr-dict `:` type($input) `->` type($result)
+  }];
+}
+
+def Fairy2_RopeTableOp : Fairy2_Op<"rope_table", [Pure]> {
+  let summary = "cosines and sines of each token's rotary angles";
+  let description = [{
+    With f = inverse_frequencies of length d/2: result[t, j] = cos(p f_j) and
+    result[t, d/2 + j] = sin(p f_j) for position p = positions[t] <
+    max_positions. Computed in float64 and rounded to float32.
+
+    Example:
+    ```mlir
+    func.func @f(%p: tensor<?xi32>) -> tensor<?x4xf32> {
+      %0 = fairy2.rope_table %p {inverse_frequencies = array<f32: 1.0, 0.01>, max_positions = 512 : i64} : tensor<?xi32> -> tensor<?x4xf32>
+      return %0 : tensor<?x4xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_TokenIds:$positions,
+                       DenseF32ArrayAttr:$inverse_frequencies,
+                       ConfinedAttr<I64Attr, [IntPositive]>:$max_positions);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = [{
+    $positions attr-dict `:` type($positions) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Fairy2_RopeOp : Fairy2_Op<"rope", [Pure,
+    AllTypesMatch<["input", "result"]>]> {
+  let summary = "rotary position embedding of every head";
+  let description = [{
+    Rotates each head (x1 | x2), split in halves, by the table's angles:
+    (x1 cos - x2 sin | x2 cos + x1 sin) (Su et al., arXiv 2104.09864, in the
+    half-split form of Hugging Face checkpoints). The head size is that of the
+    table.
+
+    Example:
+    ```mlir
+    func.func @f(%q: tensor<?x64xf32>, %table: tensor<?x8xf32>) -> tensor<?x64xf32> {
+      %0 = fairy2.rope %q, %table : tensor<?x64xf32>, tensor<?x8xf32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_Activations:$input, Fairy2_Activations:$table);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = "$input `,` $table attr-dict `:` type($input) `,` type($table)";
+  let hasVerifier = 1;
+}
+
+def Fairy2_AttentionOp : Fairy2_Op<"attention", [
+    AllTypesMatch<["query", "result"]>, AllTypesMatch<["key", "value"]>,
+    AllTypesMatch<["slots", "positions"]>]> {
+  let summary = "writes keys and values to the cache, then attends causally";
+  let description = [{
+    Token t stores key[t] and value[t] at (slots[t], layer, positions[t]); after
+    all tokens have done so, every head of token t attends to positions
+    0 .. positions[t] of its slot: softmax(scale q k) v. Query heads share the
+    cache's heads in equal groups.
+
+    Example:
+    ```mlir
+    func.func @f(%q: tensor<?x64xf32>, %k: tensor<?x32xf32>, %v: tensor<?x32xf32>,
+                 %cache: !fairy2.kv_cache<layers = 5, heads = 4, dim = 8>,
+                 %slots: tensor<?xi32>, %positions: tensor<?xi32>) -> tensor<?x64xf32> {
+      %0 = fairy2.attention %q, %k, %v cache %cache[%slots, %positions] {layer = 0 : i64, scale = 0.35 : f32}
+          : tensor<?x64xf32>, tensor<?x32xf32>, !fairy2.kv_cache<layers = 5, heads = 4, dim = 8>, tensor<?xi32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_Activations:$query, Fairy2_Activations:$key,
+                       Fairy2_Activations:$value,
+                       Arg<Fairy2_KVCacheType, "", [MemRead, MemWrite]>:$cache,
+                       1DTensorOf<[I32]>:$slots, 1DTensorOf<[I32]>:$positions,
+                       ConfinedAttr<I64Attr, [IntNonNegative]>:$layer,
+                       F32Attr:$scale);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = [{
+    $query `,` $key `,` $value `cache` $cache `[` $slots `,` $positions `]` attr-dict
+    `:` type($query) `,` type($key) `,` type($cache) `,` type($slots)
+  }];
+  let hasVerifier = 1;
+}
+
+def Fairy2_GatedActivationOp : Fairy2_Op<"gated_activation", [Pure,
+    SameOperandsAndResultType]> {
+  let summary = "activation(gate) * up";
+  let description = [{
+    result = f(gate) * up; silu(x) = x / (1 + exp(-x)) (Shazeer,
+    arXiv 2002.05202).
+
+    Example:
+    ```mlir
+    func.func @f(%gate: tensor<?x172xf32>, %up: tensor<?x172xf32>) -> tensor<?x172xf32> {
+      %0 = fairy2.gated_activation silu %gate, %up : tensor<?x172xf32>
+      return %0 : tensor<?x172xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_GateKindAttr:$kind, Fairy2_Activations:$gate,
+                       Fairy2_Activations:$up);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = "$kind $gate `,` $up attr-dict `:` type($gate)";
+}
+
+include "dialect/Fairy2QuantizedOps.td"
+include "dialect/Fairy2PackedOps.td"
+include "dialect/Fairy2LoopOps.td"
+
+#endif // FAIRY2_OPS_TD
