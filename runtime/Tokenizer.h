@@ -41,23 +41,45 @@ public:
   virtual int32_t idOf(std::string_view token) const = 0;
   /// Whether the id is an added token marked special.
   virtual bool isSpecial(int32_t id) const = 0;
+
+  /// The state of decoding one sequence of ids.
+  class Decoding {
+  public:
+    virtual ~Decoding() = default;
+    /// Appends an id, and to `text` what has become certain.
+    virtual void next(int32_t id, std::string &text) = 0;
+    /// Appends what is left to `text`; nothing may follow.
+    virtual void finish(std::string &text) = 0;
+  };
+  /// Starts decoding; the tokenizer must outlive the result.
+  virtual std::unique_ptr<Decoding> startDecoding(bool skipSpecial) const = 0;
 };
 
 /// Decodes a stream of ids piece by piece: what next() returned so far always
-/// is valid UTF-8 and, after finish(), equals decode() of all ids.
+/// is valid UTF-8 and, after finish(), equals decode() of all ids. Text is
+/// returned as soon as no later id can change it: at once for most tokens,
+/// after the last of its bytes for a character made of several tokens. Each id
+/// is looked at once.
 class StreamDecoder {
 public:
-  explicit StreamDecoder(const Tokenizer &tokenizer, bool skipSpecial = true);
+  /// `tokenizer` must outlive the decoder.
+  explicit StreamDecoder(const Tokenizer &tokenizer, bool skipSpecial = true)
+      : decoding(tokenizer.startDecoding(skipSpecial)) {}
   /// Appends an id; returns the text that became certain.
-  std::string next(int32_t id);
-  /// Returns what is left, broken sequences as U+FFFD.
-  std::string finish();
+  std::string next(int32_t id) {
+    std::string text;
+    decoding->next(id, text);
+    return text;
+  }
+  /// Returns what is left, broken sequences as U+FFFD. Nothing may follow.
+  std::string finish() {
+    std::string text;
+    decoding->finish(text);
+    return text;
+  }
 
 private:
-  const Tokenizer &tokenizer;
-  bool skipSpecial;
-  std::vector<int32_t> ids;
-  std::string emitted;
+  std::unique_ptr<Tokenizer::Decoding> decoding;
 };
 
 } // namespace fairy2

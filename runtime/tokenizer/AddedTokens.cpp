@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading, numbering and finding added tokens.
+#include "runtime/tokenizer/AddedTokens.h"
+
+#include "runtime/tokenizer/Unicode.h"
+#include "runtime/tokenizer/Utf8.h"
+
+#include <algorithm>
+
+namespace fairy2::tokenizer {
+namespace {
+
+/// Bounds the work per byte of text.
+constexpr size_t longestContent = 4096;
+
+bool endsWithWord(std::string_view text) {
+  return !text.empty() &&
+         isWord(codePointBefore(text.data() + text.size()).value);
+}
+bool startsWithWord(std::string_view text) {
+  return !text.empty() && isWord(codePointAt(text.data()).value);
+}
+
+} // namespace
+
+void AddedTokens::Trie::add(std::string_view text, size_t token) {
+  uint32_t node = 0;
+  for (char c : text) {
+    auto &children = nodes[node].children;
+    const auto at = std::lower_bound(
+        children.begin(), children.end(), c,
+        [](const auto &child, char value) { return child.first < value; });
+    if (at != children.end() && at->first == c) {
+      node = at->second;
+    } else {
+      const auto next = uint32_t(nodes.size());
+      children.insert(at, {c, next});
+      nodes.emplace_back();
+      node = next;
+    }
+  }
+  if (nodes[node].token < 0)
+    nodes[node].token = int64_t(token);
+  starts[uint8_t(text.front())] = true;
+}
+
+std::pair<size_t, size_t>
+AddedTokens::Trie::longest(std::string_view text) const {
+  std::pair<size_t, size_t> best = {0, 0};
+  uint32_t node = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto &children = nodes[node].children;
+    const auto at = std::lower_bound(
+        children.begin(), children.end(), text[i],
+        [](const auto &child, char value) { return child.first < value; });
+    if (at == children.end() || at->first != text[i])
+      break;
+    node = at->second;
+    if (nodes[node].token >= 0)
+      best = {size_t(nodes[node].token), i + 1};
+  }
+  return best;
+}
+
+AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
+                         const Normalizer *normalizer) {
+  if (field.isNull())
+    return;
+  const std::vector<JsonField> elements = field.elements();
+  tokens.reserve(elements.size()); // byContent points into them
+  int64_t nextId = pieces.size();
+  for (const JsonField &element : elements) {
+    element.requireKeys({"id", "content", "single_word", "lstrip", "rstrip",
+                         "normalized", "special"});
+    AddedToken token;
+    token.content = element["content"].string();
+    if (token.content.empty())
+      element["content"].refuse("expected a string that is not empty");
+    if (token.content.size() > longestContent)
+      element["content"].refuse(
+          "expected at most " + std::to_string(longestContent) +
+          " bytes, found " + std::to_string(token.content.size()));
+    if (find(token.content))
+      element["content"].refuse("expected each token once, found " +
+                                inQuotes(token.content) + " again");
+    token.singleWord = element["single_word"].boolean();
+    token.leftStrip = element["lstrip"].boolean();
+    token.rightStrip = element["rstrip"].boolean();
+    token.normalized = element["normalized"].boolean();
+    token.special = element["special"].boolean();
+    // `tokenizers` ignores the file's id and numbers the tokens itself; where
+    // the two differ nobody can know which one the model was trained with.
+    token.id = int32_t(element["id"].integer(0, idLimit - 1));
+    const int32_t inVocabulary = pieces.find(token.content);
+    const int64_t expected = inVocabulary >= 0 ? inVocabulary : nextId;
+    if (token.id != expected)
+      element["id"].refuse("expected " + std::to_string(expected) + " for " +
+                           inQuotes(token.content) + ", " +
+                           (inVocabulary >= 0
+                                ? "its id in model.vocab"
+                                : "the next id after the vocabulary") +
+                           ", found " + std::to_string(token.id));
+    if (inVocabulary < 0)
+      ++nextId;
+
+    std::string text = token.content;
+    if (token.normalized && normalizer)
+      normalizer->apply(text);
+    const size_t index = tokens.size();
+    tokens.push_back(std::move(token));
+    byContent.emplace(tokens.back().content, index);
+    byId.emplace(tokens.back().id, index);
+    if (!text.empty())
+      tries[tokens.back().normalized].add(text, index);
+  }
+}
+
+const AddedToken *AddedTokens::find(std::string_view content) const {
+  const auto found = byContent.find(content);
+  return found == byContent.end() ? nullptr : &tokens[found->second];
+}
+
+const AddedToken *AddedTokens::find(int32_t id) const {
+  const auto found = byId.find(id);
+  return found == byId.end() ? nullptr : &tokens[found->second];
+}
+
+void AddedTokens::split(std::string_view text, bool normalized,
+                        bool parseSpecial,
+                        std::vector<Segment> &segments) const {
+  const Trie &trie = tries[normalized];
+  size_t covered = 0;
+  for (size_t at = 0; at < text.size() && !trie.empty();) {
+    if (!trie.mayStart(text[at])) {
+      ++at;
+      continue;
+    }
+    const auto [index, length] = trie.longest(text.substr(at));
+    if (length == 0) {
+      ++at;
+      continue;
+    }
+    const AddedToken &token = tokens[index];
+    size_t begin = at, end = at + length;
+    at = end;
+    if (token.special && !parseSpecial)
+      continue;
+    if (token.singleWord && (endsWithWord(text.substr(0, begin)) ||
+                             startsWithWord(text.substr(end))))
+      continue;
+    // Whitespace that an earlier token took is not taken again.
+    while (token.leftStrip && begin > covered) {
+      const CodePoint c = codePointBefore(text.data() + begin);
+      if (!isWhitespace(c.value))
+        break;
+      begin -= c.length;
+    }
+    while (token.rightStrip && end < text.size()) {
+      const CodePoint c = codePointAt(text.data() + end);
+      if (!isWhitespace(c.value))
+        break;
+      end += c.length;
+    }
+    if (covered < begin)
+      segments.push_back({text.substr(covered, begin - covered), -1});
+    segments.push_back({text.substr(begin, end - begin), token.id});
+    covered = end;
+  }
+  if (covered < text.size())
+    segments.push_back({text.substr(covered), -1});
+}
+
+} // namespace fairy2::tokenizer

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One small class per type of normalizer, and the table that reads them.
+#include "runtime/tokenizer/Normalizer.h"
+
+#include "runtime/tokenizer/Pattern.h"
+#include "runtime/tokenizer/Unicode.h"
+#include "runtime/tokenizer/Utf8.h"
+
+namespace fairy2::tokenizer {
+namespace {
+
+class Sequence final : public Normalizer {
+public:
+  explicit Sequence(const JsonField &field) {
+    field.requireKeys({"type", "normalizers"});
+    for (const JsonField &element : field["normalizers"].elements()) {
+      if (element.isNull())
+        element.fail("a normalizer");
+      steps.push_back(readNormalizer(element));
+    }
+  }
+  void apply(std::string &text) const override {
+    for (const auto &step : steps)
+      step->apply(text);
+  }
+
+private:
+  std::vector<std::unique_ptr<Normalizer>> steps;
+};
+
+class Prepend final : public Normalizer {
+public:
+  explicit Prepend(const JsonField &field) {
+    field.requireKeys({"type", "prepend"});
+    prefix = field["prepend"].string();
+  }
+  void apply(std::string &text) const override {
+    if (!text.empty())
+      text.insert(0, prefix);
+  }
+
+private:
+  std::string prefix;
+};
+
+class Strip final : public Normalizer {
+public:
+  explicit Strip(const JsonField &field) {
+    field.requireKeys({"type", "strip_left", "strip_right"});
+    left = field["strip_left"].boolean();
+    right = field["strip_right"].boolean();
+  }
+  void apply(std::string &text) const override {
+    size_t begin = 0, end = text.size();
+    while (left && begin < end) {
+      const CodePoint c = codePointAt(text.data() + begin);
+      if (!isWhitespace(c.value))
+        break;
+      begin += c.length;
+    }
+    while (right && begin < end) {
+      const CodePoint c = codePointBefore(text.data() + end);
+      if (!isWhitespace(c.value))
+        break;
+      end -= c.length;
+    }
+    text.resize(end);
+    text.erase(0, begin);
+  }
+
+private:
+  bool left, right;
+};
+
+class Replace final : public Normalizer {
+public:
+  explicit Replace(const JsonField &field) {
+    field.requireKeys({"type", "pattern", "content"});
+    pattern = readPattern(field["pattern"]);
+    content = field["content"].string();
+  }
+  void apply(std::string &text) const override {
+    std::vector<Span> spans;
+    pattern->split(text, spans);
+    std::string out;
+    out.reserve(text.size());
+    for (const Span &s : spans)
+      if (s.matches)
+        out += content;
+      else
+        out.append(text, s.begin, s.end - s.begin);
+    text = std::move(out);
+  }
+
+private:
+  std::unique_ptr<Pattern> pattern;
+  std::string content;
+};
+
+} // namespace
+
+std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
+  if (field.isNull())
+    return nullptr;
+  const std::string type = field["type"].string();
+  if (type == "Sequence")
+    return std::make_unique<Sequence>(field);
+  if (type == "Prepend")
+    return std::make_unique<Prepend>(field);
+  if (type == "Strip")
+    return std::make_unique<Strip>(field);
+  if (type == "Replace")
+    return std::make_unique<Replace>(field);
+  field["type"].refuse("the normalizer " + inQuotes(type) +
+                       " is not supported");
+}
+
+} // namespace fairy2::tokenizer

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Puts the parts together: added tokens, normalizer, pre-tokenizer, model,
+// post-processor on the way in; vocabulary and decoder on the way out.
+#include "runtime/Tokenizer.h"
+
+#include "dialect/Error.h"
+#include "runtime/tokenizer/AddedTokens.h"
+#include "runtime/tokenizer/Decoder.h"
+#include "runtime/tokenizer/Model.h"
+#include "runtime/tokenizer/Normalizer.h"
+#include "runtime/tokenizer/PostProcessor.h"
+#include "runtime/tokenizer/Utf8.h"
+
+#include <algorithm>
+
+namespace fairy2 {
+namespace tokenizer {
+namespace {
+
+class FileTokenizer final : public Tokenizer {
+public:
+  FileTokenizer(const TokenizerFile &file, const std::string &origin)
+      : FileTokenizer(file, JsonField(file.rest, origin)) {}
+
+  std::vector<int32_t> encode(std::string_view text, bool addSpecial,
+                              bool parseSpecial) const override;
+  std::string decode(std::span<const int32_t> ids,
+                     bool skipSpecial) const override;
+  int64_t vocabSize() const override { return end; }
+  int32_t idOf(std::string_view token) const override {
+    const AddedToken *added = addedTokens.find(token);
+    return added ? added->id : model->vocabulary().find(token);
+  }
+  bool isSpecial(int32_t id) const override {
+    const AddedToken *added = addedTokens.find(id);
+    return added && added->special;
+  }
+  std::unique_ptr<Decoding> startDecoding(bool skipSpecial) const override;
+
+private:
+  class DecodingState;
+  FileTokenizer(const TokenizerFile &file, const JsonField &root);
+  void encodeSegment(std::string_view text, bool parseSpecial, WordCache &cache,
+                     std::vector<int32_t> &ids) const;
+
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Normalizer> normalizer;
+  AddedTokens addedTokens;
+  int64_t end;
+  PostProcessor postProcessor;
+  std::unique_ptr<Decoder> decoder;
+};
+
+int64_t endOfIds(const Vocabulary &pieces, const AddedTokens &added) {
+  int64_t end = pieces.end();
+  for (const AddedToken &token : added.all())
+    end = std::max<int64_t>(end, token.id + 1);
+  return end;
+}
+
+FileTokenizer::FileTokenizer(const TokenizerFile &file, const JsonField &root)
+    : model(readModel(file, root)),
+      normalizer(readNormalizer(root["normalizer"])),
+      addedTokens(root["added_tokens"], model->vocabulary(), normalizer.get()),
+      end(endOfIds(model->vocabulary(), addedTokens)),
+      postProcessor(root["post_processor"], end),
+      decoder(readDecoder(root["decoder"])) {
+  // Truncation and padding are the caller's to ask for, as with transformers.
+  root.requireKeys({"version", "truncation", "padding", "added_tokens",
+                    "normalizer", "pre_tokenizer", "post_processor", "decoder",
+                    "model"});
+  std::vector<bool> special(size_t(end), false);
+  for (const AddedToken &token : addedTokens.all())
+    special[size_t(token.id)] = token.special;
+  model->setSpecial(std::move(special));
+}
+
+std::vector<int32_t> FileTokenizer::encode(std::string_view text,
+                                           bool addSpecial,
+                                           bool parseSpecial) const {
+  std::string repaired;
+  if (!isValidUtf8(text)) {
+    repaired = replaceInvalidUtf8(text);
+    text = repaired;
+  }
+  std::vector<int32_t> ids;
+  WordCache cache;
+  std::vector<Segment> segments;
+  addedTokens.split(text, false, parseSpecial, segments);
+  for (const Segment &segment : segments)
+    if (segment.id >= 0)
+      ids.push_back(segment.id);
+    else
+      encodeSegment(segment.text, parseSpecial, cache, ids);
+  if (addSpecial)
+    postProcessor.apply(ids);
+  return ids;
+}
+
+/// Encodes text between added tokens that are matched before normalization.
+void FileTokenizer::encodeSegment(std::string_view text, bool parseSpecial,
+                                  WordCache &cache,
+                                  std::vector<int32_t> &ids) const {
+  std::string normalized;
+  if (normalizer) {
+    normalized = text;
+    normalizer->apply(normalized);
+    text = normalized;
+  }
+  std::vector<Segment> segments;
+  addedTokens.split(text, true, parseSpecial, segments);
+  for (const Segment &segment : segments)
+    if (segment.id >= 0)
+      ids.push_back(segment.id);
+    else
+      model->encode(segment.text, !parseSpecial, cache, ids);
+}
+
+class FileTokenizer::DecodingState final : public Decoding {
+public:
+  DecodingState(const FileTokenizer &tokenizer, bool skipSpecial)
+      : tokenizer(tokenizer), skipSpecial(skipSpecial),
+        stage(tokenizer.decoder->open(sink)) {}
+
+  void next(int32_t id, std::string &text) override {
+    if (const AddedToken *added = tokenizer.addedTokens.find(id)) {
+      if (skipSpecial && added->special)
+        return;
+      stage->append(added->content);
+    } else {
+      const Vocabulary &pieces = tokenizer.model->vocabulary();
+      if (!pieces.contains(id))
+        return;
+      stage->append(pieces.piece(id));
+    }
+    stage->endToken();
+    text += sink.text;
+    sink.text.clear();
+  }
+  void finish(std::string &text) override {
+    stage->finish();
+    text += sink.text;
+    sink.text.clear();
+  }
+
+private:
+  struct Collector final : TokenSink {
+    void append(std::string_view chunk) override { text += chunk; }
+    void endToken() override {}
+    void finish() override {}
+    std::string text;
+  };
+  const FileTokenizer &tokenizer;
+  bool skipSpecial;
+  Collector sink;
+  std::unique_ptr<TokenSink> stage;
+};
+
+std::unique_ptr<Tokenizer::Decoding>
+FileTokenizer::startDecoding(bool skipSpecial) const {
+  return std::make_unique<DecodingState>(*this, skipSpecial);
+}
+
+std::string FileTokenizer::decode(std::span<const int32_t> ids,
+                                  bool skipSpecial) const {
+  DecodingState state(*this, skipSpecial);
+  std::string text;
+  for (int32_t id : ids)
+    state.next(id, text);
+  state.finish(text);
+  return text;
+}
+
+} // namespace
+} // namespace tokenizer
+
+std::unique_ptr<Tokenizer> Tokenizer::fromJson(std::string_view json,
+                                               const std::string &origin) {
+  const tokenizer::TokenizerFile file(json, origin);
+  return std::make_unique<tokenizer::FileTokenizer>(file, origin);
+}
+
+} // namespace fairy2
