@@ -4,8 +4,10 @@
 // model.safetensors.index.json. Files are mapped, never copied whole; every
 // header is checked before a byte of data is touched. Plain C++, no MLIR: the
 // trainer reads with it too. All functions throw fairy2::Error naming the file
-// and the tensor.
+// and the tensor, and all const functions may be called from many threads.
 #pragma once
+
+#include "frontend/DType.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -16,12 +18,6 @@
 #include <vector>
 
 namespace fairy2 {
-
-enum class DType { F32, F16, BF16 };
-/// 4, 2, 2.
-int64_t byteWidth(DType type);
-/// "F32", "F16", "BF16", as safetensors spells them.
-const char *nameOf(DType type);
 
 struct TensorInfo {
   std::string name;
@@ -42,18 +38,28 @@ public:
   ~Checkpoint();
 
   const std::filesystem::path &directory() const;
-  /// Sorted by name.
+  /// Sorted by name. A tensor of a type that is not a DType (F64, I64, ..) is
+  /// not listed.
   const std::map<std::string, TensorInfo> &tensors() const;
-  /// Throws when there is no such tensor.
+  /// Throws when there is no such tensor, or its type is not a DType.
   const TensorInfo &tensor(const std::string &name) const;
 
-  /// The stored bytes of the tensor, valid as long as the checkpoint lives.
+  /// The stored bytes of the tensor, at any alignment, valid as long as the
+  /// checkpoint lives. They are mapped: touching them counts as this process's
+  /// memory until release(), and if someone truncates the file meanwhile, the
+  /// process dies of SIGBUS. Prefer readBytes() and readFloats(), which have
+  /// neither trouble; this is for reading in place, at random.
   std::span<const uint8_t> bytes(const TensorInfo &tensor) const;
-  /// Lets the kernel drop the tensor's pages from this process, so that a
-  /// compile's peak memory is a few layers and not the model.
+  /// Lets the kernel drop the tensor's mapped pages from this process, so that
+  /// a compile's peak memory is a few layers and not the model.
   void release(const TensorInfo &tensor) const;
 
-  /// Converts elements [begin, end) (row-major) to float32, exactly.
+  /// Copies the tensor's stored bytes [begin, end) to `out`. Throws when the
+  /// file became shorter since it was opened.
+  void readBytes(const TensorInfo &tensor, int64_t begin, int64_t end,
+                 uint8_t *out) const;
+  /// Converts elements [begin, end) (row-major) to float32, exactly. Throws as
+  /// readBytes().
   void readFloats(const TensorInfo &tensor, int64_t begin, int64_t end,
                   float *out) const;
 

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Finds the files of a checkpoint, refuses what is not safetensors by its first
+// bytes, and reads tensors by pread, which a file that shrinks cannot crash.
+#include "frontend/Checkpoint.h"
+
+#include "dialect/Error.h"
+#include "frontend/Json.h"
+#include "frontend/Safetensors.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace fairy2 {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr char kSingleFile[] = "model.safetensors";
+constexpr char kIndexFile[] = "model.safetensors.index.json";
+constexpr char kHowToConvert[] =
+    "; convert it to safetensors first, e.g. with transformers' "
+    "save_pretrained(DIR, safe_serialization=True)";
+
+std::string errnoText() { return std::strerror(errno); }
+
+/// One open file, mapped read-only as a whole.
+class DataFile {
+public:
+  explicit DataFile(const fs::path &path) : path_(path.string()) {
+    // O_NONBLOCK, for a pipe in place of the file must not stop us here.
+    descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+      throw Error(path_ + ": cannot be opened: " + errnoText());
+    struct stat info;
+    if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+      ::close(descriptor);
+      throw Error(path_ + ": is not a regular file");
+    }
+    size_ = info.st_size;
+  }
+  DataFile(const DataFile &) = delete;
+  DataFile &operator=(const DataFile &) = delete;
+  ~DataFile() {
+    if (mapping)
+      ::munmap(mapping, size_t(size_));
+    ::close(descriptor);
+  }
+
+  const std::string &path() const { return path_; }
+  int64_t size() const { return size_; }
+  uint8_t *data() const { return static_cast<uint8_t *>(mapping); }
+
+  void map() {
+    if (size_ == 0)
+      return;
+    void *address =
+        ::mmap(nullptr, size_t(size_), PROT_READ, MAP_PRIVATE, descriptor, 0);
+    if (address == MAP_FAILED)
+      throw Error(path_ + ": cannot be mapped: " + errnoText());
+    mapping = address;
+  }
+
+  /// Reads [offset, offset + count). `what` is "tensor 'x'" or the like.
+  void read(int64_t offset, int64_t count, void *out,
+            const std::string &what) const {
+    auto *place = static_cast<uint8_t *>(out);
+    while (count > 0) {
+      const ssize_t got = ::pread(descriptor, place, size_t(count), offset);
+      if (got < 0 && errno == EINTR)
+        continue;
+      if (got < 0)
+        throw Error(path_ + ": " + what + ": cannot be read: " + errnoText());
+      if (got == 0)
+        throw Error(path_ + ": " + what + ": the file now ends at byte " +
+                    std::to_string(offset) + ", it had " +
+                    std::to_string(size_) + " bytes when it was opened");
+      place += got;
+      offset += got;
+      count -= got;
+    }
+  }
+
+private:
+  std::string path_;
+  int descriptor;
+  int64_t size_ = 0;
+  void *mapping = nullptr;
+};
+
+bool isPickleName(const fs::path &path) {
+  for (const char *suffix : {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
+    if (path.extension() == suffix)
+      return true;
+  return false;
+}
+
+/// Names what the file really is, when its first bytes tell. To be called only
+/// when they are no safetensors header: a header's length may look like any of
+/// these.
+void refuseOtherFormats(std::string_view start, const std::string &path) {
+  const bool zip = start.starts_with("PK\x03\x04");
+  const bool pickle =
+      start.size() >= 2 && start[0] == '\x80' && start[1] >= 2 && start[1] <= 5;
+  if (zip || pickle)
+    throw Error(path +
+                ": is a PyTorch pickle file, which can run code when "
+                "loaded and is never read" +
+                kHowToConvert);
+  if (start.starts_with("GGUF"))
+    throw Error(path + ": is a GGUF file, expected safetensors");
+  if (start.starts_with("version "))
+    throw Error(path + ": is a Git LFS pointer and not the file itself; run "
+                       "'git lfs pull' in its folder");
+}
+
+std::vector<SafetensorsEntry> readHeader(const DataFile &file,
+                                         int64_t &dataOffset) {
+  constexpr int64_t kLengthBytes = sizeof(uint64_t);
+  char start[kLengthBytes + 1] = {};
+  const int64_t startBytes = std::min<int64_t>(file.size(), sizeof(start));
+  file.read(0, startBytes, start, "header");
+  uint64_t length = 0;
+  std::memcpy(&length, start, kLengthBytes);
+
+  const int64_t room = std::max<int64_t>(file.size() - kLengthBytes, 0);
+  if (start[kLengthBytes] != '{' || length > uint64_t(room))
+    refuseOtherFormats({start, size_t(startBytes)}, file.path());
+  if (file.size() < kLengthBytes)
+    throw Error(file.path() + ": has " + std::to_string(file.size()) +
+                " bytes, expected at least the 8 of a safetensors header");
+  if (length > uint64_t(kMaxSafetensorsHeaderBytes))
+    throw Error(file.path() + ": the header claims " + std::to_string(length) +
+                " bytes, expected at most " +
+                std::to_string(kMaxSafetensorsHeaderBytes) +
+                "; this is not a safetensors file");
+  if (length > uint64_t(room))
+    throw Error(file.path() + ": the header claims " + std::to_string(length) +
+                " bytes, the file has " + std::to_string(room) +
+                " after the length");
+
+  std::string header(length, '\0');
+  file.read(kLengthBytes, int64_t(length), header.data(), "header");
+  dataOffset = kLengthBytes + int64_t(length);
+  return parseSafetensorsHeader(header, file.size() - dataOffset, file.path());
+}
+
+/// A file of the checkpoint by its base name. Symbolic links may lead to other
+/// files of the folder or, as in the Hugging Face cache, to ../../blobs.
+fs::path resolveInside(const fs::path &directory, const std::string &name) {
+  const fs::path path = directory / name;
+  std::error_code code;
+  const fs::path file = fs::canonical(path, code);
+  if (code)
+    throw Error(path.string() + ": " + code.message());
+  const fs::path folder = fs::canonical(directory);
+  const fs::path blobs = folder.parent_path().parent_path() / "blobs";
+  if (file.parent_path() != folder && file.parent_path() != blobs)
+    throw Error(path.string() + ": is a symbolic link that leaves the folder");
+  return path;
+}
+
+struct Index {
+  std::map<std::string, std::string> fileOfTensor;
+  std::set<std::string> files;
+  std::optional<int64_t> totalBytes;
+};
+
+void checkShardName(const JsonObject &weightMap, const std::string &tensor,
+                    const std::string &name) {
+  const bool plain =
+      !name.empty() && name != "." && name != ".." && name.size() <= 255 &&
+      std::none_of(name.begin(), name.end(), [](unsigned char c) {
+        return c < 0x20 || c == 0x7f || c == '/' || c == '\\';
+      });
+  if (!plain)
+    weightMap.fail(tensor, "expected the name of a file in the same folder, "
+                           "found " +
+                               quoteName(name));
+}
+
+Index readIndex(const fs::path &path) {
+  JsonLimits limits;
+  limits.bytes = int64_t(64) << 20;
+  const nlohmann::json root = readJson(path, limits);
+  const JsonObject top(root, path.string());
+  const std::optional<JsonObject> weightMap = top.object("weight_map");
+  if (!weightMap)
+    top.fail("weight_map", "is missing");
+
+  Index index;
+  for (const auto &[tensor, unused] : weightMap->value().items()) {
+    const std::string file = weightMap->string(tensor);
+    checkShardName(*weightMap, tensor, file);
+    index.fileOfTensor.emplace(tensor, file);
+    index.files.insert(file);
+  }
+  if (const std::optional<JsonObject> metadata = top.object("metadata"))
+    if (metadata->find("total_size"))
+      index.totalBytes = metadata->integer("total_size", 0,
+                                           std::numeric_limits<int64_t>::max());
+  return index;
+}
+
+[[noreturn]] void failWithoutTensors(const fs::path &directory) {
+  std::error_code code;
+  for (const fs::directory_entry &entry :
+       fs::directory_iterator(directory, code))
+    if (isPickleName(entry.path()))
+      throw Error(directory.string() + ": has no " + kSingleFile + " but " +
+                  quoteName(entry.path().filename().string()) +
+                  ", a PyTorch pickle file, which can run code when loaded "
+                  "and is never read" +
+                  kHowToConvert);
+  throw Error(directory.string() + ": has neither " + kSingleFile + " nor " +
+              kIndexFile);
+}
+
+} // namespace
+
+struct Checkpoint::State {
+  fs::path directory;
+  std::map<std::string, TensorInfo> tensors;
+  std::map<std::string, SafetensorsEntry> otherTypes; ///< by tensor name
+  std::map<std::string, std::unique_ptr<DataFile>> files;
+  int64_t dataBytes = 0;
+
+  /// Opens one file and lists its tensors. With an index, the two must agree.
+  void addFile(const std::string &name, const Index *index) {
+    auto file = std::make_unique<DataFile>(resolveInside(directory, name));
+    int64_t dataOffset = 0;
+    for (SafetensorsEntry &entry : readHeader(*file, dataOffset)) {
+      if (index) {
+        const auto place = index->fileOfTensor.find(entry.name);
+        if (place == index->fileOfTensor.end() || place->second != name)
+          throw Error(
+              file->path() + ": tensor " + quoteName(entry.name) +
+              ": expected " +
+              (place == index->fileOfTensor.end()
+                   ? "a tensor that " + std::string(kIndexFile) + " lists"
+                   : "in " + quoteName(place->second) + " by " + kIndexFile));
+      }
+      dataBytes += entry.end - entry.begin;
+      if (const auto type = dtypeFromName(entry.dtype))
+        tensors.emplace(entry.name, TensorInfo{entry.name, *type, entry.shape,
+                                               name, dataOffset + entry.begin,
+                                               entry.end - entry.begin});
+      else
+        otherTypes.emplace(entry.name, entry);
+    }
+    file->map();
+    files.emplace(name, std::move(file));
+  }
+
+  void addShards(const fs::path &indexPath) {
+    const Index index = readIndex(indexPath);
+    for (const std::string &name : index.files)
+      addFile(name, &index);
+    for (const auto &[tensor, file] : index.fileOfTensor)
+      if (!tensors.count(tensor) && !otherTypes.count(tensor))
+        throw Error(indexPath.string() + ": tensor " + quoteName(tensor) +
+                    ": is not in " + quoteName(file));
+    if (index.totalBytes && *index.totalBytes != dataBytes)
+      throw Error(indexPath.string() +
+                  ": field 'metadata.total_size': expected " +
+                  std::to_string(dataBytes) + ", the bytes of all tensors, " +
+                  "found " + std::to_string(*index.totalBytes));
+  }
+
+  const DataFile &fileOf(const TensorInfo &tensor) const {
+    const auto place = files.find(tensor.file);
+    if (place == files.end() || tensor.bytes < 0 || tensor.offset < 0 ||
+        tensor.offset > place->second->size() - tensor.bytes)
+      throw Error(directory.string() + ": tensor " + quoteName(tensor.name) +
+                  ": is not of this checkpoint");
+    return *place->second;
+  }
+};
+
+Checkpoint Checkpoint::open(const fs::path &directory) {
+  std::error_code code;
+  if (!fs::exists(directory, code))
+    throw Error(directory.string() + ": no such directory");
+  if (!fs::is_directory(directory, code))
+    throw Error(directory.string() +
+                ": is not a directory; expected the folder of a Hugging Face "
+                "checkpoint");
+  auto state = std::make_unique<State>();
+  state->directory = directory;
+  // A dangling link counts as present, so that its own error is reported.
+  if (fs::exists(fs::symlink_status(directory / kSingleFile, code)))
+    state->addFile(kSingleFile, nullptr);
+  else if (fs::exists(directory / kIndexFile, code))
+    state->addShards(directory / kIndexFile);
+  else
+    failWithoutTensors(directory);
+  return Checkpoint(std::move(state));
+}
+
+Checkpoint::Checkpoint(std::unique_ptr<State> state)
+    : state(std::move(state)) {}
+Checkpoint::Checkpoint(Checkpoint &&) noexcept = default;
+Checkpoint &Checkpoint::operator=(Checkpoint &&) noexcept = default;
+Checkpoint::~Checkpoint() = default;
+
+const fs::path &Checkpoint::directory() const { return state->directory; }
+
+const std::map<std::string, TensorInfo> &Checkpoint::tensors() const {
+  return state->tensors;
+}
+
+const TensorInfo &Checkpoint::tensor(const std::string &name) const {
+  if (const auto place = state->tensors.find(name);
+      place != state->tensors.end())
+    return place->second;
+  const std::string start =
+      state->directory.string() + ": tensor " + quoteName(name) + ": ";
+  if (const auto place = state->otherTypes.find(name);
+      place != state->otherTypes.end())
+    throw Error(start + "expected type F32, F16 or BF16, found " +
+                place->second.dtype);
+  throw Error(start + "is missing");
+}
+
+std::span<const uint8_t> Checkpoint::bytes(const TensorInfo &tensor) const {
+  const DataFile &file = state->fileOf(tensor);
+  return {file.data() + tensor.offset, size_t(tensor.bytes)};
+}
+
+void Checkpoint::release(const TensorInfo &tensor) const {
+  const DataFile &file = state->fileOf(tensor);
+  const int64_t page = ::sysconf(_SC_PAGESIZE);
+  const int64_t begin = (tensor.offset + page - 1) / page * page;
+  const int64_t end = (tensor.offset + tensor.bytes) / page * page;
+  // Best effort: the data stays valid whether or not the kernel follows.
+  if (begin < end)
+    ::madvise(file.data() + begin, size_t(end - begin), MADV_DONTNEED);
+}
+
+void Checkpoint::readBytes(const TensorInfo &tensor, int64_t begin, int64_t end,
+                           uint8_t *out) const {
+  const DataFile &file = state->fileOf(tensor);
+  if (begin < 0 || begin > end || end > tensor.bytes)
+    throw Error(file.path() + ": tensor " + quoteName(tensor.name) +
+                ": has no bytes [" + std::to_string(begin) + ", " +
+                std::to_string(end) + ")");
+  file.read(tensor.offset + begin, end - begin, out,
+            "tensor " + quoteName(tensor.name));
+}
+
+void Checkpoint::readFloats(const TensorInfo &tensor, int64_t begin,
+                            int64_t end, float *out) const {
+  const int64_t width = byteWidth(tensor.type);
+  if (begin < 0 || begin > end || end > tensor.bytes / width)
+    throw Error((state->directory / tensor.file).string() + ": tensor " +
+                quoteName(tensor.name) + ": has no elements [" +
+                std::to_string(begin) + ", " + std::to_string(end) + ")");
+  if (tensor.type == DType::F32)
+    return readBytes(tensor, begin * 4, end * 4,
+                     reinterpret_cast<uint8_t *>(out));
+  // A chunk that stays in the first-level cache between read and conversion.
+  constexpr int64_t kChunkElements = 8192;
+  uint8_t chunk[kChunkElements * 2];
+  while (begin < end) {
+    const int64_t count = std::min(end - begin, kChunkElements);
+    readBytes(tensor, begin * width, (begin + count) * width, chunk);
+    toFloats(tensor.type, chunk, count, out);
+    begin += count;
+    out += count;
+  }
+}
+
+} // namespace fairy2
