@@ -6,7 +6,6 @@
 
 #include "dialect/Error.h"
 
-#include <cmath>
 #include <fstream>
 
 namespace fairy2 {
@@ -219,9 +218,11 @@ int64_t JsonObject::integer(std::string_view key, int64_t low, int64_t high,
 
 double JsonObject::positive(std::string_view key) const {
   const json &value = require(key);
-  if (!value.is_number() || !(value.get<double>() > 0) ||
-      !std::isfinite(value.get<double>()))
+  if (!value.is_number() || !(value.get<double>() > 0))
     failExpected(key, "a number greater than 0", value);
+  if (value.get<double>() > std::numeric_limits<float>::max() ||
+      value.get<double>() < std::numeric_limits<float>::min())
+    failExpected(key, "a number in the range of float32", value);
   return value.get<double>();
 }
 

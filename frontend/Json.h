@@ -56,7 +56,7 @@ public:
   int64_t integer(std::string_view key, int64_t low, int64_t high) const;
   int64_t integer(std::string_view key, int64_t low, int64_t high,
                   int64_t fallback) const;
-  /// A finite number greater than 0.
+  /// A number greater than 0 that float32 can hold as a normal number.
   double positive(std::string_view key) const;
   double positive(std::string_view key, double fallback) const;
   bool boolean(std::string_view key, bool fallback) const;
