@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C interface: checks the caller's pointers, translates exceptions into
+// status codes, and leaves the work to the classes behind.
+#include "runtime/Model.h"
+#include "runtime/Sampler.h"
+#include "runtime/Session.h"
+#include "runtime/Status.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+
+using namespace fairy2;
+
+struct Fairy2Model {
+  std::shared_ptr<const Model> model;
+};
+
+struct Fairy2Session {
+  Session session;
+};
+
+namespace {
+
+std::string &lastError() {
+  thread_local std::string message;
+  return message;
+}
+
+Fairy2Status report(Fairy2Status status, const char *message) noexcept {
+  try {
+    lastError() = message;
+  } catch (...) {
+    lastError().clear();
+  }
+  return status;
+}
+
+/// Runs `body`; an Error without a status of its own becomes `otherwise`.
+template <typename Body>
+Fairy2Status guarded(Fairy2Status otherwise, const Body &body) noexcept {
+  try {
+    body();
+    return FAIRY2_OK;
+  } catch (const StatusError &error) {
+    return report(error.status, error.what());
+  } catch (const Error &error) {
+    return report(otherwise, error.what());
+  } catch (const std::bad_alloc &) {
+    return report(FAIRY2_INTERNAL, "out of memory");
+  } catch (const std::exception &error) {
+    return report(FAIRY2_INTERNAL, error.what());
+  } catch (...) {
+    return report(FAIRY2_INTERNAL, "unknown failure");
+  }
+}
+
+void require(bool condition, const char *message) {
+  if (!condition)
+    throw StatusError(FAIRY2_BAD_ARGUMENT, message);
+}
+
+void requirePointer(const void *pointer, const char *name) {
+  if (!pointer)
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      std::string(name) + ": expected a pointer, found NULL");
+}
+
+/// A caller's array: NULL is fine when it is empty.
+template <typename T>
+std::span<const T> arrayOf(const T *data, int64_t count, const char *name) {
+  require(count >= 0, "count: expected at least 0, found a negative number");
+  if (count > 0)
+    requirePointer(data, name);
+  return {data, size_t(count)};
+}
+
+/// Gives the length, and as many entries as there is room for.
+template <typename Container, typename T>
+void copyOut(const Container &from, T *to, size_t capacity, size_t *length) {
+  requirePointer(length, "length");
+  const size_t copied = std::min(capacity, from.size());
+  if (copied > 0)
+    requirePointer(to, "output");
+  std::copy_n(from.begin(), copied, to);
+  *length = from.size();
+}
+
+} // namespace
+
+extern "C" {
+
+const char *fairy2_last_error(void) { return lastError().c_str(); }
+
+const char *fairy2_version(void) { return FAIRY2_VERSION; }
+
+Fairy2Status fairy2_open(const char *path, Fairy2Model **model) {
+  return guarded(FAIRY2_BAD_FILE, [&] {
+    requirePointer(model, "model");
+    *model = nullptr;
+    requirePointer(path, "path");
+    *model = new Fairy2Model{Model::open(path)};
+  });
+}
+
+void fairy2_close(Fairy2Model *model) { delete model; }
+
+const char *fairy2_info(const Fairy2Model *model) {
+  return model ? model->model->manifest().text.c_str() : nullptr;
+}
+
+int32_t fairy2_vocab_size(const Fairy2Model *model) {
+  return model ? model->model->manifest().vocabSize : 0;
+}
+
+Fairy2Status fairy2_session_new(Fairy2Model *model,
+                                const Fairy2SessionOptions *options,
+                                Fairy2Session **session) {
+  return guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(session, "session");
+    *session = nullptr;
+    requirePointer(model, "model");
+    SessionOptions chosen;
+    if (options) {
+      chosen.threads = options->threads;
+      chosen.context = options->context;
+      chosen.slots = options->slots == 0 ? 1 : options->slots;
+    }
+    *session = new Fairy2Session{Session(model->model, chosen)};
+  });
+}
+
+void fairy2_session_free(Fairy2Session *session) { delete session; }
+
+int32_t fairy2_session_length(const Fairy2Session *session, int32_t slot) {
+  int32_t length = -1;
+  guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(session, "session");
+    length = session->session.length(slot);
+  });
+  return length;
+}
+
+Fairy2Status fairy2_session_reset(Fairy2Session *session, int32_t slot,
+                                  int32_t length) {
+  return guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(session, "session");
+    session->session.reset(slot, length);
+  });
+}
+
+Fairy2Status fairy2_eval(Fairy2Session *session, int32_t slot,
+                         const int32_t *tokens, int32_t count,
+                         int32_t all_logits, float *logits) {
+  return guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(session, "session");
+    session->session.eval(slot, arrayOf(tokens, count, "tokens"),
+                          !logits      ? Session::Logits::None
+                          : all_logits ? Session::Logits::All
+                                       : Session::Logits::Last,
+                          logits);
+  });
+}
+
+Fairy2Status fairy2_eval_batch(Fairy2Session *session, const int32_t *slots,
+                               const int32_t *tokens, int32_t count,
+                               float *logits) {
+  return guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(session, "session");
+    session->session.evalBatch(arrayOf(slots, count, "slots"),
+                               arrayOf(tokens, count, "tokens"), logits);
+  });
+}
+
+Fairy2Status fairy2_tokenize(Fairy2Model *model, const char *text, size_t bytes,
+                             int32_t add_special, int32_t *tokens,
+                             size_t capacity, size_t *length) {
+  return guarded(FAIRY2_BAD_FILE, [&] {
+    requirePointer(model, "model");
+    if (bytes > 0)
+      requirePointer(text, "text");
+    copyOut(model->model->tokenizer().encode({text, bytes}, add_special != 0),
+            tokens, capacity, length);
+  });
+}
+
+Fairy2Status fairy2_detokenize(Fairy2Model *model, const int32_t *tokens,
+                               size_t count, char *text, size_t capacity,
+                               size_t *length) {
+  return guarded(FAIRY2_BAD_FILE, [&] {
+    requirePointer(model, "model");
+    if (count > 0)
+      requirePointer(tokens, "tokens");
+    copyOut(model->model->tokenizer().decode({tokens, count}), text, capacity,
+            length);
+  });
+}
+
+Fairy2Status fairy2_sample(const Fairy2Sampling *sampling, const float *logits,
+                           int32_t vocab, const int32_t *history, size_t count,
+                           uint64_t step, int32_t *token) {
+  return guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(sampling, "sampling");
+    requirePointer(token, "token");
+    if (count > 0)
+      requirePointer(history, "history");
+    const Sampling chosen{sampling->temperature,
+                          sampling->top_k,
+                          sampling->top_p,
+                          sampling->min_p,
+                          sampling->repetition_penalty,
+                          sampling->seed};
+    *token = sampleToken(chosen, arrayOf(logits, vocab, "logits"),
+                         {history, count}, step);
+  });
+}
+
+} // extern "C"

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What this CPU and its operating system can run, under LLVM's feature names,
+// so that the loader picks a variant of the code without trying it.
+#pragma once
+
+#include <string_view>
+
+namespace fairy2 {
+
+/// Whether the feature may be used on this machine: the CPU has it and the
+/// operating system saves its registers. An unknown name counts as absent.
+bool cpuHasFeature(std::string_view llvmName);
+
+} // namespace fairy2

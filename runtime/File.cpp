@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// POSIX files: exact reads, buffered output with an atomic rename at the end.
+#include "runtime/File.h"
+
+#include "dialect/Error.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace fairy2 {
+namespace {
+
+constexpr size_t kBufferBytes = 1 << 20;
+
+[[noreturn]] void failOn(const std::string &path, const std::string &what,
+                         int error) {
+  throw Error(path + ": " + what + ": " + std::strerror(error));
+}
+
+} // namespace
+
+FileDescriptor &FileDescriptor::operator=(FileDescriptor &&other) noexcept {
+  if (this != &other) {
+    close();
+    fd = other.fd;
+    other.fd = -1;
+  }
+  return *this;
+}
+
+int FileDescriptor::close() {
+  if (fd < 0)
+    return 0;
+  const int result = ::close(fd);
+  fd = -1;
+  return result == 0 ? 0 : errno;
+}
+
+InputFile InputFile::open(const std::string &path) {
+  InputFile file;
+  file.path = path;
+  // Without O_NONBLOCK, opening a FIFO would wait for a writer for ever.
+  file.descriptor =
+      FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.descriptor.get() < 0)
+    failOn(path, "cannot open", errno);
+  struct stat status;
+  if (fstat(file.descriptor.get(), &status) != 0)
+    failOn(path, "cannot read", errno);
+  if (!S_ISREG(status.st_mode))
+    throw Error(path + ": expected a regular file, found a " +
+                (S_ISDIR(status.st_mode) ? "folder" : "device or pipe"));
+  file.bytes = status.st_size;
+  return file;
+}
+
+void InputFile::read(uint64_t offset, std::span<uint8_t> out) const {
+  while (!out.empty()) {
+    const ssize_t got =
+        pread(descriptor.get(), out.data(), out.size(), off_t(offset));
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      failOn(path, "cannot read", errno);
+    if (got == 0)
+      throw Error(path + ": expected " + std::to_string(out.size()) +
+                  " more bytes at offset " + std::to_string(offset) +
+                  ", found the end of the file");
+    out = out.subspan(size_t(got));
+    offset += uint64_t(got);
+  }
+}
+
+std::string readWholeFile(const std::string &path) {
+  const InputFile file = InputFile::open(path);
+  std::string content(file.bytes, '\0');
+  file.read(0, {reinterpret_cast<uint8_t *>(content.data()), content.size()});
+  return content;
+}
+
+OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
+  std::error_code error;
+  // A link is followed, so that the file it names is replaced and not the link.
+  target = std::filesystem::weakly_canonical(path, error);
+  if (error || target.filename().empty())
+    target = path;
+  const auto kind = std::filesystem::status(target, error).type();
+  if (kind != std::filesystem::file_type::not_found &&
+      kind != std::filesystem::file_type::regular)
+    throw Error(path.string() + ": expected a regular file or a new name for "
+                                "the output, found a folder or device");
+  for (int attempt = 0;; ++attempt) {
+    temporary = target;
+    temporary.replace_filename("." + target.filename().string() + "." +
+                               std::to_string(getpid()) + "." +
+                               std::to_string(attempt) + ".tmp");
+    descriptor = FileDescriptor(
+        ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    if (descriptor.get() >= 0)
+      break;
+    if (errno != EEXIST || attempt == 1000)
+      failOn(path.string(), "cannot create", errno);
+  }
+  buffer.reserve(kBufferBytes);
+}
+
+OutputFile::~OutputFile() {
+  if (!temporary.empty())
+    unlink(temporary.c_str());
+}
+
+void OutputFile::fail(const char *what, int error) const {
+  failOn(target.string(), what, error);
+}
+
+void OutputFile::append(std::span<const uint8_t> bytes) {
+  if (buffer.size() + bytes.size() > kBufferBytes)
+    flush();
+  if (bytes.size() < kBufferBytes) {
+    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  overwrite(flushed, bytes);
+  flushed += bytes.size();
+}
+
+void OutputFile::flush() {
+  const std::vector<uint8_t> pending = std::move(buffer);
+  buffer.clear();
+  overwrite(flushed, pending);
+  flushed += pending.size();
+  buffer.reserve(kBufferBytes);
+}
+
+void OutputFile::overwrite(uint64_t offset, std::span<const uint8_t> bytes) {
+  if (!buffer.empty())
+    flush();
+  while (!bytes.empty()) {
+    const ssize_t put =
+        pwrite(descriptor.get(), bytes.data(), bytes.size(), off_t(offset));
+    if (put < 0 && errno == EINTR)
+      continue;
+    if (put < 0)
+      fail("cannot write", errno);
+    bytes = bytes.subspan(size_t(put));
+    offset += uint64_t(put);
+  }
+}
+
+void OutputFile::commit() {
+  flush();
+  // close() is where network file systems report a full disk.
+  if (const int error = descriptor.close())
+    fail("cannot write", error);
+  if (rename(temporary.c_str(), target.c_str()) != 0)
+    fail("cannot rename the finished file", errno);
+  temporary.clear();
+}
+
+} // namespace fairy2

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files as the runtime needs them: owned descriptors, exact reads, and output
+// that appears under its name only when it is complete. Errors throw
+// fairy2::Error and name the file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+/// An open file descriptor, closed on destruction.
+class FileDescriptor {
+public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) : fd(fd) {}
+  FileDescriptor(FileDescriptor &&other) noexcept : fd(other.fd) {
+    other.fd = -1;
+  }
+  FileDescriptor &operator=(FileDescriptor &&other) noexcept;
+  ~FileDescriptor() { close(); }
+
+  int get() const { return fd; }
+  /// Closes now. Returns errno, or 0.
+  int close();
+
+private:
+  int fd = -1;
+};
+
+/// A regular file open for reading, and its size at that time.
+struct InputFile {
+  FileDescriptor descriptor;
+  std::string path;
+  uint64_t bytes = 0;
+
+  static InputFile open(const std::string &path);
+  /// Fills `out` from `offset`; throws when the file ends before that.
+  void read(uint64_t offset, std::span<uint8_t> out) const;
+};
+
+/// The whole content of a regular file.
+std::string readWholeFile(const std::string &path);
+
+/// A file that is written beside its final name and takes that name in one step
+/// on commit(); without commit() nothing stays behind and an older file of that
+/// name is untouched. Writes are buffered.
+class OutputFile {
+public:
+  /// `mode` are the permissions before the process's umask.
+  explicit OutputFile(const std::filesystem::path &path, int mode = 0666);
+  ~OutputFile();
+  OutputFile(const OutputFile &) = delete;
+  OutputFile &operator=(const OutputFile &) = delete;
+
+  void append(std::span<const uint8_t> bytes);
+  /// Overwrites bytes that were appended before.
+  void overwrite(uint64_t offset, std::span<const uint8_t> bytes);
+  /// Bytes appended so far.
+  uint64_t size() const { return flushed + buffer.size(); }
+  void commit();
+
+private:
+  void flush();
+  [[noreturn]] void fail(const char *what, int error) const;
+
+  std::filesystem::path target;
+  std::filesystem::path temporary;
+  FileDescriptor descriptor;
+  std::vector<uint8_t> buffer;
+  uint64_t flushed = 0;
+};
+
+} // namespace fairy2

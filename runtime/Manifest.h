@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The manifest of a model.so, checked: runtime/README.md describes each field.
+// Compiler and loader share this reader, so what one writes the other accepts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+/// A contiguous part of the file and the hash of its content.
+struct Region {
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+  uint64_t hash = 0;
+
+  uint64_t end() const { return offset + bytes; }
+};
+
+/// One forward function, compiled for one instruction-set level.
+struct Variant {
+  std::string name;
+  std::string symbol;
+  std::vector<std::string> features; ///< as LLVM spells them
+};
+
+struct Manifest {
+  std::string text; ///< the JSON as stored
+  std::string producer;
+  std::string machine; ///< "x86-64" or "aarch64"
+  Region image, weights, sections;
+  std::vector<Variant> variants; ///< best first
+
+  std::string architecture;
+  int32_t vocabSize = 0;
+  int32_t maxPositions = 0;
+  std::optional<int32_t> bosToken;
+  std::vector<int32_t> eosTokens;
+
+  int64_t cacheBytesPerPosition = 0;
+  int32_t batch = 0; ///< most tokens of one forward call
+  int64_t workspaceBytes = 0;
+  /// tokenizer.json: offset and size inside the weight section.
+  std::optional<std::pair<uint64_t, uint64_t>> tokenizer;
+  std::optional<std::string> chatTemplate;
+
+  /// Parses and checks every field the runtime uses, sizes and ranges included,
+  /// but no hash. `origin` names the file in errors. Throws StatusError.
+  static Manifest parse(std::string json, const std::string &origin);
+};
+
+} // namespace fairy2

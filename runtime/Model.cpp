@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Opens a model in the order that keeps strangers' code from running: check
+// everything, choose a variant, map the weights, dlopen last.
+#include "runtime/Model.h"
+
+#include "runtime/Artifact.h"
+#include "runtime/Cores.h"
+#include "runtime/CpuFeatures.h"
+#include "runtime/Status.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+namespace fairy2 {
+namespace {
+
+/// The first feature of the variant that this machine lacks, or "".
+std::string missingFeature(const Variant &variant) {
+  for (const std::string &feature : variant.features)
+    if (!cpuHasFeature(feature))
+      return feature;
+  return "";
+}
+
+const Variant &chooseVariant(const Manifest &manifest,
+                             const std::string &path) {
+  std::string names, lacking;
+  const char *forced = std::getenv("FAIRY2_ISA");
+  for (const Variant &variant : manifest.variants) {
+    const std::string missing = missingFeature(variant);
+    if (forced && variant.name == forced && !missing.empty())
+      throw StatusError(FAIRY2_UNSUPPORTED,
+                        path +
+                            ": FAIRY2_ISA: expected a variant that this CPU "
+                            "can run, found " +
+                            variant.name + ", which needs " + missing);
+    if (forced ? variant.name == forced : missing.empty())
+      return variant;
+    names += (names.empty() ? "" : ", ") + variant.name;
+    lacking += (lacking.empty() ? "" : ", ") + variant.name + " (needs " +
+               missing + ")";
+  }
+  if (forced)
+    throw StatusError(FAIRY2_BAD_ARGUMENT, path +
+                                               ": FAIRY2_ISA: expected one "
+                                               "of " +
+                                               names + ", found '" + forced +
+                                               "'");
+  throw StatusError(FAIRY2_UNSUPPORTED,
+                    path +
+                        ": variants: expected one that this CPU can run, "
+                        "found " +
+                        lacking);
+}
+
+/// Maps the weights; pages are shared between all processes that use the file.
+std::span<const uint8_t> mapWeights(const InputFile &file,
+                                    const Region &weights) {
+  if (weights.bytes == 0)
+    return {};
+  // A page may be larger than the section's alignment in the file.
+  const auto page = uint64_t(sysconf(_SC_PAGESIZE));
+  const uint64_t start = weights.offset / page * page;
+  void *address = mmap(nullptr, weights.end() - start, PROT_READ, MAP_SHARED,
+                       file.descriptor.get(), off_t(start));
+  if (address == MAP_FAILED)
+    throw StatusError(FAIRY2_INTERNAL,
+                      file.path +
+                          ": cannot map the weights: " + std::strerror(errno));
+  return {static_cast<const uint8_t *>(address) + (weights.offset - start),
+          weights.bytes};
+}
+
+void unmapWeights(std::span<const uint8_t> weights) {
+  if (weights.empty())
+    return;
+  const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<uintptr_t>(weights.data());
+  const uintptr_t start = address / page * page;
+  munmap(reinterpret_cast<void *>(start), address + weights.size() - start);
+}
+
+/// Fails unless the code and constants in memory are those of the checked file.
+/// They are not when the file was replaced in between, or when this process
+/// still holds an older library of the same path, which dlopen then returns.
+void requireSameImage(void *library, const InputFile &file) {
+  const auto fail = [&] {
+    throw StatusError(FAIRY2_BAD_FILE,
+                      file.path + ": image: expected the checked file's code "
+                                  "in memory, found another version: the file "
+                                  "was replaced while it was in use");
+  };
+  link_map *map = nullptr;
+  if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0)
+    fail();
+  Elf64_Ehdr elf;
+  file.read(0, {reinterpret_cast<uint8_t *>(&elf), sizeof(elf)});
+  std::vector<Elf64_Phdr> segments(elf.e_phnum);
+  file.read(elf.e_phoff, {reinterpret_cast<uint8_t *>(segments.data()),
+                          segments.size() * sizeof(Elf64_Phdr)});
+  std::vector<uint8_t> expected;
+  for (const Elf64_Phdr &segment : segments) {
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W))
+      continue;
+    expected.resize(segment.p_filesz);
+    file.read(segment.p_offset, expected);
+    const auto *loaded =
+        reinterpret_cast<const uint8_t *>(map->l_addr + segment.p_vaddr);
+    if (std::memcmp(loaded, expected.data(), expected.size()) != 0)
+      fail();
+  }
+}
+
+} // namespace
+
+std::shared_ptr<const Model> Model::open(const std::string &path) {
+  Artifact artifact = Artifact::open(path);
+  if (artifact.manifest.machine != hostMachine())
+    throw StatusError(FAIRY2_UNSUPPORTED, path + ": machine: expected " +
+                                              hostMachine() + ", found " +
+                                              artifact.manifest.machine);
+  const size_t index = size_t(&chooseVariant(artifact.manifest, path) -
+                              artifact.manifest.variants.data());
+  artifact.verifyContent(usableCores());
+
+  std::shared_ptr<Model> model(new Model);
+  model->origin = path;
+  model->weightSection = mapWeights(artifact.file, artifact.manifest.weights);
+  model->description = std::move(artifact.manifest);
+  model->chosen = &model->description.variants[index];
+  model->load();
+  requireSameImage(model->library, artifact.file);
+  return model;
+}
+
+void Model::load() {
+  // An absolute path keeps dlopen from searching.
+  const std::string absolute = std::filesystem::absolute(origin).string();
+  library = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library)
+    throw StatusError(FAIRY2_BAD_FILE,
+                      origin + ": image: cannot load: " + dlerror());
+  function =
+      reinterpret_cast<Fairy2Forward>(dlsym(library, chosen->symbol.c_str()));
+  if (!function)
+    throw StatusError(FAIRY2_BAD_FILE, origin + ": variants." + chosen->name +
+                                           ": expected a function " +
+                                           chosen->symbol +
+                                           " in the library, found none");
+}
+
+Model::~Model() {
+  tokenizerOnDemand.reset();
+  if (library)
+    dlclose(library);
+  unmapWeights(weightSection);
+}
+
+const Tokenizer &Model::tokenizer() const {
+  if (!description.tokenizer)
+    throw StatusError(FAIRY2_NO_TOKENIZER,
+                      origin + ": tokenizer: expected one, found a model that "
+                               "was compiled without");
+  const std::lock_guard lock(tokenizerMutex);
+  if (!tokenizerOnDemand) {
+    const auto [offset, bytes] = *description.tokenizer;
+    const auto *text = weightSection.data() + offset;
+    tokenizerOnDemand = Tokenizer::fromJson(
+        {reinterpret_cast<const char *>(text), bytes}, origin + ": tokenizer");
+  }
+  return *tokenizerOnDemand;
+}
+
+} // namespace fairy2

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An opened model.so: checked, mapped and loaded. Immutable, so that any number
+// of sessions and threads may share it.
+#pragma once
+
+#include "runtime/Manifest.h"
+#include "runtime/Tokenizer.h"
+#include "runtime/include/fairy2/abi.h"
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+
+namespace fairy2 {
+
+class Model {
+public:
+  /// Opens the file: manifest, machine, a variant this CPU can run, hashes of
+  /// the whole content, and only then the code. The environment variable
+  /// FAIRY2_ISA forces a variant by name. Throws StatusError naming the file.
+  static std::shared_ptr<const Model> open(const std::string &path);
+  ~Model();
+  Model(const Model &) = delete;
+  Model &operator=(const Model &) = delete;
+
+  const std::string &path() const { return origin; }
+  const Manifest &manifest() const { return description; }
+  /// The variant in use.
+  const Variant &variant() const { return *chosen; }
+  Fairy2Forward forward() const { return function; }
+  const uint8_t *weights() const { return weightSection.data(); }
+
+  bool hasTokenizer() const { return description.tokenizer.has_value(); }
+  /// Built on first use. Throws StatusError when the model has none.
+  const Tokenizer &tokenizer() const;
+
+private:
+  Model() = default;
+  void load();
+
+  std::string origin;
+  Manifest description;
+  const Variant *chosen = nullptr;
+  void *library = nullptr;
+  Fairy2Forward function = nullptr;
+  std::span<const uint8_t> weightSection;
+  mutable std::mutex tokenizerMutex;
+  mutable std::unique_ptr<Tokenizer> tokenizerOnDemand;
+};
+
+} // namespace fairy2
