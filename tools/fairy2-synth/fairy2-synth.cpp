@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-synth: writes a random checkpoint of a real model's shape.
+#include "dialect/Error.h"
+#include "frontend/Synthesize.h"
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <cstdio>
+
+#include <unistd.h>
+
+using namespace fairy2;
+
+namespace {
+
+/// Redraws a bar on the terminal ten times a second.
+class ProgressBar {
+public:
+  void show(int64_t done, int64_t total) {
+    const auto now = Clock::now();
+    if (done < total && now - last < std::chrono::milliseconds(100))
+      return;
+    last = now;
+    constexpr int kWidth = 40;
+    const int filled = int(double(done) / double(total) * kWidth);
+    const double seconds = std::chrono::duration<double>(now - start).count();
+    std::fprintf(stderr, "\r[%.*s%*s] %.2f of %.2f GB, %.0f MB/s ", filled,
+                 "########################################", kWidth - filled,
+                 "", double(done) / 1e9, double(total) / 1e9,
+                 double(done) / 1e6 / std::max(seconds, 1e-3));
+    if (done == total)
+      std::fputc('\n', stderr);
+  }
+
+private:
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  Clock::time_point last;
+};
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("Writes a random checkpoint with the tensor names and shapes of "
+               "a model's\nconfig.json, for work on speed and memory.");
+  app.name("fairy2-synth");
+  app.footer("Example:\n  fairy2-synth --config llama2_7b.config.json -o "
+             "llama2-random --dtype BF16");
+  app.set_version_flag("--version", "fairy2-synth " FAIRY2_VERSION);
+
+  std::string config, output, type, tokenizer;
+  SynthesizeOptions options;
+  double shardGigabytes = 5;
+  app.add_option("--config", config, "A Hugging Face config.json")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("-o,--output", output, "The folder to write")
+      ->required()
+      ->type_name("DIR");
+  app.add_option("--seed", options.seed, "Other seeds, other weights")
+      ->capture_default_str();
+  app.add_option("--dtype", type,
+                 "Stored type; by default the config's torch_dtype, or BF16")
+      ->check(CLI::IsMember({"F32", "F16", "BF16"}));
+  app.add_option("--shard-gb", shardGigabytes,
+                 "Largest file in units of 10^9 bytes")
+      ->check(CLI::Range(1e-6, 1e6).description(""))
+      ->type_name("GB")
+      ->capture_default_str();
+  app.add_option("--tokenizer", tokenizer,
+                 "'bytes' adds a tokenizer.json whose tokens are single bytes")
+      ->check(CLI::IsMember({"bytes"}));
+  app.add_flag("--force", options.overwrite,
+               "Replace the checkpoint in a folder that is not empty");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+
+  options.type = dtypeFromName(type);
+  options.shardBytes = int64_t(shardGigabytes * 1e9);
+  options.byteTokenizer = tokenizer == "bytes";
+  ProgressBar bar;
+  if (::isatty(STDERR_FILENO))
+    options.progress = [&](int64_t done, int64_t total) {
+      bar.show(done, total);
+    };
+  try {
+    const SynthesizeResult result =
+        synthesizeCheckpoint(config, output, options);
+    std::printf("%s: %lld parameters, %lld bytes in %d file%s\n",
+                output.c_str(), static_cast<long long>(result.parameters),
+                static_cast<long long>(result.bytes), result.files,
+                result.files == 1 ? "" : "s");
+    return 0;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "fairy2-synth: error: %s\n", error.what());
+    return 1;
+  }
+}
