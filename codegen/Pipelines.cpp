@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/Pipelines.h"
+
+#include "passes/Passes.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+
+void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
+  if (options.stages > 0) {
+    // Which layers can be on phases at all.
+    Fairy2ExpandWidelyLinearPassOptions expand;
+    expand.head = options.head == HeadKind::Quantize;
+    pm.addPass(createFairy2ExpandWidelyLinearPass(expand));
+    Fairy2QuantizePhasesPassOptions quantize;
+    quantize.stages = options.stages;
+    quantize.floatActivations = options.floatActivations;
+    pm.addPass(createFairy2QuantizePhasesPass(quantize));
+  }
+  if (options.head == HeadKind::Int8)
+    pm.addPass(createFairy2QuantizeHeadPass());
+  // Layers with one input share its quantization ..
+  pm.addPass(createCSEPass());
+  // .. and then one op, so that targets can share more.
+  pm.addNestedPass<func::FuncOp>(createFairy2GroupLinearsPass());
+  Fairy2VerifyStagePassOptions stage;
+  stage.stage = "quantized";
+  pm.addPass(createFairy2VerifyStagePass(stage));
+}
+
+void buildPackPipeline(OpPassManager &pm) {
+  pm.addPass(createFairy2PackWeightsPass());
+  Fairy2VerifyStagePassOptions stage;
+  stage.stage = "packed";
+  pm.addPass(createFairy2VerifyStagePass(stage));
+}
+
+void buildLoopsPipeline(OpPassManager &pm, const CpuOptions &options) {
+  Fairy2LowerToLoopsPassOptions lower;
+  lower.cpu = options.cpu;
+  lower.batch = options.batch;
+  pm.addPass(createFairy2LowerToLoopsPass(lower));
+  // Address arithmetic is emitted without care for constants and repetition.
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  Fairy2VerifyStagePassOptions stage;
+  stage.stage = "loops";
+  pm.addPass(createFairy2VerifyStagePass(stage));
+}
+
+void buildLlvmPipeline(OpPassManager &pm, const CpuOptions &options) {
+  pm.addPass(createFairy2StripRecipesPass());
+  pm.addPass(createFairy2DistributeThreadsPass());
+  Fairy2LowerLookupsPassOptions lookups;
+  lookups.cpu = options.cpu;
+  pm.addPass(createFairy2LowerLookupsPass(lookups));
+  pm.addPass(createFairy2ExpandMathPass());
+  // Addresses and masks that do not change leave the inner loops.
+  pm.addPass(createLoopInvariantCodeMotionPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  // From here on upstream alone. Weights and buffers are bare pointers: their
+  // sizes are in the types.
+  pm.addPass(createSCFToControlFlowPass());
+  pm.addPass(createConvertVectorToLLVMPass());
+  pm.addPass(memref::createExpandStridedMetadataPass());
+  pm.addPass(createLowerAffinePass());
+  FinalizeMemRefToLLVMConversionPassOptions memrefs;
+  pm.addPass(createFinalizeMemRefToLLVMConversionPass(memrefs));
+  ConvertFuncToLLVMPassOptions functions;
+  functions.useBarePtrCallConv = true;
+  pm.addPass(createConvertFuncToLLVMPass(functions));
+  pm.addPass(createConvertControlFlowToLLVMPass());
+  pm.addPass(createConvertMathToLLVMPass());
+  pm.addPass(createArithToLLVMConversionPass());
+  pm.addPass(createConvertIndexToLLVMPass());
+  pm.addPass(createUBToLLVMConversionPass());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void registerPipelines() {
+  PassPipelineRegistration<QuantizeOptions>(
+      "fairy2-to-quantized", "stage model to stage quantized",
+      buildQuantizePipeline);
+  PassPipelineRegistration<>("fairy2-to-packed",
+                             "stage quantized to stage packed",
+                             [](OpPassManager &pm) { buildPackPipeline(pm); });
+  PassPipelineRegistration<CpuOptions>("fairy2-to-loops",
+                                       "stage packed to stage loops",
+                                       buildLoopsPipeline);
+  PassPipelineRegistration<CpuOptions>("fairy2-to-llvm",
+                                       "stage loops to the LLVM dialect",
+                                       buildLlvmPipeline);
+}
+
+} // namespace fairy2

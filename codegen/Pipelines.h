@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stages as functions: each adds the passes that take a module from one
+// stage to the next. They are registered for fairy2-opt under the names below.
+#pragma once
+
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
+
+#include <string>
+
+namespace fairy2 {
+
+enum class HeadKind { Keep, Int8, Quantize };
+
+/// What the user may choose about quantization.
+struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
+  Option<int64_t> stages{*this, "stages",
+                         llvm::cl::desc("residual stages; 0 keeps all layers "
+                                        "in the checkpoint's precision"),
+                         llvm::cl::init(2)};
+  Option<bool> floatActivations{
+      *this, "float-activations",
+      llvm::cl::desc("leave activations in float32"), llvm::cl::init(false)};
+  Option<HeadKind> head{
+      *this, "lm-head", llvm::cl::desc("what becomes of the head"),
+      llvm::cl::init(HeadKind::Keep),
+      llvm::cl::values(
+          clEnumValN(HeadKind::Keep, "keep", "stored precision"),
+          clEnumValN(HeadKind::Int8, "int8", "int8 with a scale per row"),
+          clEnumValN(HeadKind::Quantize, "quantize", "phases"))};
+};
+
+struct CpuOptions : mlir::PassPipelineOptions<CpuOptions> {
+  Option<std::string> cpu{*this, "cpu",
+                          llvm::cl::desc("row of passes/CpuTarget.cpp"),
+                          llvm::cl::init("x86-64-v3")};
+  Option<int64_t> batch{*this, "batch",
+                        llvm::cl::desc("most tokens of one call"),
+                        llvm::cl::init(64)};
+};
+
+/// model -> quantized ("fairy2-to-quantized").
+void buildQuantizePipeline(mlir::OpPassManager &pm,
+                           const QuantizeOptions &options);
+/// quantized -> packed ("fairy2-to-packed").
+void buildPackPipeline(mlir::OpPassManager &pm);
+/// packed -> loops ("fairy2-to-loops").
+void buildLoopsPipeline(mlir::OpPassManager &pm, const CpuOptions &options);
+/// loops -> llvm ("fairy2-to-llvm").
+void buildLlvmPipeline(mlir::OpPassManager &pm, const CpuOptions &options);
+
+/// Makes the pipelines known to fairy2-opt.
+void registerPipelines();
+
+} // namespace fairy2

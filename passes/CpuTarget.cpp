@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "passes/CpuTarget.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
+
+namespace fairy2 {
+
+static constexpr llvm::StringLiteral kX86 = "x86_64-unknown-linux-gnu";
+static constexpr llvm::StringLiteral kArm = "aarch64-unknown-linux-gnu";
+
+llvm::ArrayRef<CpuTarget> cpuTargets() {
+  static const CpuTarget targets[] = {
+      {"x86-64-v4-vnni", kX86, "x86-64-v4", "+avx512vbmi,+avx512vnni",
+       "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,avx512vnni,"
+       "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
+       LookupForm::Quad, 64, 32768, 512},
+      {"x86-64-v3", kX86, "x86-64-v3", "",
+       "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe", LookupForm::Lane, 32, 32768, 512},
+      {"x86-64-v2", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
+       LookupForm::Lane, 16, 32768, 512},
+      {"aarch64-neon", kArm, "generic", "+neon", "neon", LookupForm::Lane, 16,
+       32768, 512},
+      {"scalar", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
+       LookupForm::Scalar, 16, 0, 0},
+  };
+  return targets;
+}
+
+const CpuTarget *findCpuTarget(llvm::StringRef name) {
+  for (const CpuTarget &target : cpuTargets())
+    if (target.name == name)
+      return &target;
+  return nullptr;
+}
+
+std::string cpuTargetNames() {
+  return llvm::join(llvm::map_range(cpuTargets(),
+                                    [](const CpuTarget &t) {
+                                      return t.name.str();
+                                    }),
+                    ", ");
+}
+
+std::string CpuTarget::symbolSuffix() const {
+  std::string suffix = name.str();
+  llvm::replace(suffix, '-', '_');
+  return suffix;
+}
+
+llvm::StringRef CpuTarget::machine() const {
+  return triple.starts_with("x86_64") ? "x86-64" : "aarch64";
+}
+
+} // namespace fairy2

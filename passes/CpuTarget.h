@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The CPUs that kernels are made for, one table row each.
+#pragma once
+
+#include "llvm/ADT/ArrayRef.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+
+namespace fairy2 {
+
+/// How a kernel looks up 16-entry tables.
+enum class LookupForm {
+  Scalar, ///< code by code, without tables: the oracle
+  Quad,   ///< four tables per 64-byte register, dot products of bytes (vpermb)
+  Lane    ///< one table per 16-byte lane (pshufb, tbl)
+};
+
+struct CpuTarget {
+  llvm::StringRef name;     ///< as in the manifest and on command lines
+  llvm::StringRef triple;   ///< LLVM target triple
+  llvm::StringRef llvmCpu;  ///< -mcpu
+  llvm::StringRef features; ///< comma-separated, beyond llvmCpu's own
+  /// What the loader must find before it runs this code, LLVM's spelling,
+  /// comma-separated.
+  llvm::StringRef required;
+  LookupForm form;
+  int64_t lookupBytes; ///< of one look-up instruction, 16, 32 or 64
+  /// Bytes ahead of the weight stream that are fetched into L2 and L1.
+  int64_t prefetchFar, prefetchNear;
+
+  /// The name as part of a symbol: x86_64_v3.
+  std::string symbolSuffix() const;
+  /// The machine of the artefact: x86-64 or aarch64.
+  llvm::StringRef machine() const;
+};
+
+/// Best first within a machine.
+llvm::ArrayRef<CpuTarget> cpuTargets();
+/// Null when there is no such row.
+const CpuTarget *findCpuTarget(llvm::StringRef name);
+/// "a, b, c", for messages.
+std::string cpuTargetNames();
+
+} // namespace fairy2

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Exponentials become polynomials of products and sums. No library call is
+// left and no product is fused with a sum, so all CPUs compute the same bits.
+#include "passes/Passes.h"
+
+#include "mlir/Dialect/Math/Transforms/Passes.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+
+#define GEN_PASS_DEF_FAIRY2EXPANDMATHPASS
+#include "passes/Passes.h.inc"
+
+namespace {
+
+struct ExpandMath : impl::Fairy2ExpandMathPassBase<ExpandMath> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    populateMathPolynomialApproximationPatterns(
+        patterns, [](StringRef name) { return name == "math.exp"; });
+    math::populateExpansionPatterns(patterns, {"fma"});
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace fairy2

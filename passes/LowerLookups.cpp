@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Instructions for look-ups and byte sums.
+#include "passes/CpuTarget.h"
+#include "passes/Passes.h"
+
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "mlir/Transforms/DialectConversion.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+
+#define GEN_PASS_DEF_FAIRY2LOWERLOOKUPSPASS
+#include "passes/Passes.h.inc"
+
+namespace {
+
+Value constant(ImplicitLocOpBuilder &b, VectorType type, int64_t value) {
+  return arith::ConstantOp::create(
+      b, DenseElementsAttr::get(
+             type, b.getIntegerAttr(type.getElementType(), value)));
+}
+
+Value intrinsic(ImplicitLocOpBuilder &b, StringRef name, Type result,
+                ValueRange operands) {
+  return LLVM::CallIntrinsicOp::create(b, result, b.getStringAttr(name),
+                                       operands)
+      .getResult(0);
+}
+
+/// What a CPU offers for 16-entry tables in every lane of `bytes` bytes.
+StringRef laneLookup(const CpuTarget &target, int64_t bytes) {
+  if (target.machine() == "aarch64")
+    return bytes == 16 ? "llvm.aarch64.neon.tbl1.v16i8" : "";
+  if (bytes == 16)
+    return "llvm.x86.ssse3.pshuf.b.128";
+  if (bytes == 32 && target.llvmCpu != "x86-64-v2")
+    return "llvm.x86.avx2.pshuf.b";
+  if (bytes == 64 && target.llvmCpu == "x86-64-v4")
+    return "llvm.x86.avx512.pshuf.b.512";
+  return "";
+}
+
+bool hasVnni(const CpuTarget &target) {
+  return target.features.contains("+avx512vnni");
+}
+
+struct LowerTableLookup : OpConversionPattern<TableLookupOp> {
+  LowerTableLookup(MLIRContext *context, const CpuTarget &target)
+      : OpConversionPattern(context), target(target) {}
+
+  LogicalResult
+  matchAndRewrite(TableLookupOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+    VectorType type = op.getTable().getType();
+    Value index = adaptor.getIndex();
+    if (op.getLanes() == LookupLanes::Quad) {
+      // The table's number joins the index as bits 4 and 5.
+      SmallVector<int8_t> numbers;
+      for (int64_t i = 0; i < type.getNumElements(); ++i)
+        numbers.push_back(int8_t(i % 4 * 16));
+      index = arith::OrIOp::create(
+          b, index,
+          arith::ConstantOp::create(
+              b, DenseElementsAttr::get(type, ArrayRef<int8_t>(numbers))));
+      if (target.features.contains("+avx512vbmi")) {
+        rewriter.replaceOp(op,
+                           intrinsic(b, "llvm.x86.avx512.permvar.qi.512", type,
+                                     {adaptor.getTable(), index}));
+        return success();
+      }
+    } else if (StringRef name = laneLookup(target, type.getNumElements());
+               !name.empty()) {
+      rewriter.replaceOp(op, intrinsic(b, name, type,
+                                       {adaptor.getTable(), index}));
+      return success();
+    }
+    rewriter.replaceOp(op, generic(b, op, adaptor.getTable(), index));
+    return success();
+  }
+
+private:
+  /// Byte by byte; correct everywhere, recognised by LLVM in good cases.
+  static Value generic(ImplicitLocOpBuilder &b, TableLookupOp op, Value table,
+                       Value index) {
+    VectorType type = op.getTable().getType();
+    SmallVector<Value> found;
+    for (int64_t i = 0; i < type.getNumElements(); ++i) {
+      Value at = arith::IndexCastUIOp::create(
+          b, b.getIndexType(), vector::ExtractOp::create(b, index, i));
+      if (op.getLanes() == LookupLanes::Lane && i >= 16)
+        at = arith::AddIOp::create(
+            b, at, arith::ConstantIndexOp::create(b, i / 16 * 16));
+      found.push_back(
+          vector::ExtractOp::create(b, table, OpFoldResult(at)));
+    }
+    return vector::FromElementsOp::create(b, type, found);
+  }
+
+  const CpuTarget &target;
+};
+
+/// Byte `place` of each 32-bit lane, extended to 32 bits.
+Value byteOfLane(ImplicitLocOpBuilder &b, Value words, int64_t place,
+                 bool isSigned) {
+  auto type = cast<VectorType>(words.getType());
+  if (!isSigned) {
+    Value shifted = arith::ShRUIOp::create(b, words, constant(b, type, 8 * place));
+    return arith::AndIOp::create(b, shifted, constant(b, type, 255));
+  }
+  Value top = arith::ShLIOp::create(b, words, constant(b, type, 24 - 8 * place));
+  return arith::ShRSIOp::create(b, top, constant(b, type, 24));
+}
+
+struct LowerSum4Accumulate : OpConversionPattern<Sum4AccumulateOp> {
+  LowerSum4Accumulate(MLIRContext *context, const CpuTarget &target)
+      : OpConversionPattern(context), target(target) {}
+
+  LogicalResult
+  matchAndRewrite(Sum4AccumulateOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+    VectorType sums = op.getAccumulator().getType();
+    VectorType bytes = op.getBytes().getType();
+    if (hasVnni(target) && bytes.getNumElements() == 64) {
+      rewriter.replaceOp(
+          op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
+                        {adaptor.getAccumulator(), adaptor.getBytes(),
+                         constant(b, bytes, int64_t(op.getFactor()))}));
+      return success();
+    }
+    Value words = arith::BitcastOp::create(b, sums, adaptor.getBytes());
+    Value four;
+    for (int64_t place = 0; place < 4; ++place) {
+      Value byte = byteOfLane(b, words, place, false);
+      four = four ? arith::AddIOp::create(b, four, byte) : byte;
+    }
+    if (op.getFactor() != 1)
+      four = arith::MulIOp::create(
+          b, four, constant(b, sums, int64_t(op.getFactor())));
+    rewriter.replaceOpWithNewOp<arith::AddIOp>(op, adaptor.getAccumulator(),
+                                               four);
+    return success();
+  }
+
+private:
+  const CpuTarget &target;
+};
+
+struct LowerDot4Accumulate : OpConversionPattern<Dot4AccumulateOp> {
+  LowerDot4Accumulate(MLIRContext *context, const CpuTarget &target)
+      : OpConversionPattern(context), target(target) {}
+
+  LogicalResult
+  matchAndRewrite(Dot4AccumulateOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+    VectorType sums = op.getAccumulator().getType();
+    if (hasVnni(target) && op.getLhs().getType().getNumElements() == 64) {
+      rewriter.replaceOp(
+          op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
+                        {adaptor.getAccumulator(), adaptor.getLhs(),
+                         adaptor.getRhs()}));
+      return success();
+    }
+    Value lhs = arith::BitcastOp::create(b, sums, adaptor.getLhs());
+    Value rhs = arith::BitcastOp::create(b, sums, adaptor.getRhs());
+    Value total = adaptor.getAccumulator();
+    for (int64_t place = 0; place < 4; ++place)
+      total = arith::AddIOp::create(
+          b, total,
+          arith::MulIOp::create(b, byteOfLane(b, lhs, place, false),
+                                byteOfLane(b, rhs, place, true)));
+    rewriter.replaceOp(op, total);
+    return success();
+  }
+
+private:
+  const CpuTarget &target;
+};
+
+struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    const CpuTarget *target = findCpuTarget(cpu);
+    if (!target) {
+      getOperation().emitError("expected a cpu of ")
+          << cpuTargetNames() << ", found '" << cpu << "'";
+      return signalPassFailure();
+    }
+    ConversionTarget legal(getContext());
+    legal.addIllegalOp<TableLookupOp, Sum4AccumulateOp, Dot4AccumulateOp>();
+    legal.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
+    RewritePatternSet patterns(&getContext());
+    patterns.add<LowerTableLookup, LowerSum4Accumulate, LowerDot4Accumulate>(
+        &getContext(), *target);
+    if (failed(applyPartialConversion(getOperation(), legal,
+                                      std::move(patterns))))
+      signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace fairy2

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every weight gets a layout and a place in the weight section.
+#include "dialect/Packing.h"
+#include "passes/Passes.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+
+#define GEN_PASS_DEF_FAIRY2PACKWEIGHTSPASS
+#include "passes/Passes.h.inc"
+
+namespace {
+
+struct PackWeights : impl::Fairy2PackWeightsPassBase<PackWeights> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    SymbolTable symbolTable(module);
+    symbols = &symbolTable;
+    nextOffset = 0;
+    lastPack = nullptr;
+    module.walk([&](Operation *op) {
+      llvm::TypeSwitch<Operation *>(op)
+          .Case<EmbeddingOp, RmsNormOp>([&](auto op) {
+            op.setWeightAttr(dense(op.getWeightAttr(), nullptr));
+          })
+          .Case<LinearOp>([&](auto op) {
+            replace(op, op.getInput(), Value(),
+                    dense(op.getWeightAttr(), op.getBiasAttr()));
+          })
+          .Case<Int8LinearOp>([&](auto op) {
+            replace(op, op.getInput(), op.getScales(),
+                    int8(op.getWeightAttr()));
+          })
+          .Case<PhaseLinearOp>([&](auto op) {
+            replace(op, op.getInput(), op.getScales(), signPlanes(op));
+          });
+    });
+  }
+
+private:
+  void replace(Operation *op, Value input, Value scales,
+               FlatSymbolRefAttr pack) {
+    OpBuilder builder(op);
+    auto packed = PackedLinearOp::create(builder, op->getLoc(),
+                                         op->getResultTypes(), input, scales,
+                                         pack);
+    op->replaceAllUsesWith(packed.getResults());
+    op->erase();
+  }
+
+  /// The pack of this name; made and placed when it does not exist yet.
+  FlatSymbolRefAttr place(StringRef name, PackingKind kind,
+                          ArrayRef<Attribute> sources, ArrayAttr biases,
+                          int64_t bytes, Location loc) {
+    if (!symbols->lookup(name)) {
+      OpBuilder builder(&getContext());
+      if (lastPack)
+        builder.setInsertionPointAfter(lastPack);
+      else
+        builder.setInsertionPoint(firstFunction());
+      auto pack = PackOp::create(builder, loc, name, kind,
+                                 builder.getArrayAttr(sources), biases,
+                                 nextOffset, bytes);
+      symbols->insert(pack);
+      lastPack = pack;
+      nextOffset = roundUp(nextOffset + bytes, kPackAlignment);
+    }
+    return FlatSymbolRefAttr::get(&getContext(), name);
+  }
+
+  Operation *firstFunction() {
+    return *getOperation().getOps<func::FuncOp>().begin();
+  }
+
+  RankedTensorType typeOf(FlatSymbolRefAttr weight) {
+    return symbols->lookup<WeightOp>(weight.getValue()).getTensorType();
+  }
+
+  FlatSymbolRefAttr dense(FlatSymbolRefAttr weight, FlatSymbolRefAttr bias) {
+    if (symbols->lookup<PackOp>(weight.getValue()))
+      return weight; // A pack already: the pass ran before.
+    RankedTensorType type = typeOf(weight);
+    const int64_t columns = type.getShape().back();
+    const DensePack pack{type.getNumElements() / columns, columns,
+                         type.getElementTypeBitWidth() / 8, bool(bias)};
+    ArrayAttr biases =
+        bias ? ArrayAttr::get(&getContext(), {bias}) : ArrayAttr();
+    return place((weight.getValue() + ".pack").str(), PackingKind::Dense,
+                 {weight}, biases, pack.bytes(),
+                 symbols->lookup(weight.getValue())->getLoc());
+  }
+
+  FlatSymbolRefAttr int8(FlatSymbolRefAttr weight) {
+    RankedTensorType type = typeOf(weight);
+    const Int8Pack pack{type.getDimSize(0), type.getDimSize(1)};
+    return place((weight.getValue() + ".int8").str(), PackingKind::Int8,
+                 {weight}, ArrayAttr(), pack.bytes(),
+                 symbols->lookup(weight.getValue())->getLoc());
+  }
+
+  FlatSymbolRefAttr signPlanes(PhaseLinearOp op) {
+    SignPlanePack pack;
+    pack.hasBias = bool(op.getBiases());
+    for (auto phases : op.getPhases().getAsRange<FlatSymbolRefAttr>()) {
+      auto recipe = symbols->lookup<PhaseQuantizeOp>(phases.getValue());
+      RankedTensorType type = typeOf(recipe.getWeightAttr());
+      pack.rows.push_back(type.getDimSize(0) / 2);
+      pack.columns = type.getDimSize(1) / 2;
+      pack.sets = 2 * int(recipe.getScheme().getStages());
+    }
+    const StringRef first =
+        cast<FlatSymbolRefAttr>(op.getPhases()[0]).getValue();
+    return place((first + ".pack").str(), PackingKind::SignPlanes,
+                 op.getPhases().getValue(), op.getBiasesAttr(), pack.bytes(),
+                 op.getLoc());
+  }
+
+  SymbolTable *symbols = nullptr;
+  PackOp lastPack;
+  int64_t nextOffset = 0;
+};
+
+} // namespace
+} // namespace fairy2

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Buffer planning and the making of kernels.
+#include "passes/loops/LoopContext.h"
+
+#include "dialect/Packing.h"
+
+#include "llvm/ADT/MapVector.h"
+
+#include <deque>
+
+using namespace mlir;
+
+namespace fairy2 {
+
+LoopContext::LoopContext(ModuleOp module, func::FuncOp oldEntry,
+                         const CpuTarget &target, int64_t batch)
+    : target(target), batch(batch), module(module), oldEntry(oldEntry),
+      builder(module.getContext()), symbols(module) {}
+
+PackOp LoopContext::pack(FlatSymbolRefAttr symbol) {
+  return symbols.lookup<PackOp>(symbol.getValue());
+}
+
+RankedTensorType LoopContext::weightType(PackOp pack, unsigned source) {
+  auto symbol = cast<FlatSymbolRefAttr>(pack.getSources()[source]);
+  if (auto phases = symbols.lookup<PhaseQuantizeOp>(symbol.getValue()))
+    symbol = phases.getWeightAttr();
+  return symbols.lookup<WeightOp>(symbol.getValue()).getTensorType();
+}
+
+const Buffer &LoopContext::buffer(Value tensor) const {
+  return buffers.find(tensor)->second;
+}
+
+const Buffer &LoopContext::scratch(Operation *op, unsigned i) const {
+  return scratches.find(op)->second[i];
+}
+
+//===----------------------------------------------------------------------===//
+// Planning
+//===----------------------------------------------------------------------===//
+
+/// First fit by time and size: a buffer may lie where no other lies that lives
+/// at the same time. Steps are separated by barriers, so touching life spans
+/// are what must not share bytes.
+void LoopContext::place(MutableArrayRef<Placement> placements) {
+  for (size_t i = 0; i < placements.size(); ++i) {
+    Placement &mine = placements[i];
+    int64_t offset = 0;
+    bool moved = true;
+    while (moved) {
+      moved = false;
+      for (const Placement &other : placements.take_front(i)) {
+        const int64_t otherEnd =
+            roundUp(other.buffer->offset + other.buffer->bytes(), 64);
+        const bool sameTime =
+            other.first <= mine.last && mine.first <= other.last;
+        if (sameTime && offset < otherEnd &&
+            other.buffer->offset < offset + mine.buffer->bytes()) {
+          offset = otherEnd;
+          moved = true;
+        }
+      }
+    }
+    mine.buffer->offset = offset;
+    workspaceBytes =
+        std::max(workspaceBytes, roundUp(offset + mine.buffer->bytes(), 64));
+  }
+}
+
+LogicalResult LoopContext::planBuffers() {
+  Block &block = oldEntry.getBody().front();
+  Operation *terminator = block.getTerminator();
+  DenseMap<Operation *, int64_t> number;
+  for (auto [i, op] : llvm::enumerate(block))
+    number[&op] = int64_t(i);
+
+  auto lastUse = [&](Value value) {
+    int64_t last = number[value.getDefiningOp()];
+    for (Operation *user : value.getUsers())
+      last = std::max(last, number[user]);
+    return last;
+  };
+
+  // DenseMap entries move; placements point at buffers kept here meanwhile.
+  std::deque<Buffer> storage;
+  SmallVector<Placement> placements;
+  SmallVector<std::pair<Value, std::pair<Buffer *, int64_t>>> results;
+  SmallVector<std::pair<Operation *, Buffer *>> extra;
+  for (Operation &op : block.without_terminator()) {
+    const int64_t now = number[&op];
+    // The results of one op are columns of one buffer when their elements are
+    // of one type.
+    llvm::MapVector<Type, SmallVector<Value>> byType;
+    for (Value result : op.getResults()) {
+      if (terminator->getNumOperands() == 1 &&
+          terminator->getOperand(0) == result)
+        continue;
+      auto type = dyn_cast<RankedTensorType>(result.getType());
+      if (!type)
+        return op.emitOpError("expected tensors in stage packed");
+      byType[type.getElementType()].push_back(result);
+    }
+    for (auto &[element, values] : byType) {
+      Buffer buffer{0, batch, 0, 0, element};
+      int64_t last = now;
+      for (Value value : values) {
+        auto type = cast<RankedTensorType>(value.getType());
+        results.push_back({value, {nullptr, buffer.stride}});
+        buffer.stride += type.getRank() == 2 ? type.getDimSize(1) : 1;
+        last = std::max(last, lastUse(value));
+      }
+      if (cast<RankedTensorType>(values[0].getType()).getRank() == 2)
+        buffer.stride = roundUp(buffer.stride, element.isInteger(8) ? 64 : 16);
+      storage.push_back(buffer);
+      for (size_t i = 0; i < values.size(); ++i)
+        results[results.size() - 1 - i].second.first = &storage.back();
+      placements.push_back({&storage.back(), now, last});
+    }
+    for (Buffer scratch : scratchOf(&op, *this)) {
+      storage.push_back(scratch);
+      extra.push_back({&op, &storage.back()});
+      placements.push_back({&storage.back(), now, now});
+    }
+  }
+  place(placements);
+  for (auto &[value, where] : results) {
+    Buffer buffer = *where.first;
+    buffer.shift = where.second;
+    buffers[value] = buffer;
+  }
+  for (auto &[op, buffer] : extra)
+    scratches[op].push_back(*buffer);
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// The entry function
+//===----------------------------------------------------------------------===//
+
+void LoopContext::beginEntry(StringRef name) {
+  Type i8 = builder.getI8Type(), i32 = builder.getI32Type(),
+       f32 = builder.getF32Type(), index = builder.getIndexType();
+  int64_t weightBytes = 0;
+  for (auto pack : module.getOps<PackOp>())
+    weightBytes = std::max(weightBytes,
+                           roundUp(int64_t(pack.getOffset() + pack.getBytes()),
+                                   kPackAlignment));
+  Value logits = oldEntry.getBody().front().getTerminator()->getOperand(0);
+  const int64_t vocabulary = featuresOf(logits);
+  auto ids = MemRefType::get({batch}, i32);
+  SmallVector<Type> types = {
+      MemRefType::get({std::max<int64_t>(weightBytes, 1)}, i8),
+      MemRefType::get({kUnboundedFloats}, f32),
+      MemRefType::get({std::max<int64_t>(workspaceBytes, 1)}, i8),
+      ids,
+      ids,
+      ids,
+      index,
+      ids,
+      index,
+      MemRefType::get({batch * vocabulary}, f32),
+      index};
+  builder.setInsertionPoint(oldEntry);
+  entry = func::FuncOp::create(builder, oldEntry.getLoc(), name,
+                               builder.getFunctionType(types, {}));
+  Block *body = entry.addEntryBlock();
+  builder.setInsertionPointToStart(body);
+  Value *fields[] = {
+      &arguments.weights, &arguments.cache,     &arguments.workspace,
+      &arguments.tokens,  &arguments.slots,     &arguments.positions,
+      &arguments.count,   &arguments.rows,      &arguments.rowCount,
+      &arguments.logits,  &arguments.context};
+  for (auto [field, argument] : llvm::zip(fields, body->getArguments()))
+    *field = argument;
+
+  buffers[logits] = Buffer{0, batch, vocabulary, 0, f32};
+  argumentOf[logits] = arguments.logits;
+  int64_t bytesPerPosition = 0;
+  for (BlockArgument argument : oldEntry.getArguments())
+    if (auto cache = dyn_cast<KVCacheType>(argument.getType()))
+      bytesPerPosition +=
+          2 * cache.getLayers() * cache.getHeads() * cache.getDim() * 4;
+  Value *ofOld[] = {&arguments.tokens, &arguments.slots, &arguments.positions,
+                    &arguments.rows};
+  for (auto [old, field] : llvm::zip(oldEntry.getArguments(), ofOld))
+    argumentOf[old] = *field;
+
+  auto i64 = [&](int64_t value) { return builder.getI64IntegerAttr(value); };
+  entry->setAttr("fairy2.batch", i64(batch));
+  entry->setAttr("fairy2.weight_bytes", i64(weightBytes));
+  entry->setAttr("fairy2.workspace_bytes", i64(workspaceBytes));
+  entry->setAttr("fairy2.cache_bytes_per_position", i64(bytesPerPosition));
+}
+
+void LoopContext::endEntry() {
+  func::ReturnOp::create(builder, entry.getLoc());
+  oldEntry.erase();
+}
+
+Value LoopContext::view(const Buffer &buffer) {
+  const int64_t elementBytes =
+      (buffer.element.getIntOrFloatBitWidth() + 7) / 8;
+  Value offset = arith::ConstantIndexOp::create(
+      builder, entry.getLoc(), buffer.offset + buffer.shift * elementBytes);
+  return memref::ViewOp::create(
+      builder, entry.getLoc(),
+      MemRefType::get({buffer.elements() - buffer.shift}, buffer.element),
+      arguments.workspace, offset, ValueRange());
+}
+
+Value LoopContext::view(Value tensor) {
+  if (Value argument = argumentOf.lookup(tensor))
+    return argument;
+  return view(buffer(tensor));
+}
+
+Value LoopContext::weights(PackOp pack, int64_t offset, Type element,
+                           int64_t elements) {
+  Value start = arith::ConstantIndexOp::create(
+      builder, entry.getLoc(), int64_t(pack.getOffset()) + offset);
+  return memref::ViewOp::create(builder, entry.getLoc(),
+                                MemRefType::get({elements}, element),
+                                arguments.weights, start, ValueRange());
+}
+
+/// Tensors that descend from gathered rows have row_count rows.
+Value LoopContext::tokenCount(Value tensor) {
+  while (Operation *op = tensor.getDefiningOp()) {
+    if (isa<GatherRowsOp>(op))
+      return arguments.rowCount;
+    if (op->getNumOperands() == 0)
+      break;
+    tensor = op->getOperand(0);
+  }
+  return arguments.count;
+}
+
+void LoopContext::call(Location loc, const std::string &name,
+                       ValueRange kernelArguments, KernelBody body) {
+  if (!symbols.lookup(name)) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(entry);
+    auto kernel = func::FuncOp::create(
+        builder, loc, name,
+        builder.getFunctionType(kernelArguments.getTypes(), {}));
+    kernel.setPrivate();
+    for (auto [i, type] : llvm::enumerate(kernelArguments.getTypes()))
+      if (isa<MemRefType>(type))
+        kernel.setArgAttr(unsigned(i), LLVM::LLVMDialect::getNoAliasAttrName(),
+                          builder.getUnitAttr());
+    symbols.insert(kernel);
+    Emitter emitter(loc, builder.getContext());
+    Block *block = kernel.addEntryBlock();
+    emitter.setInsertionPointToStart(block);
+    body(emitter, block->getArguments());
+    func::ReturnOp::create(emitter);
+  }
+  func::CallOp::create(builder, loc, name, TypeRange(), kernelArguments);
+}
+
+} // namespace fairy2

@@ -1,0 +1,469 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exact integer sums by table look-up, and their oracle.
+//
+// For a group of 4 columns with values v_0..v_3 and a nibble e of sign bits,
+// T[e] = sum over b of max(s_b v_b, 0) with s_b = +-1 as bit b says. It is at
+// least 0 and fits 9 bits, and sum_b s_b v_b = 2 T[e] - sum_b |v_b|, so with
+// A = sum_j |x_j| and the sums c0..c3 of T over the planes p, q and x_re, x_im:
+//   ar = c0 + c2 - A_re, br = c0 - c2, ai = c1 + c3 - A_im, bi = c1 - c3.
+// `low` holds T mod 256. Blocks of 16 columns with some T > 255 are wide and
+// rare; `high` holds 64 (T / 256) for them, added with weight 4 in a loop of
+// its own.
+#include "passes/loops/PhaseLinear.h"
+
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+constexpr int64_t kBlock = SignPlaneLayout::kBlockColumns;
+constexpr int64_t kChunk = SignPlaneLayout::kChunkBytes;
+/// Planes p and q times x_re and x_im.
+constexpr int kSums = 4;
+
+enum TableArgument { Low, High, Magnitudes, WideCount, WideList };
+
+Value andBytes(Emitter &e, Value v, int64_t mask) {
+  return arith::AndIOp::create(e, v, e.constant(v.getType(), mask));
+}
+
+/// The low nibbles of all bytes, and the high ones. The shift is on words: it
+/// is one instruction everywhere, bytes are not.
+Value lowNibbles(Emitter &e, Value v) { return andBytes(e, v, 15); }
+Value highNibbles(Emitter &e, Value v) {
+  const int64_t lanes = cast<VectorType>(v.getType()).getNumElements() / 4;
+  Value words = arith::BitcastOp::create(e, e.ints(lanes), v);
+  Value shifted =
+      arith::ShRUIOp::create(e, words, e.constant(e.ints(lanes), 4));
+  return lowNibbles(e, arith::BitcastOp::create(e, v.getType(), shifted));
+}
+
+/// Index of the first byte of a token's table of block `block`.
+Value tableAt(Emitter &e, const PhaseInput &input, Value token, Value block) {
+  const int64_t blocks = input.pack.matrix(0).blocks();
+  return e.mul(e.add(e.mul(token, blocks), block), kTableBytes);
+}
+
+Value wideBlock(Emitter &e, const PhaseInput &input, Value token, Value i) {
+  const int64_t blocks = input.pack.matrix(0).blocks();
+  return e.toIndex(e.load(input.arguments[WideList],
+                          e.add(e.mul(token, blocks), i)));
+}
+
+Value wideCount(Emitter &e, const PhaseInput &input, Value token) {
+  return e.toIndex(e.load(input.arguments[WideCount], token));
+}
+
+/// Fetches what comes next in memory into L2 and the stream's own next lines
+/// into L1. The far line follows the order of memory, one or more tiles ahead:
+/// several sets are read side by side, and a distance along each of their
+/// streams would only name lines that the next stream reads anyway.
+void prefetch(Emitter &e, const PhaseInput &input, Value block, int64_t set,
+              int64_t sets, int64_t step) {
+  if (!input.target.prefetchFar)
+    return;
+  const SignPlaneLayout matrix = input.pack.matrix(0);
+  auto fetch = [&](Value at, int64_t locality) {
+    memref::PrefetchOp::create(e, input.planes, ValueRange{at},
+                               /*isWrite=*/false, uint32_t(locality),
+                               /*isDataCache=*/true);
+  };
+  const int64_t far = roundUp(input.target.prefetchFar, matrix.tileBytes());
+  Value inOrder = e.mul(e.add(e.mul(block, sets), step), kChunk);
+  fetch(e.add(e.add(input.tile, inOrder), far + set * matrix.setBytes()), 2);
+  fetch(e.add(e.add(input.tile, e.mul(block, kChunk)),
+              set * matrix.setBytes() + input.target.prefetchNear),
+        3);
+}
+
+//===----------------------------------------------------------------------===//
+// Quad form: one register holds the four tables of a block
+//===----------------------------------------------------------------------===//
+
+/// Adds block `block` of every set: [set][p re, p im, q re, q im], one row per
+/// 32-bit lane.
+SmallVector<Value> addQuadBlock(Emitter &e, const PhaseInput &input,
+                                Value table, Value tableIndex, Value block,
+                                int64_t first, int64_t count, int64_t factor,
+                                ValueRange sums) {
+  const int64_t setBytes = input.pack.matrix(0).setBytes();
+  Value tables[2] = {
+      e.loadVector(table, tableIndex, kChunk, 64),
+      e.loadVector(table, e.add(tableIndex, kChunk), kChunk, 64)};
+  // A chunk is [group][row]; the dot products want the four groups of a row
+  // side by side.
+  SmallVector<int64_t> transpose;
+  for (int64_t row = 0; row < SignPlaneLayout::kTileRows; ++row)
+    for (int64_t group = 0; group < 4; ++group)
+      transpose.push_back(group * SignPlaneLayout::kTileRows + row);
+  SmallVector<Value> next;
+  for (int64_t s = 0; s < count; ++s) {
+    if (factor == 1)
+      prefetch(e, input, block, first + s, count, s);
+    Value at = e.add(e.add(input.tile, e.mul(block, kChunk)),
+                     (first + s) * setBytes);
+    Value chunk = e.loadVector(input.planes, at, kChunk, 64);
+    Value rows = vector::ShuffleOp::create(e, chunk, chunk, transpose);
+    Value planes[2] = {lowNibbles(e, rows), highNibbles(e, rows)};
+    for (int plane = 0; plane < 2; ++plane)
+      for (int part = 0; part < 2; ++part) {
+        Value found = TableLookupOp::create(e, LookupLanes::Quad, tables[part],
+                                            planes[plane]);
+        next.push_back(Sum4AccumulateOp::create(
+            e, sums[s * kSums + plane * 2 + part], found, factor));
+      }
+  }
+  return next;
+}
+
+SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
+                            int64_t first, int64_t count) {
+  const int64_t blocks = input.pack.matrix(0).blocks();
+  SmallVector<Value> sums(count * kSums, e.constant(e.ints(), 0));
+  sums = e.forLoop(e.index(0), e.index(blocks), 1, sums,
+                   [&](Value block, ValueRange carried) {
+                     return addQuadBlock(e, input, input.arguments[Low],
+                                         tableAt(e, input, token, block),
+                                         block, first, count, 1, carried);
+                   });
+  return e.forLoop(e.index(0), wideCount(e, input, token), 1, sums,
+                   [&](Value i, ValueRange carried) {
+                     Value block = wideBlock(e, input, token, i);
+                     return addQuadBlock(e, input, input.arguments[High],
+                                         tableAt(e, input, token, block),
+                                         block, first, count, 4, carried);
+                   });
+}
+
+//===----------------------------------------------------------------------===//
+// Lane form: one table per 16 bytes, sums of bytes in 16-bit lanes
+//===----------------------------------------------------------------------===//
+
+/// Adds one block of one set. Carried: [p re, p im, q re, q im][even, odd]:
+/// sums of whole 16-bit lanes (low byte + 256 high byte, modulo 65536), and of
+/// their high bytes alone.
+SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
+                                Value table, Value tableIndex, Value block,
+                                int64_t set, bool fetchesAhead,
+                                ValueRange carried) {
+  const int64_t bytes = input.target.lookupBytes;
+  const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
+  if (fetchesAhead)
+    prefetch(e, input, block, set, 1, 0);
+  Value chunk = e.add(e.add(input.tile, e.mul(block, kChunk)),
+                      set * input.pack.matrix(0).setBytes());
+  SmallVector<Value> sums(carried);
+  for (int64_t piece = 0; piece < kChunk; piece += bytes) {
+    Value codes =
+        e.loadVector(input.planes, e.add(chunk, piece), bytes, bytes);
+    Value planes[2] = {lowNibbles(e, codes), highNibbles(e, codes)};
+    for (int part = 0; part < 2; ++part) {
+      Value entries = e.loadVector(
+          table, e.add(tableIndex, part * kChunk + piece), bytes, bytes);
+      for (int plane = 0; plane < 2; ++plane) {
+        Value found = TableLookupOp::create(e, LookupLanes::Lane, entries,
+                                            planes[plane]);
+        Value pairs = arith::BitcastOp::create(e, halves, found);
+        Value *sum = &sums[2 * (plane * 2 + part)];
+        sum[0] = e.add(sum[0], pairs);
+        sum[1] = e.add(sum[1], arith::ShRUIOp::create(e, pairs,
+                                                      e.constant(halves, 8)));
+      }
+    }
+  }
+  return sums;
+}
+
+/// Widens the 16-bit sums to one 32-bit lane per row.
+Value flushLane(Emitter &e, Value even, Value odd, int64_t bytes) {
+  const VectorType halves = cast<VectorType>(even.getType());
+  Value low = e.sub(even, arith::ShLIOp::create(e, odd, e.constant(halves, 8)));
+  Value rows = arith::ExtUIOp::create(
+      e, e.ints(bytes), vector::InterleaveOp::create(e, low, odd));
+  Value sum = e.slice(rows, 0, kLanes);
+  for (int64_t lane = kLanes; lane < bytes; lane += kLanes)
+    sum = e.add(sum, e.slice(rows, lane, kLanes));
+  return sum;
+}
+
+/// Runs `addBlock` over [0, count) and flushes before a 16-bit lane of bytes
+/// could overflow.
+SmallVector<Value>
+laneLoop(Emitter &e, const PhaseInput &input, Value count, bool isHigh,
+         ValueRange totals,
+         function_ref<SmallVector<Value>(Value, ValueRange)> addBlock) {
+  const int64_t bytes = input.target.lookupBytes;
+  const int64_t bytesPerBlock = kChunk / bytes;
+  const int64_t period = 256 / bytesPerBlock; // 256 * 255 < 65536
+  const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
+  return e.forLoop(
+      e.index(0), count, period, totals, [&](Value start, ValueRange carried) {
+        Value end = arith::MinUIOp::create(e, e.add(start, period), count);
+        SmallVector<Value> zero(2 * kSums, e.constant(halves, 0));
+        SmallVector<Value> sums = e.forLoop(start, end, 1, zero, addBlock);
+        SmallVector<Value> next;
+        for (int k = 0; k < kSums; ++k) {
+          Value flushed = flushLane(e, sums[2 * k], sums[2 * k + 1], bytes);
+          if (isHigh)
+            flushed =
+                arith::ShLIOp::create(e, flushed, e.constant(e.ints(), 2));
+          next.push_back(e.add(carried[k], flushed));
+        }
+        return next;
+      });
+}
+
+SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
+                            int64_t set) {
+  SmallVector<Value> totals(kSums, e.constant(e.ints(), 0));
+  totals = laneLoop(
+      e, input, e.index(input.pack.matrix(0).blocks()), false, totals,
+      [&](Value block, ValueRange carried) {
+        return addLaneBlock(e, input, input.arguments[Low],
+                            tableAt(e, input, token, block), block, set, true,
+                            carried);
+      });
+  return laneLoop(e, input, wideCount(e, input, token), true, totals,
+                  [&](Value i, ValueRange carried) {
+                    Value block = wideBlock(e, input, token, i);
+                    return addLaneBlock(e, input, input.arguments[High],
+                                        tableAt(e, input, token, block), block,
+                                        set, false, carried);
+                  });
+}
+
+//===----------------------------------------------------------------------===//
+// The oracle: code by code
+//===----------------------------------------------------------------------===//
+
+/// Decodes each code to i^k = a + i b and multiplies it with x as integers.
+AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
+                    int64_t set) {
+  const int64_t m = input.pack.columns;
+  Type i32 = e.getI32Type();
+  SmallVector<Value> rows(kSums, e.constant(e.ints(), 0));
+  Value x = e.mul(token, input.inputStride);
+  for (int64_t row = 0; row < kLanes; ++row) {
+    SmallVector<Value> zero(kSums, e.constant(i32, 0));
+    SmallVector<Value> sums = e.forLoop(
+        e.index(0), e.index(m), 1, zero, [&](Value j, ValueRange carried) {
+          Value group = e.div(j, SignPlaneLayout::kGroupColumns);
+          Value at = e.add(e.add(input.tile,
+                                 e.mul(group, SignPlaneLayout::kTileRows)),
+                           set * input.pack.matrix(0).setBytes() + row);
+          Value byte =
+              arith::ExtUIOp::create(e, i32, e.load(input.planes, at));
+          Value bit = arith::IndexCastOp::create(
+              e, i32, e.rem(j, SignPlaneLayout::kGroupColumns));
+          auto signBit = [&](int64_t plane) -> Value {
+            Value shift = e.add(bit, e.constant(i32, plane));
+            return arith::AndIOp::create(
+                e, arith::ShRUIOp::create(e, byte, shift),
+                e.constant(i32, 1));
+          };
+          Value p = signBit(0), q = signBit(4);
+          Value a = e.sub(e.add(p, q), e.constant(i32, 1));
+          Value b = e.sub(p, q);
+          auto component = [&](int64_t shift) -> Value {
+            return arith::ExtSIOp::create(
+                e, i32,
+                e.load(input.arguments[0], e.add(e.add(x, j), shift)));
+          };
+          Value re = component(0), im = component(m);
+          return SmallVector<Value>{
+              e.add(carried[0], e.mul(a, re)), e.add(carried[1], e.mul(a, im)),
+              e.add(carried[2], e.mul(b, re)), e.add(carried[3], e.mul(b, im))};
+        });
+    for (int k = 0; k < kSums; ++k)
+      rows[k] = vector::InsertOp::create(e, sums[k], rows[k], row);
+  }
+  auto toFloat = [&](Value v) -> Value {
+    return arith::SIToFPOp::create(e, e.floats(), v);
+  };
+  return {toFloat(rows[0]), toFloat(rows[1]), toFloat(rows[2]),
+          toFloat(rows[3])};
+}
+
+} // namespace
+
+int64_t setsTogether(const PhaseInput &input, bool isInt8) {
+  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; 16
+  // registers hold the sums of one set.
+  return isInt8 && input.target.form == LookupForm::Quad ? 4 : 1;
+}
+
+SmallVector<AxisSums> phaseSums(Emitter &e, const PhaseInput &input,
+                                Value token, int64_t first, int64_t count) {
+  if (input.target.form == LookupForm::Scalar)
+    return {scalarSums(e, input, token, first)};
+  SmallVector<Value> sums = input.target.form == LookupForm::Quad
+                                ? quadSums(e, input, token, first, count)
+                                : laneSums(e, input, token, first);
+  auto magnitude = [&](int64_t part) {
+    return e.splat(e.load(input.arguments[Magnitudes],
+                          e.add(e.mul(token, 2), part)));
+  };
+  Value magnitudes[2] = {magnitude(0), magnitude(1)};
+  SmallVector<AxisSums> result;
+  for (int64_t s = 0; s < count; ++s) {
+    auto onAxis = [&](int part, bool imaginary) -> Value {
+      Value p = sums[s * kSums + part], q = sums[s * kSums + 2 + part];
+      Value exact = imaginary ? e.sub(p, q)
+                              : e.sub(e.add(p, q), magnitudes[part]);
+      return arith::SIToFPOp::create(e, e.floats(), exact);
+    };
+    result.push_back({onAxis(0, false), onAxis(1, false), onAxis(0, true),
+                      onAxis(1, true)});
+  }
+  return result;
+}
+
+AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, Value token,
+                        int64_t set) {
+  const int64_t m = input.pack.columns;
+  const int64_t perGroup = SignPlaneLayout::kGroupColumns;
+  Value x = e.mul(token, input.inputStride);
+  Value planes =
+      e.add(input.tile, e.index(set * input.pack.matrix(0).setBytes()));
+  // x with the sign that the plane's bit of each row says.
+  auto addGroup = [&](Value group, int64_t columns, ValueRange carried) {
+    Value codes = arith::ExtUIOp::create(
+        e, e.ints(),
+        e.loadVector(input.planes,
+                     e.add(planes, e.mul(group, SignPlaneLayout::kTileRows)),
+                     kLanes, kLanes));
+    SmallVector<Value> sums(carried);
+    for (int64_t b = 0; b < columns; ++b) {
+      Value column = e.add(e.add(x, e.mul(group, perGroup)), b);
+      for (int part = 0; part < 2; ++part) {
+        Value bits = arith::BitcastOp::create(
+            e, e.ints(),
+            e.splat(e.load(input.arguments[0], e.add(column, part * m))));
+        for (int plane = 0; plane < 2; ++plane) {
+          Value sign = arith::ShLIOp::create(
+              e, codes, e.constant(e.ints(), 31 - b - 4 * plane));
+          Value minus = arith::AndIOp::create(
+              e,
+              arith::XOrIOp::create(e, sign, e.constant(e.ints(), -1)),
+              e.constant(e.ints(), int64_t(INT32_MIN)));
+          Value term = arith::BitcastOp::create(
+              e, e.floats(), arith::XOrIOp::create(e, bits, minus));
+          Value &sum = sums[plane * 2 + part];
+          sum = e.add(sum, term);
+        }
+      }
+    }
+    return sums;
+  };
+  SmallVector<Value> sums(kSums, e.constant(e.floats(), 0.0));
+  sums = e.forLoop(e.index(0), e.index(m / perGroup), 1, sums,
+                   [&](Value group, ValueRange carried) {
+                     return addGroup(group, perGroup, carried);
+                   });
+  if (m % perGroup)
+    sums = addGroup(e.index(m / perGroup), m % perGroup, sums);
+  Value half = e.constant(e.floats(), 0.5);
+  auto axis = [&](int part, bool imaginary) {
+    Value p = sums[part], q = sums[2 + part];
+    return e.mul(imaginary ? e.sub(p, q) : e.add(p, q), half);
+  };
+  return {axis(0, false), axis(1, false), axis(0, true), axis(1, true)};
+}
+
+//===----------------------------------------------------------------------===//
+// Tables
+//===----------------------------------------------------------------------===//
+
+/// The 64 table entries of 16 values (four groups of 16), as 16-bit sums.
+static Value tableEntries(Emitter &e, Value x) {
+  Value zero = e.constant(x.getType(), 0);
+  Value positive = e.maximum(x, zero);
+  Value negative = e.maximum(e.sub(zero, x), zero);
+  const VectorType entries = e.vector(e.getI16Type(), kChunk);
+  Value sum;
+  for (int64_t b = 0; b < 4; ++b) {
+    SmallVector<int64_t> pick;
+    for (int64_t group = 0; group < 4; ++group)
+      for (int64_t entry = 0; entry < 16; ++entry)
+        pick.push_back(4 * group + b + (entry >> b & 1 ? 0 : kBlock));
+    Value part = arith::ExtUIOp::create(
+        e, entries, vector::ShuffleOp::create(e, positive, negative, pick));
+    sum = sum ? e.add(sum, part) : part;
+  }
+  return sum;
+}
+
+void callBuildTables(PackedLinearOp op, const SignPlanePack &pack,
+                     LoopContext &context) {
+  const int64_t m = pack.columns, blocks = pack.matrix(0).blocks();
+  const Buffer &in = context.buffer(op.getInput());
+  SmallVector<Value> kernelArguments = {context.view(op.getInput()),
+                                        context.tokenCount(op.getInput())};
+  for (unsigned i = 0; i < 5; ++i)
+    kernelArguments.push_back(context.view(context.scratch(op, i)));
+  context.call(
+      op.getLoc(), llvm::formatv("build_tables_{0}_{1}", m, in.stride),
+      kernelArguments, [&](Emitter &e, ValueRange a) {
+        ValueRange tables = a.drop_front(2);
+        e.forall(a[1], [&](Value i) {
+          Value row = e.mul(i, in.stride);
+          // Carried: number of wide blocks, sums of |x_re| and |x_im|.
+          auto addBlock = [&](Value offset, Value mask,
+                              ValueRange carried) -> SmallVector<Value> {
+            Value block = e.div(offset, kBlock);
+            Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
+            SmallVector<Value> magnitudes;
+            Value anyHigh;
+            for (int64_t part = 0; part < 2; ++part) {
+              Value x = e.keep(
+                  e.loadVector(a[0], e.add(e.add(row, offset), part * m),
+                               kBlock),
+                  mask);
+              Value entries = tableEntries(e, x);
+              Value low = arith::TruncIOp::create(e, e.bytes(kChunk), entries);
+              Value high = arith::ShLIOp::create(
+                  e,
+                  arith::TruncIOp::create(
+                      e, e.bytes(kChunk),
+                      arith::ShRUIOp::create(
+                          e, entries, e.constant(entries.getType(), 8))),
+                  e.constant(e.bytes(kChunk), 6));
+              e.storeVector(low, tables[Low], e.add(at, part * kChunk), 64);
+              e.storeVector(high, tables[High], e.add(at, part * kChunk), 64);
+              anyHigh = anyHigh ? arith::OrIOp::create(e, anyHigh, high) : high;
+              Value magnitude = math::AbsIOp::create(
+                  e, arith::ExtSIOp::create(e, e.ints(), x));
+              magnitudes.push_back(e.add(carried[1 + part], magnitude));
+            }
+            Value any = vector::ReductionOp::create(
+                e, vector::CombiningKind::OR, anyHigh);
+            Value isWide = arith::CmpIOp::create(
+                e, arith::CmpIPredicate::ne, any,
+                e.constant(e.getI8Type(), 0));
+            // Written always, counted when wide: no branch.
+            Value word =
+                arith::IndexCastOp::create(e, e.getI32Type(), block);
+            e.store(word, tables[WideList],
+                    e.add(e.mul(i, blocks), e.toIndex(carried[0])));
+            Value count = e.add(
+                carried[0],
+                arith::ExtUIOp::create(e, e.getI32Type(), isWide));
+            return {count, magnitudes[0], magnitudes[1]};
+          };
+          SmallVector<Value> sums = e.forRow(
+              m,
+              {e.constant(e.getI32Type(), 0), e.constant(e.ints(), 0),
+               e.constant(e.ints(), 0)},
+              addBlock);
+          e.store(sums[0], tables[WideCount], i);
+          for (int64_t part = 0; part < 2; ++part)
+            e.store(e.treeSum(sums[1 + part]), tables[Magnitudes],
+                    e.add(e.mul(i, 2), part));
+        });
+      });
+}
+
+} // namespace fairy2
