@@ -5,6 +5,7 @@
 #include "runtime/tokenizer/Model.h"
 
 #include "dialect/Error.h"
+#include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
@@ -63,6 +64,7 @@ public:
   BpeModel(const TokenizerFile &file, const JsonField &model);
   void encode(std::string_view piece, bool avoidSpecial, WordCache &cache,
               std::vector<int32_t> &ids) const override;
+  bool takeBytes() override;
 
 private:
   void encodeWord(std::string_view word, bool avoidSpecial,
@@ -89,7 +91,8 @@ private:
   int32_t unknown = -1;
   std::string unknownName; // of an unknown token that is no piece; for errors
   bool fuseUnknown, ignoreMerges;
-  std::vector<int32_t> bytes; // empty without byte_fallback
+  std::vector<int32_t> bytes;       // empty without byte_fallback
+  std::vector<int32_t> byteSymbols; // empty unless encode() takes bytes
   /// The metaspace, if no merge reaches across one that follows another
   /// character: then text may be cut there. Else -1.
   int32_t cutAt;
@@ -134,7 +137,7 @@ BpeModel::BpeModel(const TokenizerFile &file, const JsonField &model) {
 
   const std::vector<TokenizerFile::Merge> merges = file.merges();
   table.reserve(merges.size());
-  cutAt = pieces.find(metaspace);
+  cutAt = ignoreMerges ? -1 : pieces.find(metaspace);
   std::string merged;
   for (size_t i = 0; i < merges.size(); ++i) {
     const auto idOf = [&](std::string_view piece) {
@@ -154,14 +157,22 @@ BpeModel::BpeModel(const TokenizerFile &file, const JsonField &model) {
   }
 }
 
+bool BpeModel::takeBytes() {
+  std::vector<int32_t> symbols;
+  for (char32_t c : byteCharacters()) {
+    std::string character;
+    appendUtf8(character, c);
+    symbols.push_back(pieces.find(character));
+    if (symbols.back() < 0 || mayNotOccur(symbols.back()))
+      return false;
+  }
+  byteSymbols = std::move(symbols);
+  cutAt = -1; // a metaspace is three bytes
+  return true;
+}
+
 void BpeModel::encode(std::string_view piece, bool avoidSpecial,
                       WordCache &cache, std::vector<int32_t> &ids) const {
-  if (ignoreMerges)
-    if (const int32_t id = pieces.find(piece);
-        id >= 0 && !(avoidSpecial && mayNotOccur(id))) {
-      ids.push_back(id);
-      return;
-    }
   while (!piece.empty()) {
     std::string_view word = piece;
     if (cutAt >= 0 && !(avoidSpecial && mayNotOccur(cutAt))) {
@@ -182,8 +193,22 @@ void BpeModel::encode(std::string_view piece, bool avoidSpecial,
 void BpeModel::encodeWord(std::string_view word, bool avoidSpecial,
                           std::vector<int32_t> &ids) const {
   constexpr size_t shortWord = 32;
+  if (ignoreMerges) {
+    std::string characters;
+    if (!byteSymbols.empty())
+      appendByteCharacters(characters, word);
+    const int32_t id = pieces.find(byteSymbols.empty() ? word : characters);
+    if (id >= 0 && !(avoidSpecial && mayNotOccur(id))) {
+      ids.push_back(id);
+      return;
+    }
+  }
   const size_t first = ids.size();
-  appendSymbols(word, avoidSpecial, ids);
+  if (byteSymbols.empty())
+    appendSymbols(word, avoidSpecial, ids);
+  else
+    for (char byte : word)
+      ids.push_back(byteSymbols[uint8_t(byte)]);
   if (ids.size() - first <= shortWord)
     mergeShort(ids, first, avoidSpecial);
   else

@@ -3,6 +3,7 @@
 // One small class per type of decoder, and the table that reads them.
 #include "runtime/tokenizer/DecoderStages.h"
 
+#include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Pattern.h"
 #include "runtime/tokenizer/Utf8.h"
 
@@ -88,6 +89,74 @@ private:
     run.clear();
   }
   std::string run;
+};
+
+/// Takes the characters of tokens for bytes and the bytes for UTF-8; tokens
+/// with other characters stand for their own bytes. Makes one token of all.
+class ByteLevelStage final : public WholeTokenStage {
+public:
+  using WholeTokenStage::WholeTokenStage;
+  void finish() override {
+    if (!bytes.empty())
+      next.append(replacement);
+    next.endToken();
+    next.finish();
+  }
+
+protected:
+  void take(std::string &token) override {
+    if (!appendBytesOfCharacters(bytes, token))
+      bytes += token;
+    text.clear();
+    moveValidUtf8(bytes, text);
+    next.append(text);
+  }
+
+private:
+  std::string bytes, text;
+};
+
+class MetaspaceDecoder final : public Decoder {
+public:
+  explicit MetaspaceDecoder(const JsonField &field) {
+    field.requireKeys({"type", "replacement", "add_prefix_space",
+                       "prepend_scheme", "split", "str_rep"});
+    appendUtf8(replacement, field["replacement"].character());
+    const JsonField scheme = field["prepend_scheme"];
+    dropsFirst = field["add_prefix_space"].boolean(true) &&
+                 (scheme.isNull() || scheme.string() != "never");
+  }
+  std::unique_ptr<TokenSink> open(TokenSink &next) const override {
+    return std::make_unique<Stage>(next, *this);
+  }
+
+private:
+  /// In the first token the replacement vanishes, elsewhere it is a space.
+  class Stage final : public DecoderStage {
+  public:
+    Stage(TokenSink &next, const MetaspaceDecoder &decoder)
+        : DecoderStage(next), replacement(decoder.replacement),
+          drops(decoder.dropsFirst) {}
+    void append(std::string_view chunk) override {
+      for (size_t at; (at = chunk.find(replacement)) != chunk.npos;
+           chunk.remove_prefix(at + replacement.size())) {
+        next.append(chunk.substr(0, at));
+        if (!drops)
+          next.append(" ");
+      }
+      next.append(chunk);
+    }
+    void endToken() override {
+      drops = false;
+      next.endToken();
+    }
+
+  private:
+    const std::string &replacement;
+    bool drops;
+  };
+  std::string replacement;
+  bool dropsFirst;
 };
 
 class ReplaceDecoder final : public Decoder {
@@ -274,6 +343,15 @@ std::unique_ptr<Decoder> readDecoder(const JsonField &field) {
     return std::make_unique<ReplaceDecoder>(field);
   if (type == "Strip")
     return std::make_unique<StripDecoder>(field);
+  if (type == "Metaspace")
+    return std::make_unique<MetaspaceDecoder>(field);
+  if (type == "ByteLevel") {
+    field.requireKeys(
+        {"type", "add_prefix_space", "trim_offsets", "use_regex"});
+    return std::make_unique<PlainDecoder<ByteLevelStage>>();
+  }
+  if (type == "Fuse" || type == "ByteFallback")
+    field.requireKeys({"type"});
   if (type == "Fuse")
     return std::make_unique<PlainDecoder<FuseStage>>();
   if (type == "ByteFallback")

@@ -43,6 +43,11 @@ public:
   virtual void encode(std::string_view piece, bool avoidSpecial,
                       WordCache &cache, std::vector<int32_t> &ids) const = 0;
 
+  /// Makes encode() take raw bytes where a ByteLevel pre-tokenizer would have
+  /// spelled them as characters: the same ids, faster. Returns false, and
+  /// changes nothing, if the model cannot.
+  virtual bool takeBytes() { return false; }
+
   const Vocabulary &vocabulary() const { return pieces; }
 
   /// Tells the model which ids are special, once, before the first encode().

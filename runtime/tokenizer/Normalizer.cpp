@@ -3,6 +3,7 @@
 // One small class per type of normalizer, and the table that reads them.
 #include "runtime/tokenizer/Normalizer.h"
 
+#include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Pattern.h"
 #include "runtime/tokenizer/Unicode.h"
 #include "runtime/tokenizer/Utf8.h"
@@ -98,6 +99,81 @@ private:
   std::string content;
 };
 
+class Form final : public Normalizer {
+public:
+  explicit Form(NormalForm form) : form(form) {}
+  void apply(std::string &text) const override { normalize(text, form); }
+
+private:
+  NormalForm form;
+};
+
+/// Rewrites character by character: `append(out, c)`.
+template <void (*append)(std::string &, char32_t)>
+class EachCharacter final : public Normalizer {
+public:
+  void apply(std::string &text) const override {
+    std::string out;
+    out.reserve(text.size());
+    for (size_t i = 0; i < text.size();) {
+      const CodePoint c = codePointAt(text.data() + i);
+      append(out, c.value);
+      i += c.length;
+    }
+    text = std::move(out);
+  }
+};
+
+void appendUnlessAccent(std::string &out, char32_t c) {
+  if (!isAccent(c))
+    appendUtf8(out, c);
+}
+
+/// The cleaning of a machine translation toolkit: drops control characters and
+/// makes a space of unusual ones.
+void appendNmt(std::string &out, char32_t c) {
+  const bool dropped = (c >= 1 && c <= 8) || c == 0xb ||
+                       (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f ||
+                       c == 0x9f;
+  const bool space = c == 9 || c == 0xa || c == 0xc || c == 0xd ||
+                     c == 0x1680 || (c >= 0x200b && c <= 0x200f) ||
+                     c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff ||
+                     c == 0xfffd;
+  if (!dropped)
+    appendUtf8(out, space ? ' ' : c);
+}
+
+/// Spells bytes as characters.
+class ByteLevel final : public Normalizer {
+public:
+  void apply(std::string &text) const override {
+    std::string out;
+    appendByteCharacters(out, text);
+    text = std::move(out);
+  }
+};
+
+/// A normalizer without settings of its own.
+std::unique_ptr<Normalizer> makePlain(const std::string &type) {
+  if (type == "NFC")
+    return std::make_unique<Form>(NormalForm::C);
+  if (type == "NFD")
+    return std::make_unique<Form>(NormalForm::D);
+  if (type == "NFKC")
+    return std::make_unique<Form>(NormalForm::KC);
+  if (type == "NFKD")
+    return std::make_unique<Form>(NormalForm::KD);
+  if (type == "Lowercase")
+    return std::make_unique<EachCharacter<appendLowercase>>();
+  if (type == "StripAccents")
+    return std::make_unique<EachCharacter<appendUnlessAccent>>();
+  if (type == "Nmt")
+    return std::make_unique<EachCharacter<appendNmt>>();
+  if (type == "ByteLevel")
+    return std::make_unique<ByteLevel>();
+  return nullptr;
+}
+
 } // namespace
 
 std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
@@ -112,6 +188,10 @@ std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
     return std::make_unique<Strip>(field);
   if (type == "Replace")
     return std::make_unique<Replace>(field);
+  if (std::unique_ptr<Normalizer> plain = makePlain(type)) {
+    field.requireKeys({"type"});
+    return plain;
+  }
   field["type"].refuse("the normalizer " + inQuotes(type) +
                        " is not supported");
 }

@@ -7,10 +7,15 @@
 #include "runtime/tokenizer/Pattern.h"
 
 #include "dialect/Error.h"
+#include "runtime/tokenizer/Unicode.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+
+#include <cctype>
+#include <cstring>
+#include <new>
 
 namespace fairy2::tokenizer {
 namespace {
@@ -20,84 +25,132 @@ constexpr uint32_t depthLimit = 100'000;
 constexpr uint32_t heapLimitKiB = 64 * 1024;
 constexpr size_t longestPattern = 64 * 1024;
 
-/// Rewrites an Oniguruma pattern for PCRE2.
-std::string translate(const JsonField &field, std::string_view pattern) {
-  constexpr const char *wordClass = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-  std::string out;
-  bool inClass = false;
-  size_t classStart = 0;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    const char after = i + 1 < pattern.size() ? pattern[i + 1] : '\0';
-    if (c == '\\') {
-      ++i;
-      switch (after) {
-      case 's':
-        out += "\\p{White_Space}";
-        break;
-      case 'S':
-        out += "\\P{White_Space}";
-        break;
-      case 'w':
-        out += inClass ? wordClass : "[" + std::string(wordClass) + "]";
-        break;
-      case 'W':
-        if (inClass)
-          field.refuse("\\W inside a class is not supported");
-        out += "[^" + std::string(wordClass) + "]";
-        break;
-      case 'h':
-        out += inClass ? "0-9a-fA-F" : "[0-9a-fA-F]";
-        break;
-      case 'b':
-      case 'B':
-      case 'H':
-      case 'K':
-      case 'R':
-      case 'X':
-      case 'G':
-      case 'g':
-      case 'k':
-      case 'Q':
-      case 'E':
-      case 'C':
-      case 'N':
-      case 'O':
-      case 'y':
-      case 'Y':
-      case 'M':
-      case 'c':
-      case '\0':
-        field.refuse("\\" + std::string(1, after) +
-                     " is not supported in a regular expression");
-      default:
-        out += c;
-        out += after;
-      }
-    } else if (inClass) {
-      if (c == '[')
-        field.refuse("a class inside a class is not supported");
-      if (c == '&' && after == '&')
-        field.refuse("&& inside a class is not supported");
-      if (c == ']' && i > classStart)
-        inClass = false;
-      out += c;
-    } else if (c == '[') {
-      inClass = true;
-      out += c;
-      if (after == '^') {
-        out += after;
-        ++i;
-      }
-      classStart = i + 1; // a ']' here is an ordinary member
-    } else if (c == '(' && after == '*') {
-      field.refuse("(* is not supported in a regular expression");
-    } else {
-      out += c;
-    }
+/// What \w matches, as the inside of a class.
+std::string wordMembers() {
+  std::string members = "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+                        "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
+                        "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}";
+  for (const char *category : {"L", "M", "Nd", "Nl", "Pc"}) {
+    members += "\\p{" + std::string(category) + "}";
+    members += newMembers(category);
   }
-  return out;
+  return members;
 }
+
+/// Rewrites an Oniguruma pattern for PCRE2, character by character.
+class Translation {
+public:
+  Translation(const JsonField &field, std::string_view pattern)
+      : field(field), pattern(pattern) {}
+
+  std::string run() {
+    while (at < pattern.size()) {
+      const char c = pattern[at];
+      if (c == '\\')
+        escape();
+      else if (inClass)
+        classMember(c);
+      else if (c == '[')
+        openClass();
+      else if (pattern.substr(at).starts_with("(*"))
+        field.refuse("(* is not supported in a regular expression");
+      else
+        copy(1);
+    }
+    return std::move(out);
+  }
+
+private:
+  void copy(size_t count) {
+    out += pattern.substr(at, count);
+    at += count;
+  }
+  /// A set of characters given as the inside of a class.
+  void set(const std::string &members, bool negated) {
+    if (inClass && negated)
+      field.refuse("a negated set such as \\W inside a class is not supported");
+    out += inClass ? members : (negated ? "[^" : "[") + members + "]";
+  }
+
+  void openClass() {
+    inClass = true;
+    copy(pattern.substr(at).starts_with("[^") ? 2 : 1);
+    // A bracket that comes first is a member.
+    if (pattern.substr(at).starts_with(']'))
+      copy(1);
+  }
+  void classMember(char c) {
+    if (c == '[')
+      field.refuse("a class inside a class is not supported");
+    if (pattern.substr(at).starts_with("&&"))
+      field.refuse("&& inside a class is not supported");
+    inClass = c != ']';
+    copy(1);
+  }
+
+  void escape() {
+    const char name = at + 1 < pattern.size() ? pattern[at + 1] : '\0';
+    switch (name) {
+    case 's':
+    case 'S':
+      out += name == 's' ? "\\p{White_Space}" : "\\P{White_Space}";
+      break;
+    case 'w':
+    case 'W':
+      set(wordMembers(), name == 'W');
+      break;
+    case 'd':
+    case 'D':
+      set("\\p{Nd}" + newMembers("Nd"), name == 'D');
+      break;
+    case 'h':
+    case 'H':
+      set("0-9a-fA-F", name == 'H');
+      break;
+    case 'p':
+    case 'P':
+      property(name == 'P');
+      return;
+    default:
+      // Escapes of letters mean different things; only these agree.
+      if (std::isalnum(static_cast<unsigned char>(name)) &&
+          !std::strchr("rntfvaexuAzZ0", name))
+        field.refuse("\\" + std::string(1, name) +
+                     " is not supported in a regular expression");
+      if (name == '\0')
+        field.refuse("expected a character after \\ at the end of the regular "
+                     "expression");
+      copy(2);
+      return;
+    }
+    at += 2;
+  }
+
+  /// \p{L}: PCRE2's tables may be older, so what is missing is added.
+  void property(bool negated) {
+    const size_t end = pattern.find('}', at);
+    if (!pattern.substr(at + 2).starts_with('{') || end == pattern.npos)
+      field.refuse("expected \\p{NAME} in the regular expression");
+    std::string_view name = pattern.substr(at + 3, end - at - 3);
+    if (name.starts_with('^')) {
+      name.remove_prefix(1);
+      negated = !negated;
+    }
+    const std::string plain = "{" + std::string(name) + "}";
+    const std::string added = name.size() <= 2 ? newMembers(name) : "";
+    if (added.empty() || (inClass && negated))
+      out += (negated ? "\\P" : "\\p") + plain;
+    else
+      set("\\p" + plain + added, negated);
+    at = end + 1;
+  }
+
+  const JsonField &field;
+  std::string_view pattern;
+  std::string out;
+  size_t at = 0;
+  bool inClass = false;
+};
 
 struct Free {
   void operator()(pcre2_code *p) const { pcre2_code_free(p); }
@@ -113,7 +166,7 @@ public:
       field.refuse("expected a regular expression of at most 65536 bytes, "
                    "found " +
                    std::to_string(source.size()));
-    const std::string pattern = translate(field, source);
+    const std::string pattern = Translation(field, source).run();
     int error;
     PCRE2_SIZE offset;
     code.reset(pcre2_compile(

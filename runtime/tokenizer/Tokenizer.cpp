@@ -10,6 +10,7 @@
 #include "runtime/tokenizer/Model.h"
 #include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/PostProcessor.h"
+#include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
@@ -41,11 +42,14 @@ public:
 private:
   class DecodingState;
   FileTokenizer(const TokenizerFile &file, const JsonField &root);
-  void encodeSegment(std::string_view text, bool parseSpecial, WordCache &cache,
+  void encodeSegment(std::string_view text, bool startsInput,
+                     bool parseSpecial, WordCache &cache,
                      std::vector<int32_t> &ids) const;
 
   std::unique_ptr<Model> model;
   std::unique_ptr<Normalizer> normalizer;
+  std::unique_ptr<PreTokenizer> preTokenizer;
+  bool modelTakesBytes = false;
   AddedTokens addedTokens;
   int64_t end;
   PostProcessor postProcessor;
@@ -62,6 +66,7 @@ int64_t endOfIds(const Vocabulary &pieces, const AddedTokens &added) {
 FileTokenizer::FileTokenizer(const TokenizerFile &file, const JsonField &root)
     : model(readModel(file, root)),
       normalizer(readNormalizer(root["normalizer"])),
+      preTokenizer(readPreTokenizer(root["pre_tokenizer"])),
       addedTokens(root["added_tokens"], model->vocabulary(), normalizer.get()),
       end(endOfIds(model->vocabulary(), addedTokens)),
       postProcessor(root["post_processor"], end),
@@ -74,6 +79,8 @@ FileTokenizer::FileTokenizer(const TokenizerFile &file, const JsonField &root)
   for (const AddedToken &token : addedTokens.all())
     special[size_t(token.id)] = token.special;
   model->setSpecial(std::move(special));
+  modelTakesBytes =
+      preTokenizer && preTokenizer->endsInBytes() && model->takeBytes();
 }
 
 std::vector<int32_t> FileTokenizer::encode(std::string_view text,
@@ -92,15 +99,16 @@ std::vector<int32_t> FileTokenizer::encode(std::string_view text,
     if (segment.id >= 0)
       ids.push_back(segment.id);
     else
-      encodeSegment(segment.text, parseSpecial, cache, ids);
+      encodeSegment(segment.text, segment.text.data() == text.data(),
+                    parseSpecial, cache, ids);
   if (addSpecial)
     postProcessor.apply(ids);
   return ids;
 }
 
 /// Encodes text between added tokens that are matched before normalization.
-void FileTokenizer::encodeSegment(std::string_view text, bool parseSpecial,
-                                  WordCache &cache,
+void FileTokenizer::encodeSegment(std::string_view text, bool startsInput,
+                                  bool parseSpecial, WordCache &cache,
                                   std::vector<int32_t> &ids) const {
   std::string normalized;
   if (normalizer) {
@@ -110,11 +118,20 @@ void FileTokenizer::encodeSegment(std::string_view text, bool parseSpecial,
   }
   std::vector<Segment> segments;
   addedTokens.split(text, true, parseSpecial, segments);
-  for (const Segment &segment : segments)
-    if (segment.id >= 0)
+  for (const Segment &segment : segments) {
+    if (segment.id >= 0) {
       ids.push_back(segment.id);
-    else
-      model->encode(segment.text, !parseSpecial, cache, ids);
+      continue;
+    }
+    Pieces pieces(segment.text,
+                  startsInput && segment.text.data() == text.data());
+    if (modelTakesBytes)
+      preTokenizer->applyToBytes(pieces);
+    else if (preTokenizer)
+      preTokenizer->apply(pieces);
+    for (size_t i = 0; i < pieces.size(); ++i)
+      model->encode(pieces[i], !parseSpecial, cache, ids);
+  }
 }
 
 class FileTokenizer::DecodingState final : public Decoding {

@@ -54,7 +54,9 @@ TEST_P(TokenizerVectorsTest, IdsAreEqual) {
   EXPECT_EQ(count, 46);
 }
 INSTANTIATE_TEST_SUITE_P(Files, TokenizerVectorsTest,
-                         testing::Values(Case{"llama2", "llama-spm"}),
+                         testing::Values(Case{"gpt2", "gpt-2"},
+                                         Case{"llama2", "llama-spm"},
+                                         Case{"qwen3", "qwen2"}),
                          [](const auto &info) {
                            return std::string(info.param.tokenizer);
                          });

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One small class per type of pre-tokenizer, and the table that reads them.
+#include "runtime/tokenizer/PreTokenizer.h"
+
+#include "runtime/tokenizer/ByteLevel.h"
+#include "runtime/tokenizer/KnownPatterns.h"
+#include "runtime/tokenizer/Unicode.h"
+#include "runtime/tokenizer/Utf8.h"
+
+namespace fairy2::tokenizer {
+
+void Pieces::split(const Pattern &pattern, SplitBehavior behavior,
+                   bool invert) {
+  std::vector<Span> result;
+  const size_t start = spans.empty() ? 0 : spans.front().begin;
+  for (const Span &piece : spans) {
+    // The usual case, one piece, needs no second list.
+    std::vector<Span> &parts = spans.size() == 1 ? result : scratch;
+    parts.clear();
+    pattern.split(text.substr(piece.begin, piece.end - piece.begin), parts);
+    if (invert)
+      for (Span &part : parts)
+        part.matches = !part.matches;
+    mergeSpans(parts, behavior);
+    for (Span &part : parts) {
+      part.begin += piece.begin;
+      part.end += piece.begin;
+    }
+    if (&parts != &result)
+      result.insert(result.end(), parts.begin(), parts.end());
+  }
+  spans = std::move(result);
+  startsInput = startsInput && !spans.empty() && spans.front().begin == start;
+}
+
+namespace {
+
+/// Splits by one pattern.
+class Split final : public PreTokenizer {
+public:
+  Split(std::unique_ptr<Pattern> pattern, SplitBehavior behavior,
+        bool invert = false)
+      : pattern(std::move(pattern)), behavior(behavior), invert(invert) {}
+  void apply(Pieces &pieces) const override {
+    pieces.split(*pattern, behavior, invert);
+  }
+
+private:
+  std::unique_ptr<Pattern> pattern;
+  SplitBehavior behavior;
+  bool invert;
+};
+
+class ByteLevel final : public PreTokenizer {
+public:
+  explicit ByteLevel(const JsonField &field) {
+    field.requireKeys(
+        {"type", "add_prefix_space", "trim_offsets", "use_regex"});
+    addPrefixSpace = field["add_prefix_space"].boolean();
+    if (field["use_regex"].boolean(true))
+      pattern = makeKnownPattern(gpt2Regex);
+  }
+  bool endsInBytes() const override { return true; }
+  void applyToBytes(Pieces &pieces) const override {
+    if (addPrefixSpace)
+      pieces.rewrite([](size_t, std::string_view piece, std::string &out) {
+        if (!piece.starts_with(' '))
+          out += ' ';
+        out += piece;
+      });
+    if (pattern)
+      pieces.split(*pattern, SplitBehavior::Isolated);
+  }
+  void apply(Pieces &pieces) const override {
+    applyToBytes(pieces);
+    pieces.rewrite([](size_t, std::string_view piece, std::string &out) {
+      appendByteCharacters(out, piece);
+    });
+  }
+
+private:
+  bool addPrefixSpace;
+  std::unique_ptr<Pattern> pattern;
+};
+
+class Metaspace final : public PreTokenizer {
+public:
+  explicit Metaspace(const JsonField &field) {
+    field.requireKeys({"type", "replacement", "add_prefix_space",
+                       "prepend_scheme", "split", "str_rep"});
+    appendUtf8(replacement, field["replacement"].character());
+    const JsonField name = field["prepend_scheme"];
+    const std::string text = name.isNull() ? "always" : name.string();
+    scheme = text == "always"  ? Scheme::Always
+             : text == "first" ? Scheme::First
+             : text == "never" ? Scheme::Never
+                               : throwScheme(name);
+    if (!field["add_prefix_space"].boolean(true)) {
+      if (!name.isNull() && scheme != Scheme::Never)
+        name.fail("\"never\", since add_prefix_space is false");
+      scheme = Scheme::Never;
+    }
+    if (field["split"].boolean(true))
+      pattern = makeLiteral(replacement);
+  }
+  void apply(Pieces &pieces) const override {
+    pieces.rewrite([&](size_t i, std::string_view piece, std::string &out) {
+      if ((scheme == Scheme::Always ||
+           (scheme == Scheme::First && pieces.startsInputAt(i))) &&
+          !piece.starts_with(replacement) && !piece.starts_with(' '))
+        out += replacement;
+      for (char c : piece)
+        if (c == ' ')
+          out += replacement;
+        else
+          out += c;
+    });
+    if (pattern)
+      pieces.split(*pattern, SplitBehavior::MergedWithNext);
+  }
+
+private:
+  enum class Scheme { Always, First, Never };
+  [[noreturn]] static Scheme throwScheme(const JsonField &name) {
+    name.fail("\"always\", \"first\" or \"never\"");
+  }
+  std::string replacement;
+  Scheme scheme;
+  std::unique_ptr<Pattern> pattern;
+};
+
+class Sequence final : public PreTokenizer {
+public:
+  explicit Sequence(const JsonField &field) {
+    field.requireKeys({"type", "pretokenizers"});
+    for (const JsonField &element : field["pretokenizers"].elements()) {
+      if (element.isNull())
+        element.fail("a pre-tokenizer");
+      steps.push_back(readPreTokenizer(element));
+    }
+  }
+  bool endsInBytes() const override {
+    return !steps.empty() && steps.back()->endsInBytes();
+  }
+  void apply(Pieces &pieces) const override {
+    for (const auto &step : steps)
+      step->apply(pieces);
+  }
+  void applyToBytes(Pieces &pieces) const override {
+    for (size_t i = 0; i + 1 < steps.size(); ++i)
+      steps[i]->apply(pieces);
+    if (!steps.empty())
+      steps.back()->applyToBytes(pieces);
+  }
+
+private:
+  std::vector<std::unique_ptr<PreTokenizer>> steps;
+};
+
+/// Splits at whitespace, then isolates punctuation.
+class Bert final : public PreTokenizer {
+public:
+  void apply(Pieces &pieces) const override {
+    pieces.split(*whitespace, SplitBehavior::Removed);
+    pieces.split(*punctuation, SplitBehavior::Isolated);
+  }
+
+private:
+  std::unique_ptr<Pattern> whitespace = makeCharacterClass(isWhitespace);
+  std::unique_ptr<Pattern> punctuation = makeCharacterClass(isPunctuation);
+};
+
+/// Runs of \w and runs of what is neither \w nor whitespace: \w+|[^\w\s]+
+class Words final : public PreTokenizer {
+public:
+  void apply(Pieces &pieces) const override {
+    pieces.split(*whitespace, SplitBehavior::Removed);
+    pieces.split(*word, SplitBehavior::Contiguous);
+  }
+
+private:
+  std::unique_ptr<Pattern> whitespace = makeCharacterClass(isWhitespace);
+  std::unique_ptr<Pattern> word = makeCharacterClass(isWord);
+};
+
+SplitBehavior readBehavior(const JsonField &field) {
+  constexpr std::pair<std::string_view, SplitBehavior> behaviors[] = {
+      {"Removed", SplitBehavior::Removed},
+      {"Isolated", SplitBehavior::Isolated},
+      {"MergedWithPrevious", SplitBehavior::MergedWithPrevious},
+      {"MergedWithNext", SplitBehavior::MergedWithNext},
+      {"Contiguous", SplitBehavior::Contiguous}};
+  const std::string name = field.string();
+  for (const auto &[known, behavior] : behaviors)
+    if (name == known)
+      return behavior;
+  field.fail("\"Removed\", \"Isolated\", \"MergedWithPrevious\", "
+             "\"MergedWithNext\" or \"Contiguous\"");
+}
+
+std::unique_ptr<PreTokenizer> readSplit(const JsonField &field) {
+  field.requireKeys({"type", "pattern", "behavior", "invert"});
+  std::unique_ptr<Pattern> pattern;
+  if (const JsonField regex = field["pattern"]["Regex"]; regex.isString())
+    pattern = makeKnownPattern(regex.string());
+  if (!pattern)
+    pattern = readPattern(field["pattern"]);
+  return std::make_unique<Split>(std::move(pattern),
+                                 readBehavior(field["behavior"]),
+                                 field["invert"].boolean(false));
+}
+
+} // namespace
+
+std::unique_ptr<PreTokenizer> readPreTokenizer(const JsonField &field) {
+  if (field.isNull())
+    return nullptr;
+  const std::string type = field["type"].string();
+  if (type == "Sequence")
+    return std::make_unique<Sequence>(field);
+  if (type == "ByteLevel")
+    return std::make_unique<ByteLevel>(field);
+  if (type == "Split")
+    return readSplit(field);
+  if (type == "Metaspace")
+    return std::make_unique<Metaspace>(field);
+  if (type == "Digits") {
+    field.requireKeys({"type", "individual_digits"});
+    return std::make_unique<Split>(makeCharacterClass(isNumeric),
+                                   field["individual_digits"].boolean()
+                                       ? SplitBehavior::Isolated
+                                       : SplitBehavior::Contiguous);
+  }
+  if (type == "Punctuation") {
+    field.requireKeys({"type", "behavior"});
+    const JsonField behavior = field["behavior"];
+    return std::make_unique<Split>(makeCharacterClass(isPunctuation),
+                                   behavior.isNull() ? SplitBehavior::Isolated
+                                                     : readBehavior(behavior));
+  }
+  if (type == "CharDelimiterSplit") {
+    field.requireKeys({"type", "delimiter"});
+    std::string delimiter;
+    appendUtf8(delimiter, field["delimiter"].character());
+    return std::make_unique<Split>(makeLiteral(std::move(delimiter)),
+                                   SplitBehavior::Removed);
+  }
+  if (type == "WhitespaceSplit") {
+    field.requireKeys({"type"});
+    return std::make_unique<Split>(makeCharacterClass(isWhitespace),
+                                   SplitBehavior::Removed);
+  }
+  if (type == "Whitespace") {
+    field.requireKeys({"type"});
+    return std::make_unique<Words>();
+  }
+  if (type == "BertPreTokenizer") {
+    field.requireKeys({"type"});
+    return std::make_unique<Bert>();
+  }
+  field["type"].refuse("the pre-tokenizer " + inQuotes(type) +
+                       " is not supported");
+}
+
+} // namespace fairy2::tokenizer
