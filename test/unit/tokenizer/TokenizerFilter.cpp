@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A filter for compare_with_tokenizers.py: loads the tokenizer.json (or
+// tokenizer.model) named on the command line and answers requests on standard
+// input. A request is a letter, a byte of flags, a little-endian u32 length and
+// that many bytes: 'e' encodes text (flag 1: add special tokens, 2: parse
+// special tokens), 'd' decodes ids and 's' streams them (flag 1: skip special
+// tokens). An answer is a u32 length and that many bytes: ids as i32, or text.
+#include "dialect/Error.h"
+#include "runtime/Tokenizer.h"
+#include "test/unit/tokenizer/TestFiles.h"
+
+#include <cstdio>
+#include <cstring>
+
+using namespace fairy2;
+
+namespace {
+
+void answer(const void *data, size_t bytes) {
+  const auto length = uint32_t(bytes);
+  std::fwrite(&length, sizeof length, 1, stdout);
+  std::fwrite(data, 1, bytes, stdout);
+}
+
+std::string stream(const Tokenizer &tokenizer, std::span<const int32_t> ids,
+                   bool skipSpecial) {
+  StreamDecoder decoder(tokenizer, skipSpecial);
+  std::string text;
+  for (int32_t id : ids)
+    text += decoder.next(id);
+  return text + decoder.finish();
+}
+
+int run(const char *path) {
+  const std::string file = test::readFile(path);
+  const auto tokenizer = Tokenizer::fromJson(file, path);
+  for (uint8_t head[6]; std::fread(head, sizeof head, 1, stdin) == 1;) {
+    uint32_t length;
+    std::memcpy(&length, head + 2, sizeof length);
+    std::string payload(length, '\0');
+    if (std::fread(payload.data(), 1, length, stdin) != length)
+      return 1;
+    if (head[0] == 'e') {
+      const auto ids =
+          tokenizer->encode(payload, head[1] & 1, (head[1] & 2) != 0);
+      answer(ids.data(), ids.size() * sizeof(int32_t));
+      continue;
+    }
+    std::vector<int32_t> ids(length / sizeof(int32_t));
+    std::memcpy(ids.data(), payload.data(), ids.size() * sizeof(int32_t));
+    const std::string text = head[0] == 'd'
+                                 ? tokenizer->decode(ids, head[1] & 1)
+                                 : stream(*tokenizer, ids, head[1] & 1);
+    answer(text.data(), text.size());
+  }
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: TokenizerFilter FILE\n");
+    return 2;
+  }
+  try {
+    return run(argv[1]);
+  } catch (const Error &e) {
+    std::fprintf(stderr, "%s\n", e.what());
+    return 1;
+  }
+}
