@@ -28,7 +28,7 @@ std::vector<TensorShape> checkpointTensors(const HFConfig &config);
 struct SynthesizeOptions {
   uint64_t seed = 0;
   /// The stored type; by default what the config declares, or else BF16.
-  std::optional<DType> type;
+  std::optional<DType> type = std::nullopt;
   /// No file has more bytes of data, unless a single tensor has.
   int64_t shardBytes = int64_t(5'000'000'000);
   /// Whether to write a tokenizer.json whose tokens are the 256 bytes.
@@ -38,7 +38,7 @@ struct SynthesizeOptions {
   /// model) are replaced or removed, others stay.
   bool overwrite = false;
   /// Told the bytes written so far and in all, often.
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = nullptr;
 };
 
 struct SynthesizeResult {
