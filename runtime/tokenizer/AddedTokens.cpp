@@ -24,51 +24,13 @@ bool startsWithWord(std::string_view text) {
 
 } // namespace
 
-void AddedTokens::Trie::add(std::string_view text, size_t token) {
-  uint32_t node = 0;
-  for (char c : text) {
-    auto &children = nodes[node].children;
-    const auto at = std::lower_bound(
-        children.begin(), children.end(), c,
-        [](const auto &child, char value) { return child.first < value; });
-    if (at != children.end() && at->first == c) {
-      node = at->second;
-    } else {
-      const auto next = uint32_t(nodes.size());
-      children.insert(at, {c, next});
-      nodes.emplace_back();
-      node = next;
-    }
-  }
-  if (nodes[node].token < 0)
-    nodes[node].token = int64_t(token);
-  starts[uint8_t(text.front())] = true;
-}
-
-std::pair<size_t, size_t>
-AddedTokens::Trie::longest(std::string_view text) const {
-  std::pair<size_t, size_t> best = {0, 0};
-  uint32_t node = 0;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto &children = nodes[node].children;
-    const auto at = std::lower_bound(
-        children.begin(), children.end(), text[i],
-        [](const auto &child, char value) { return child.first < value; });
-    if (at == children.end() || at->first != text[i])
-      break;
-    node = at->second;
-    if (nodes[node].token >= 0)
-      best = {size_t(nodes[node].token), i + 1};
-  }
-  return best;
-}
-
 AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
                          const Normalizer *normalizer) {
   if (field.isNull())
     return;
   const std::vector<JsonField> elements = field.elements();
   tokens.reserve(elements.size()); // byContent points into them
+  std::vector<std::string> texts;  // what each token is found by
   int64_t nextId = pieces.size();
   for (const JsonField &element : elements) {
     element.requireKeys({"id", "content", "single_word", "lstrip", "rstrip",
@@ -111,9 +73,14 @@ AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
     tokens.push_back(std::move(token));
     byContent.emplace(tokens.back().content, index);
     byId.emplace(tokens.back().id, index);
-    if (!text.empty())
-      tries[tokens.back().normalized].add(text, index);
+    texts.push_back(std::move(text));
   }
+  std::vector<ByteTrie::Entry> entries[2];
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (!texts[i].empty())
+      entries[tokens[i].normalized].push_back({texts[i], int32_t(i)});
+  for (int normalized : {0, 1})
+    tries[normalized] = ByteTrie(std::move(entries[normalized]));
 }
 
 const AddedToken *AddedTokens::find(std::string_view content) const {
@@ -129,7 +96,7 @@ const AddedToken *AddedTokens::find(int32_t id) const {
 void AddedTokens::split(std::string_view text, bool normalized,
                         bool parseSpecial,
                         std::vector<Segment> &segments) const {
-  const Trie &trie = tries[normalized];
+  const ByteTrie &trie = tries[normalized];
   size_t covered = 0;
   for (size_t at = 0; at < text.size() && !trie.empty();) {
     if (!trie.mayStart(text[at])) {
@@ -141,7 +108,7 @@ void AddedTokens::split(std::string_view text, bool normalized,
       ++at;
       continue;
     }
-    const AddedToken &token = tokens[index];
+    const AddedToken &token = tokens[size_t(index)];
     size_t begin = at, end = at + length;
     at = end;
     if (token.special && !parseSpecial)

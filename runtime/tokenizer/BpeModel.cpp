@@ -2,159 +2,57 @@
 //
 // Byte pair encoding: the pair of neighbours with the best rank is merged, the
 // leftmost first among equals, until no pair is in the table of merges.
-#include "runtime/tokenizer/Model.h"
+#include "runtime/tokenizer/BpeModel.h"
 
 #include "dialect/Error.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
-#include <bit>
 #include <limits>
 #include <queue>
 
 namespace fairy2::tokenizer {
 namespace {
 
-struct Merge {
-  uint32_t rank;
-  int32_t id; // of the merged piece
-};
-
-/// (left id, right id) -> Merge, by open addressing.
-class MergeTable {
-public:
-  void reserve(size_t count) {
-    slots.assign(std::bit_ceil(std::max<size_t>(16, 2 * count)), Slot());
-    shift = 64 - std::countr_zero(slots.size());
-  }
-  /// A later merge of the same pair replaces the earlier one.
-  void set(int32_t left, int32_t right, Merge merge) {
-    Slot &slot = slots[slotOf(keyOf(left, right))];
-    slot = {keyOf(left, right), merge};
-  }
-  /// Null when the pair does not merge.
-  const Merge *find(int32_t left, int32_t right) const {
-    const Slot &slot = slots[slotOf(keyOf(left, right))];
-    return slot.key == freeKey ? nullptr : &slot.merge;
-  }
-
-private:
-  static constexpr uint64_t freeKey = ~uint64_t(0);
-  struct Slot {
-    uint64_t key = freeKey;
-    Merge merge = {};
-  };
-  static uint64_t keyOf(int32_t left, int32_t right) {
-    return uint64_t(uint32_t(left)) << 32 | uint32_t(right);
-  }
-  size_t slotOf(uint64_t key) const {
-    const size_t mask = slots.size() - 1;
-    size_t slot = size_t(key * 0x9e3779b97f4a7c15u >> shift);
-    while (slots[slot].key != key && slots[slot].key != freeKey)
-      slot = (slot + 1) & mask;
-    return slot;
-  }
-  std::vector<Slot> slots; // the size a power of two
-  int shift = 0;           // leaves the bits of a slot's number
-};
-
-class BpeModel final : public Model {
-public:
-  BpeModel(const TokenizerFile &file, const JsonField &model);
-  void encode(std::string_view piece, bool avoidSpecial, WordCache &cache,
-              std::vector<int32_t> &ids) const override;
-  bool takeBytes() override;
-
-private:
-  void encodeWord(std::string_view word, bool avoidSpecial,
-                  std::vector<int32_t> &ids) const;
-  void appendSymbols(std::string_view word, bool avoidSpecial,
-                     std::vector<int32_t> &ids) const;
-  void mergeShort(std::vector<int32_t> &ids, size_t first,
-                  bool avoidSpecial) const;
-  void mergeLong(std::vector<int32_t> &ids, size_t first,
-                 bool avoidSpecial) const;
-
-  [[noreturn]] void refuseUnknown(std::string_view character) const {
-    throw Error(unknownName + " is not in the vocabulary, and the text has " +
-                inQuotes(character) + ", which is unknown");
-  }
-
-  const Merge *findMerge(int32_t left, int32_t right, bool avoidSpecial) const {
-    const Merge *merge = table.find(left, right);
-    return merge && avoidSpecial && mayNotOccur(merge->id) ? nullptr : merge;
-  }
-  bool mayNotOccur(int32_t id) const { return id != unknown && isSpecial(id); }
-
-  MergeTable table;
-  int32_t unknown = -1;
-  std::string unknownName; // of an unknown token that is no piece; for errors
-  bool fuseUnknown, ignoreMerges;
-  std::vector<int32_t> bytes;       // empty without byte_fallback
-  std::vector<int32_t> byteSymbols; // empty unless encode() takes bytes
-  /// The metaspace, if no merge reaches across one that follows another
-  /// character: then text may be cut there. Else -1.
-  int32_t cutAt;
-};
-
 constexpr std::string_view metaspace = "\xe2\x96\x81";
 
-/// Whether `piece` has a metaspace after another character.
-bool crossesMetaspace(std::string_view piece) {
+/// Up to this many symbols are merged without a heap.
+constexpr size_t shortWord = 32;
+
+size_t metaspacesBefore(std::string_view text) {
   size_t at = 0;
-  while (piece.substr(at).starts_with(metaspace))
+  while (text.substr(at).starts_with(metaspace))
     at += metaspace.size();
-  return piece.find(metaspace, at) != piece.npos;
+  return at;
 }
 
-BpeModel::BpeModel(const TokenizerFile &file, const JsonField &model) {
-  model.requireKeys({"type", "dropout", "unk_token",
-                     "continuing_subword_prefix", "end_of_word_suffix",
-                     "fuse_unk", "byte_fallback", "ignore_merges"});
-  if (file.vocabularyKind != TokenizerFile::VocabularyKind::Ids)
-    model["vocab"].refuse("expected an object of pieces and ids");
-  if (!file.hasMerges)
-    model["merges"].refuse("expected an array of merges");
-  readVocabulary(file, model, pieces);
+/// Whether `text` has a metaspace after another character.
+bool crossesMetaspace(std::string_view text) {
+  return text.find(metaspace, metaspacesBefore(text)) != text.npos;
+}
 
-  if (!model["dropout"].isNull())
-    model["dropout"].refuse(
-        "expected nothing, since dropout makes tokens random");
-  for (const char *name : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (!model[name].isNull() && !model[name].string().empty())
-      model[name].refuse("a BPE model with " + std::string(name) +
-                         " is not supported");
-  fuseUnknown = model["fuse_unk"].boolean(false);
-  ignoreMerges = model["ignore_merges"].boolean(false);
-  if (model["byte_fallback"].boolean(false))
+} // namespace
+
+BpeModel::BpeModel(Vocabulary vocabulary, BpeOptions settings)
+    : options(std::move(settings)) {
+  pieces = std::move(vocabulary);
+  if (options.byteFallback)
     bytes = byteTokens(pieces);
-  if (const JsonField token = model["unk_token"]; !token.isNull()) {
-    unknown = pieces.find(token.string());
-    if (unknown < 0)
-      unknownName = token.name() + " " + inQuotes(token.string());
-  }
+  cutAt = options.ignoreMerges ? -1 : pieces.find(metaspace);
+}
 
-  const std::vector<TokenizerFile::Merge> merges = file.merges();
-  table.reserve(merges.size());
-  cutAt = ignoreMerges ? -1 : pieces.find(metaspace);
-  std::string merged;
-  for (size_t i = 0; i < merges.size(); ++i) {
-    const auto idOf = [&](std::string_view piece) {
-      const int32_t id = pieces.find(piece);
-      if (id < 0)
-        model["merges"].refuse("expected pieces of the vocabulary, found " +
-                               inQuotes(piece) + " in entry " +
-                               std::to_string(i));
-      return id;
-    };
-    const auto [left, right] = merges[i];
-    const int32_t leftId = idOf(left), rightId = idOf(right);
-    merged.assign(left).append(right);
-    table.set(leftId, rightId, {uint32_t(i), idOf(merged)});
-    if (crossesMetaspace(merged))
+void BpeModel::addMerge(int32_t left, int32_t right, Merge merge) {
+  table.set(left, right, merge);
+  if (crossesMetaspace(pieces.piece(merge.id)))
+    cutAt = -1;
+}
+
+void BpeModel::setWholePieces(std::vector<ByteTrie::Entry> entries) {
+  for (const auto &[piece, id] : entries)
+    if (crossesMetaspace(piece))
       cutAt = -1;
-  }
+  wholePieces = ByteTrie(std::move(entries));
 }
 
 bool BpeModel::takeBytes() {
@@ -167,7 +65,7 @@ bool BpeModel::takeBytes() {
       return false;
   }
   byteSymbols = std::move(symbols);
-  cutAt = -1; // a metaspace is three bytes
+  cutAt = -1; // a metaspace would be three symbols
   return true;
 }
 
@@ -175,15 +73,17 @@ void BpeModel::encode(std::string_view piece, bool avoidSpecial,
                       WordCache &cache, std::vector<int32_t> &ids) const {
   while (!piece.empty()) {
     std::string_view word = piece;
-    if (cutAt >= 0 && !(avoidSpecial && mayNotOccur(cutAt))) {
-      size_t at = 0;
-      while (piece.substr(at).starts_with(metaspace))
-        at += metaspace.size();
-      word = piece.substr(0, piece.find(metaspace, at));
-    }
+    if (cutAt >= 0)
+      word = piece.substr(0, piece.find(metaspace, metaspacesBefore(piece)));
     if (!cache.find(word, ids)) {
       const size_t first = ids.size();
-      encodeWord(word, avoidSpecial, ids);
+      encodeWord(word, false, ids);
+      if (avoidSpecial &&
+          std::any_of(ids.begin() + ptrdiff_t(first), ids.end(),
+                      [&](int32_t id) { return mayNotOccur(id); })) {
+        ids.resize(first);
+        encodeWord(word, true, ids);
+      }
       cache.insert(word, std::span(ids).subspan(first));
     }
     piece.remove_prefix(word.size());
@@ -192,17 +92,8 @@ void BpeModel::encode(std::string_view piece, bool avoidSpecial,
 
 void BpeModel::encodeWord(std::string_view word, bool avoidSpecial,
                           std::vector<int32_t> &ids) const {
-  constexpr size_t shortWord = 32;
-  if (ignoreMerges) {
-    std::string characters;
-    if (!byteSymbols.empty())
-      appendByteCharacters(characters, word);
-    const int32_t id = pieces.find(byteSymbols.empty() ? word : characters);
-    if (id >= 0 && !(avoidSpecial && mayNotOccur(id))) {
-      ids.push_back(id);
-      return;
-    }
-  }
+  if (options.ignoreMerges && appendWhole(word, avoidSpecial, ids))
+    return;
   const size_t first = ids.size();
   if (byteSymbols.empty())
     appendSymbols(word, avoidSpecial, ids);
@@ -215,6 +106,21 @@ void BpeModel::encodeWord(std::string_view word, bool avoidSpecial,
     mergeLong(ids, first, avoidSpecial);
 }
 
+/// Appends the token that spells the whole word, if there is one.
+bool BpeModel::appendWhole(std::string_view word, bool avoidSpecial,
+                           std::vector<int32_t> &ids) const {
+  std::string characters;
+  if (!byteSymbols.empty()) {
+    appendByteCharacters(characters, word);
+    word = characters;
+  }
+  const int32_t id = pieces.find(word);
+  if (id < 0 || (avoidSpecial && mayNotOccur(id)))
+    return false;
+  ids.push_back(id);
+  return true;
+}
+
 /// The characters of `word` as ids; those not in the vocabulary as bytes or as
 /// the unknown token. As in `tokenizers`, a pending unknown token comes after
 /// byte tokens that follow it, and without one unknown characters vanish.
@@ -222,13 +128,21 @@ void BpeModel::appendSymbols(std::string_view word, bool avoidSpecial,
                              std::vector<int32_t> &ids) const {
   bool pendingUnknown = false;
   for (size_t i = 0; i < word.size();) {
+    if (const auto [id, length] = wholePieces.longest(word.substr(i)); length) {
+      if (pendingUnknown)
+        ids.push_back(options.unknown);
+      pendingUnknown = false;
+      ids.push_back(id);
+      i += length;
+      continue;
+    }
     const unsigned length = codePointAt(word.data() + i).length;
     const std::string_view character = word.substr(i, length);
     i += length;
     const int32_t id = pieces.find(character);
     if (id >= 0 && !(avoidSpecial && mayNotOccur(id))) {
       if (pendingUnknown)
-        ids.push_back(unknown);
+        ids.push_back(options.unknown);
       pendingUnknown = false;
       ids.push_back(id);
       continue;
@@ -240,17 +154,20 @@ void BpeModel::appendSymbols(std::string_view word, bool avoidSpecial,
         ids.push_back(bytes[uint8_t(c)]);
       continue;
     }
-    if (unknown < 0) {
-      if (!unknownName.empty())
-        refuseUnknown(character);
+    if (options.unknown < 0) {
+      if (!options.missingUnknown.empty())
+        throw Error(
+            options.missingUnknown +
+            ": expected a piece of the vocabulary, since the text has " +
+            inQuotes(character) + ", which is unknown");
       continue;
     }
-    if (pendingUnknown && !fuseUnknown)
-      ids.push_back(unknown);
+    if (pendingUnknown && !options.fuseUnknown)
+      ids.push_back(options.unknown);
     pendingUnknown = true;
   }
   if (pendingUnknown)
-    ids.push_back(unknown);
+    ids.push_back(options.unknown);
 }
 
 /// Looks through all pairs for each merge: the fastest for a few symbols.
@@ -260,7 +177,7 @@ void BpeModel::mergeShort(std::vector<int32_t> &ids, size_t first,
   struct Pair {
     uint32_t rank = none;
     int32_t id;
-  } pairs[32];
+  } pairs[shortWord];
   size_t count = ids.size() - first;
   int32_t *symbols = ids.data() + first;
   const auto look = [&](size_t i) {
@@ -349,13 +266,6 @@ void BpeModel::mergeLong(std::vector<int32_t> &ids, size_t first,
   for (const Symbol &symbol : symbols)
     if (symbol.id >= 0)
       ids.push_back(symbol.id);
-}
-
-} // namespace
-
-std::unique_ptr<Model> readBpe(const TokenizerFile &file,
-                               const JsonField &model) {
-  return std::make_unique<BpeModel>(file, model);
 }
 
 } // namespace fairy2::tokenizer

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What all models share: the vocabulary's checks, byte tokens, the word cache.
+// What all models share: byte tokens and the word cache.
 #include "runtime/tokenizer/Model.h"
-
-#include "dialect/Error.h"
 
 #include <algorithm>
 
@@ -12,9 +10,6 @@ namespace {
 
 constexpr size_t longestWord = 64;
 constexpr size_t mostSlots = size_t(1) << 16;
-
-/// Long pieces of untrusted files are cut in messages.
-std::string idRange() { return "0 to " + std::to_string(idLimit - 1); }
 
 } // namespace
 
@@ -70,28 +65,6 @@ void WordCache::insert(std::string_view word, std::span<const int32_t> ids) {
   ++used;
 }
 
-void readVocabulary(const TokenizerFile &file, const JsonField &model,
-                    Vocabulary &pieces) {
-  for (const TokenizerFile::Entry &entry : file.vocabulary()) {
-    if (entry.id < 0 || entry.id >= idLimit)
-      model["vocab"].refuse("expected ids from " + idRange() + ", found " +
-                            std::to_string(entry.id) + " for " +
-                            inQuotes(entry.piece));
-    switch (pieces.add(entry.piece, int32_t(entry.id))) {
-    case Vocabulary::Added::Yes:
-      break;
-    case Vocabulary::Added::DuplicateId:
-      model["vocab"].refuse("expected one piece for each id, found " +
-                            inQuotes(pieces.piece(int32_t(entry.id))) +
-                            " and " + inQuotes(entry.piece) + " with id " +
-                            std::to_string(entry.id));
-    case Vocabulary::Added::DuplicatePiece:
-      model["vocab"].refuse("expected each piece once, found " +
-                            inQuotes(entry.piece) + " again");
-    }
-  }
-}
-
 std::vector<int32_t> byteTokens(const Vocabulary &pieces) {
   constexpr const char *digits = "0123456789ABCDEF";
   std::vector<int32_t> ids;
@@ -99,18 +72,6 @@ std::vector<int32_t> byteTokens(const Vocabulary &pieces) {
     ids.push_back(pieces.find(std::string("<0x") + digits[byte >> 4] +
                               digits[byte & 15] + ">"));
   return ids;
-}
-
-std::unique_ptr<Model> readModel(const TokenizerFile &file,
-                                 const JsonField &root) {
-  const JsonField model = root["model"];
-  if (model.isNull())
-    model.fail("an object");
-  const JsonField type = model["type"];
-  // Files of before 2020 do not name the type; those with merges are BPE.
-  if (type.isNull() ? file.hasMerges : type.string() == "BPE")
-    return readBpe(file, model);
-  type.fail("\"BPE\"");
 }
 
 } // namespace fairy2::tokenizer

@@ -62,16 +62,11 @@ protected:
   std::vector<bool> special;
 };
 
-/// The model of a tokenizer.json; `root` is its tree. Throws Error.
+/// The model of a tokenizer.json; `root` is its tree and `origin` its name.
+/// Throws Error.
 std::unique_ptr<Model> readModel(const TokenizerFile &file,
-                                 const JsonField &root);
-std::unique_ptr<Model> readBpe(const TokenizerFile &file,
-                               const JsonField &model);
-
-/// Fills `pieces` from the file. Throws Error on duplicates or ids out of
-/// range.
-void readVocabulary(const TokenizerFile &file, const JsonField &model,
-                    Vocabulary &pieces);
+                                 const JsonField &root,
+                                 const std::string &origin);
 
 /// The ids of the 256 byte tokens <0x00> to <0xFF>, -1 where missing.
 std::vector<int32_t> byteTokens(const Vocabulary &pieces);

@@ -11,6 +11,7 @@
 #include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/PostProcessor.h"
 #include "runtime/tokenizer/PreTokenizer.h"
+#include "runtime/tokenizer/SentencePiece.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
@@ -21,8 +22,11 @@ namespace {
 
 class FileTokenizer final : public Tokenizer {
 public:
-  FileTokenizer(const TokenizerFile &file, const std::string &origin)
-      : FileTokenizer(file, JsonField(file.rest, origin)) {}
+  /// `rest` holds "added_tokens", "post_processor" and "decoder". Throws Error.
+  FileTokenizer(std::unique_ptr<Model> model,
+                std::unique_ptr<Normalizer> normalizer,
+                std::unique_ptr<PreTokenizer> preTokenizer,
+                const JsonField &rest);
 
   std::vector<int32_t> encode(std::string_view text, bool addSpecial,
                               bool parseSpecial) const override;
@@ -41,10 +45,8 @@ public:
 
 private:
   class DecodingState;
-  FileTokenizer(const TokenizerFile &file, const JsonField &root);
-  void encodeSegment(std::string_view text, bool startsInput,
-                     bool parseSpecial, WordCache &cache,
-                     std::vector<int32_t> &ids) const;
+  void encodeSegment(std::string_view text, bool startsInput, bool parseSpecial,
+                     WordCache &cache, std::vector<int32_t> &ids) const;
 
   std::unique_ptr<Model> model;
   std::unique_ptr<Normalizer> normalizer;
@@ -63,18 +65,16 @@ int64_t endOfIds(const Vocabulary &pieces, const AddedTokens &added) {
   return end;
 }
 
-FileTokenizer::FileTokenizer(const TokenizerFile &file, const JsonField &root)
-    : model(readModel(file, root)),
-      normalizer(readNormalizer(root["normalizer"])),
-      preTokenizer(readPreTokenizer(root["pre_tokenizer"])),
-      addedTokens(root["added_tokens"], model->vocabulary(), normalizer.get()),
+FileTokenizer::FileTokenizer(std::unique_ptr<Model> theModel,
+                             std::unique_ptr<Normalizer> theNormalizer,
+                             std::unique_ptr<PreTokenizer> thePreTokenizer,
+                             const JsonField &rest)
+    : model(std::move(theModel)), normalizer(std::move(theNormalizer)),
+      preTokenizer(std::move(thePreTokenizer)),
+      addedTokens(rest["added_tokens"], model->vocabulary(), normalizer.get()),
       end(endOfIds(model->vocabulary(), addedTokens)),
-      postProcessor(root["post_processor"], end),
-      decoder(readDecoder(root["decoder"])) {
-  // Truncation and padding are the caller's to ask for, as with transformers.
-  root.requireKeys({"version", "truncation", "padding", "added_tokens",
-                    "normalizer", "pre_tokenizer", "post_processor", "decoder",
-                    "model"});
+      postProcessor(rest["post_processor"], end),
+      decoder(readDecoder(rest["decoder"])) {
   std::vector<bool> special(size_t(end), false);
   for (const AddedToken &token : addedTokens.all())
     special[size_t(token.id)] = token.special;
@@ -194,8 +194,26 @@ std::string FileTokenizer::decode(std::span<const int32_t> ids,
 
 std::unique_ptr<Tokenizer> Tokenizer::fromJson(std::string_view json,
                                                const std::string &origin) {
-  const tokenizer::TokenizerFile file(json, origin);
-  return std::make_unique<tokenizer::FileTokenizer>(file, origin);
+  using namespace tokenizer;
+  const TokenizerFile file(json, origin);
+  const JsonField root(file.rest, origin);
+  // Truncation and padding are the caller's to ask for, as with transformers.
+  root.requireKeys({"version", "truncation", "padding", "added_tokens",
+                    "normalizer", "pre_tokenizer", "post_processor", "decoder",
+                    "model"});
+  return std::make_unique<FileTokenizer>(
+      readModel(file, root, origin), readNormalizer(root["normalizer"]),
+      readPreTokenizer(root["pre_tokenizer"]), root);
+}
+
+std::unique_ptr<Tokenizer>
+Tokenizer::fromSentencePiece(std::string_view bytes,
+                             const std::string &origin) {
+  using namespace tokenizer;
+  SentencePiece file = readSentencePiece(bytes, origin);
+  return std::make_unique<FileTokenizer>(std::move(file.model),
+                                         std::move(file.normalizer), nullptr,
+                                         JsonField(file.rest, origin));
 }
 
 } // namespace fairy2

@@ -164,7 +164,7 @@ private:
       if constexpr (std::is_same_v<T, int64_t>)
         file.pieces.back().id = v;
       else
-        refuseElement("integer ids", "a fraction");
+        refuseElement("integer ids", "another number");
       return true;
     }
     if (mode == Mode::VocabularyArray && depth == 4 && position == 1) {

@@ -34,7 +34,9 @@ std::string stream(const Tokenizer &tokenizer, std::span<const int32_t> ids,
 
 int run(const char *path) {
   const std::string file = test::readFile(path);
-  const auto tokenizer = Tokenizer::fromJson(file, path);
+  const auto tokenizer = std::string_view(path).ends_with(".model")
+                             ? Tokenizer::fromSentencePiece(file, path)
+                             : Tokenizer::fromJson(file, path);
   for (uint8_t head[6]; std::fread(head, sizeof head, 1, stdin) == 1;) {
     uint32_t length;
     std::memcpy(&length, head + 2, sizeof length);
