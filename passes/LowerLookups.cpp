@@ -131,7 +131,7 @@ struct LowerSum4Accumulate : OpConversionPattern<Sum4AccumulateOp> {
                          constant(b, bytes, int64_t(op.getFactor()))}));
       return success();
     }
-    Value words = arith::BitcastOp::create(b, sums, adaptor.getBytes());
+    Value words = vector::BitCastOp::create(b, sums, adaptor.getBytes());
     Value four;
     for (int64_t place = 0; place < 4; ++place) {
       Value byte = byteOfLane(b, words, place, false);
@@ -165,8 +165,8 @@ struct LowerDot4Accumulate : OpConversionPattern<Dot4AccumulateOp> {
                          adaptor.getRhs()}));
       return success();
     }
-    Value lhs = arith::BitcastOp::create(b, sums, adaptor.getLhs());
-    Value rhs = arith::BitcastOp::create(b, sums, adaptor.getRhs());
+    Value lhs = vector::BitCastOp::create(b, sums, adaptor.getLhs());
+    Value rhs = vector::BitCastOp::create(b, sums, adaptor.getRhs());
     Value total = adaptor.getAccumulator();
     for (int64_t place = 0; place < 4; ++place)
       total = arith::AddIOp::create(

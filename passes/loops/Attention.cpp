@@ -45,14 +45,13 @@ Value constantTable(Emitter &e, ModuleOp module, StringRef name,
 /// Addresses inside the cache, in floats.
 struct CacheLayout {
   KVCacheType type;
-  int64_t layer;
 
   int64_t floatsPerPosition() const { return 2 * headFloats() * type.getLayers(); }
   int64_t headFloats() const { return type.getHeads() * type.getDim(); }
 
-  Value layerBase(Emitter &e, Value slot, Value context) const {
+  Value layerBase(Emitter &e, Value slot, Value layer, Value context) const {
     Value slots = e.mul(slot, floatsPerPosition());
-    return e.mul(e.add(slots, e.index(2 * headFloats() * layer)), context);
+    return e.mul(e.add(slots, e.mul(layer, 2 * headFloats())), context);
   }
   Value keys(Emitter &e, Value layerBase, Value head, Value context) const {
     return e.add(layerBase, e.mul(e.mul(head, type.getDim()), context));
@@ -158,24 +157,24 @@ void lowerRope(RopeOp op, LoopContext &context) {
 }
 
 static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
-  const CacheLayout layout{op.getCache().getType(), int64_t(op.getLayer())};
+  const CacheLayout layout{op.getCache().getType()};
   const int64_t heads = layout.type.getHeads(), dim = layout.type.getDim();
   const Buffer &key = context.buffer(op.getKey());
   const Buffer &value = context.buffer(op.getValue());
   context.call(
       op.getLoc(),
-      llvm::formatv("cache_write_{0}_{1}x{2}_{3}_{4}", layout.layer, heads, dim,
-                    key.stride, value.stride),
+      llvm::formatv("cache_write_{0}x{1}_{2}_{3}", heads, dim, key.stride,
+                    value.stride),
       {context.view(op.getKey()), context.view(op.getValue()),
        context.arguments.cache, context.view(op.getSlots()),
        context.view(op.getPositions()), context.arguments.context,
-       context.tokenCount(op.getKey())},
+       context.tokenCount(op.getKey()), context.index(op.getLayer())},
       [&](Emitter &e, ValueRange a) {
         e.forall(e.mul(a[6], heads), [&](Value f) {
           Value i = e.div(f, heads), head = e.rem(f, heads);
           Value slot = e.toIndex(e.load(a[3], i));
           Value position = e.toIndex(e.load(a[4], i));
-          Value base = layout.layerBase(e, slot, a[5]);
+          Value base = layout.layerBase(e, slot, a[7], a[5]);
           Value keys =
               e.add(layout.keys(e, base, head, a[5]),
                     e.add(e.mul(e.div(position, kLanes), dim * kLanes),
@@ -223,7 +222,7 @@ static Value blockScores(Emitter &e, Value query, Value queryRow, Value cache,
 /// softmax, Milakov and Gimelshein, arXiv 1805.02867). The order is that of the
 /// positions, whatever the batch.
 static void lowerAttend(AttentionOp op, LoopContext &context) {
-  const CacheLayout layout{op.getCache().getType(), int64_t(op.getLayer())};
+  const CacheLayout layout{op.getCache().getType()};
   const int64_t dim = layout.type.getDim();
   const int64_t heads = featuresOf(op.getQuery()) / dim;
   const int64_t group = heads / layout.type.getHeads();
@@ -235,12 +234,12 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
   const double lowest = -1e30;
   context.call(
       op.getLoc(),
-      llvm::formatv("attend_{0}_{1}x{2}_{3}_{4}_{5}", layout.layer, heads, dim,
+      llvm::formatv("attend_{0}x{1}_{2}_{3}_{4}", heads, dim,
                     layout.type.getHeads(), query.stride, out.stride),
       {context.view(op.getQuery()), context.arguments.cache,
        context.view(op.getSlots()), context.view(op.getPositions()),
        context.view(op.getResult()), context.arguments.context,
-       context.tokenCount(op.getQuery())},
+       context.tokenCount(op.getQuery()), context.index(op.getLayer())},
       [&](Emitter &e, ValueRange a) {
         Type f32 = e.getF32Type();
         SmallVector<int32_t> iota(kLanes);
@@ -251,7 +250,7 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
           Value i = e.div(f, heads), head = e.rem(f, heads);
           Value slot = e.toIndex(e.load(a[2], i));
           Value position = e.load(a[3], i);
-          Value base = layout.layerBase(e, slot, a[5]);
+          Value base = layout.layerBase(e, slot, a[7], a[5]);
           Value kvHead = e.div(head, group);
           Value keys = layout.keys(e, base, kvHead, a[5]);
           Value values = layout.values(e, base, kvHead, a[5]);

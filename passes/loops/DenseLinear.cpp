@@ -111,8 +111,7 @@ void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context) {
                   Value four = arith::XOrIOp::create(
                       e, e.load(a[0], e.add(from, g)),
                       e.constant(e.getI32Type(), int64_t(int32_t(0x80808080))));
-                  Value x = arith::BitcastOp::create(
-                      e, e.bytes(4 * tileRows), e.splat(four));
+                  Value x = e.bitcast(e.bytes(4 * tileRows), e.splat(four));
                   Value w = e.loadVector(
                       a[2], e.add(values, e.mul(g, 4 * tileRows)),
                       4 * tileRows, 64);

@@ -81,6 +81,12 @@ Value Emitter::toIndex(Value integer) {
   return arith::IndexCastUIOp::create(*this, getIndexType(), integer);
 }
 
+Value Emitter::bitcast(Type type, Value v) {
+  if (auto vector = dyn_cast<VectorType>(type))
+    return vector::BitCastOp::create(*this, vector, v);
+  return arith::BitcastOp::create(*this, type, v);
+}
+
 Value Emitter::load(Value memref, Value index) {
   return memref::LoadOp::create(*this, memref, ValueRange{index});
 }
@@ -115,10 +121,9 @@ Value Emitter::loadWeights(Value memref, Value index) {
     return stored;
   Value bits = arith::ExtUIOp::create(
       *this, ints(),
-      arith::BitcastOp::create(*this, vector(getI16Type()), stored));
+      bitcast(vector(getI16Type()), stored));
   if (element.isBF16())
-    return arith::BitcastOp::create(
-        *this, floats(),
+    return bitcast(floats(),
         arith::ShLIOp::create(*this, bits, constant(ints(), 16)));
   // F16: exponent and mantissa moved to their places in a float32 whose
   // exponent is then 112 too small; the product repairs that exactly, for
@@ -130,12 +135,11 @@ Value Emitter::loadWeights(Value memref, Value index) {
         constant(ints(), shift));
   };
   Value magnitude =
-      mul(arith::BitcastOp::create(*this, floats(), masked(0x7fff, 13)),
+      mul(bitcast(floats(), masked(0x7fff, 13)),
           constant(floats(), 0x1p112));
-  return arith::BitcastOp::create(
-      *this, floats(),
+  return bitcast(floats(),
       arith::OrIOp::create(
-          *this, arith::BitcastOp::create(*this, ints(), magnitude),
+          *this, bitcast(ints(), magnitude),
           masked(0x8000, 16)));
 }
 

@@ -54,6 +54,8 @@ public:
   mlir::Value rem(mlir::Value a, int64_t b);
   mlir::Value maximum(mlir::Value a, mlir::Value b);
   mlir::Value toIndex(mlir::Value integer);
+  /// The same bits as another vector or scalar type.
+  mlir::Value bitcast(mlir::Type type, mlir::Value v);
 
   // Flat memory.
   mlir::Value load(mlir::Value memref, mlir::Value index);

@@ -225,6 +225,10 @@ Value LoopContext::weights(PackOp pack, int64_t offset, Type element,
                                 arguments.weights, start, ValueRange());
 }
 
+Value LoopContext::index(int64_t value) {
+  return arith::ConstantIndexOp::create(builder, entry.getLoc(), value);
+}
+
 /// Tensors that descend from gathered rows have row_count rows.
 Value LoopContext::tokenCount(Value tensor) {
   while (Operation *op = tensor.getDefiningOp()) {
@@ -246,6 +250,9 @@ void LoopContext::call(Location loc, const std::string &name,
         builder, loc, name,
         builder.getFunctionType(kernelArguments.getTypes(), {}));
     kernel.setPrivate();
+    kernel->setAttr("llvm.linkage",
+                    LLVM::LinkageAttr::get(builder.getContext(),
+                                           LLVM::Linkage::Internal));
     for (auto [i, type] : llvm::enumerate(kernelArguments.getTypes()))
       if (isa<MemRefType>(type))
         kernel.setArgAttr(unsigned(i), LLVM::LLVMDialect::getNoAliasAttrName(),

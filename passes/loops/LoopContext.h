@@ -59,6 +59,7 @@ public:
   mlir::Value weights(PackOp pack, int64_t offset, mlir::Type element,
                       int64_t elements);
   mlir::Value tokenCount(mlir::Value tensor);
+  mlir::Value index(int64_t value);
 
   const Buffer &buffer(mlir::Value tensor) const;
   /// Scratch of an op, as planned by planBuffers.

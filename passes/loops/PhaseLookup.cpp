@@ -35,10 +35,10 @@ Value andBytes(Emitter &e, Value v, int64_t mask) {
 Value lowNibbles(Emitter &e, Value v) { return andBytes(e, v, 15); }
 Value highNibbles(Emitter &e, Value v) {
   const int64_t lanes = cast<VectorType>(v.getType()).getNumElements() / 4;
-  Value words = arith::BitcastOp::create(e, e.ints(lanes), v);
+  Value words = e.bitcast(e.ints(lanes), v);
   Value shifted =
       arith::ShRUIOp::create(e, words, e.constant(e.ints(lanes), 4));
-  return lowNibbles(e, arith::BitcastOp::create(e, v.getType(), shifted));
+  return lowNibbles(e, e.bitcast(v.getType(), shifted));
 }
 
 /// Index of the first byte of a token's table of block `block`.
@@ -166,7 +166,7 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
       for (int plane = 0; plane < 2; ++plane) {
         Value found = TableLookupOp::create(e, LookupLanes::Lane, entries,
                                             planes[plane]);
-        Value pairs = arith::BitcastOp::create(e, halves, found);
+        Value pairs = e.bitcast(halves, found);
         Value *sum = &sums[2 * (plane * 2 + part)];
         sum[0] = e.add(sum[0], pairs);
         sum[1] = e.add(sum[1], arith::ShRUIOp::create(e, pairs,
@@ -339,8 +339,7 @@ AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, Value token,
     for (int64_t b = 0; b < columns; ++b) {
       Value column = e.add(e.add(x, e.mul(group, perGroup)), b);
       for (int part = 0; part < 2; ++part) {
-        Value bits = arith::BitcastOp::create(
-            e, e.ints(),
+        Value bits = e.bitcast(e.ints(),
             e.splat(e.load(input.arguments[0], e.add(column, part * m))));
         for (int plane = 0; plane < 2; ++plane) {
           Value sign = arith::ShLIOp::create(
@@ -349,8 +348,7 @@ AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, Value token,
               e,
               arith::XOrIOp::create(e, sign, e.constant(e.ints(), -1)),
               e.constant(e.ints(), int64_t(INT32_MIN)));
-          Value term = arith::BitcastOp::create(
-              e, e.floats(), arith::XOrIOp::create(e, bits, minus));
+          Value term = e.bitcast(e.floats(), arith::XOrIOp::create(e, bits, minus));
           Value &sum = sums[plane * 2 + part];
           sum = e.add(sum, term);
         }

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/Manifest.h"
+
+#include "dialect/Error.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+const char *headName(HeadKind head) {
+  switch (head) {
+  case HeadKind::Keep:
+    return "keep";
+  case HeadKind::Int8:
+    return "int8";
+  case HeadKind::Quantize:
+    return "quantize";
+  }
+  return "";
+}
+
+/// [out, in] of the weight behind a pack's source; rows of all sources add up.
+std::vector<int64_t> packShape(PackOp pack) {
+  std::vector<int64_t> shape;
+  for (auto symbol : pack.getSources().getAsRange<FlatSymbolRefAttr>()) {
+    Operation *source = SymbolTable::lookupNearestSymbolFrom(pack, symbol);
+    if (auto phases = dyn_cast<PhaseQuantizeOp>(source))
+      source = SymbolTable::lookupNearestSymbolFrom(pack,
+                                                    phases.getWeightAttr());
+    auto type = cast<WeightOp>(source).getTensorType();
+    if (shape.empty())
+      shape.assign(type.getShape().begin(), type.getShape().end());
+    else
+      shape[0] += type.getDimSize(0);
+  }
+  return shape;
+}
+
+/// What reads the pack in the function.
+std::string readerOf(ModuleOp module, PackOp pack) {
+  std::string name;
+  module.walk([&](Operation *op) {
+    if (op->getBlock() == module.getBody() || !name.empty())
+      return;
+    for (NamedAttribute attribute : op->getAttrs())
+      if (auto symbol = dyn_cast<FlatSymbolRefAttr>(attribute.getValue()))
+        if (symbol.getValue() == pack.getSymName())
+          name = op->getName().stripDialect().str();
+  });
+  return name;
+}
+
+} // namespace
+
+ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
+                                 const CompileOptions &options) {
+  manifest["producer"] = "fairy2-compile " FAIRY2_VERSION;
+  manifest["model"] = assets.model;
+  manifest["scheme"] = {
+      {"method", options.method},
+      {"stages", options.stages},
+      {"activations", options.floatActivations || options.stages == 0
+                          ? "float"
+                          : "int8"},
+      {"lm_head", headName(options.head)}};
+  manifest["batch"] = options.batch;
+  manifest["variants"] = nlohmann::json::array();
+  manifest["workspace_bytes"] = 0;
+  if (!assets.chatTemplate.empty())
+    manifest["chat_template"] = assets.chatTemplate;
+  for (auto pack : packed.getOps<PackOp>()) {
+    const std::vector<int64_t> shape = packShape(pack);
+    int64_t parameters = 1;
+    for (int64_t extent : shape)
+      parameters *= extent;
+    manifest["layers"].push_back(
+        {{"name", pack.getSymName().str()},
+         {"op", readerOf(packed, pack)},
+         {"packing", stringifyPackingKind(pack.getKind()).str()},
+         {"shape", shape},
+         {"bits_per_parameter",
+          double(pack.getBytes()) * 8 / double(parameters)},
+         {"offset", int64_t(pack.getOffset())},
+         {"bytes", int64_t(pack.getBytes())},
+         {"kernels", nlohmann::json::object()}});
+  }
+}
+
+void ManifestBuilder::addVariant(ModuleOp loops, const CpuTarget &target,
+                                 const std::string &symbol) {
+  auto entry = loops.lookupSymbol<func::FuncOp>("forward");
+  if (!entry)
+    throw Error("the module has no function @forward");
+  auto number = [&](StringRef name) {
+    return entry->getAttrOfType<IntegerAttr>(name).getInt();
+  };
+  manifest["cache"]["bytes_per_position"] =
+      number("fairy2.cache_bytes_per_position");
+  // One workspace serves whichever variant is chosen.
+  manifest["workspace_bytes"] =
+      std::max(manifest["workspace_bytes"].get<int64_t>(),
+               number("fairy2.workspace_bytes"));
+  llvm::SmallVector<StringRef> features;
+  target.required.split(features, ',');
+  nlohmann::json names = nlohmann::json::array();
+  for (StringRef feature : features)
+    names.push_back(feature.str());
+  manifest["variants"].push_back({{"name", target.name.str()},
+                                  {"symbol", symbol},
+                                  {"features", names}});
+  for (nlohmann::json &layer : manifest["layers"]) {
+    auto pack = loops.lookupSymbol<PackOp>(layer["name"].get<std::string>());
+    if (auto kernel = pack->getAttrOfType<StringAttr>("kernel"))
+      layer["kernels"][target.name.str()] = kernel.getValue().str();
+  }
+}
+
+void ManifestBuilder::setTokenizer(int64_t offset, int64_t bytes) {
+  manifest["tokenizer"] = {{"offset", offset}, {"bytes", bytes}};
+}
+
+std::vector<LayerSummary> ManifestBuilder::layers() const {
+  std::vector<LayerSummary> result;
+  for (const nlohmann::json &layer : manifest["layers"]) {
+    LayerSummary summary;
+    summary.name = layer["name"];
+    summary.op = layer["op"];
+    if (!layer["kernels"].empty())
+      summary.kernel = layer["kernels"].begin()->get<std::string>();
+    summary.parameters = 1;
+    for (int64_t extent : layer["shape"])
+      summary.parameters *= extent;
+    summary.bytes = layer["bytes"];
+    result.push_back(summary);
+  }
+  return result;
+}
+
+} // namespace fairy2

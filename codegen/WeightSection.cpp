@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/WeightSection.h"
+
+#include "dialect/Error.h"
+#include "dialect/Packing.h"
+
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <thread>
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+/// A ParallelFor on `threads` threads of its own.
+ParallelFor onThreads(int threads) {
+  return [threads](int64_t count,
+                   const std::function<void(int64_t, int64_t)> &body) {
+    std::vector<std::thread> pool;
+    std::vector<std::exception_ptr> errors(threads);
+    auto share = [&](int t) {
+      try {
+        body(count * t / threads, count * (t + 1) / threads);
+      } catch (...) {
+        errors[t] = std::current_exception();
+      }
+    };
+    for (int t = 1; t < threads; ++t)
+      pool.emplace_back(share, t);
+    share(0);
+    for (std::thread &thread : pool)
+      thread.join();
+    for (const std::exception_ptr &error : errors)
+      if (error)
+        std::rethrow_exception(error);
+  };
+}
+
+/// Reads what a fairy2.weight names, or the value that it holds itself.
+class Tensors {
+public:
+  Tensors(Operation *from, const WeightStore &store)
+      : from(from), store(store) {}
+
+  WeightOp weight(Attribute symbol) const {
+    return cast<WeightOp>(SymbolTable::lookupNearestSymbolFrom(
+        from, cast<FlatSymbolRefAttr>(symbol)));
+  }
+
+  void floats(WeightOp weight, int64_t begin, int64_t end, float *out) const {
+    if (!weight.getValue())
+      return store.readFloats(weight.getSymName().str(), begin, end, out);
+    auto values = weight.getValue()->getValues<APFloat>();
+    for (int64_t i = begin; i < end; ++i) {
+      APFloat value = values[i];
+      bool lossy;
+      value.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven,
+                    &lossy);
+      *out++ = value.convertToFloat();
+    }
+  }
+
+  void bytes(WeightOp weight, int64_t begin, int64_t end, uint8_t *out) const {
+    if (!weight.getValue())
+      return store.readBytes(weight.getSymName().str(), begin, end, out);
+    const int64_t width = weight.getTensorType().getElementTypeBitWidth() / 8;
+    auto values = weight.getValue()->getValues<APFloat>();
+    for (int64_t i = begin / width; i < end / width; ++i) {
+      const uint64_t bits = values[i].bitcastToAPInt().getZExtValue();
+      std::memcpy(out, &bits, width);
+      out += width;
+    }
+  }
+
+  std::vector<float> allFloats(WeightOp weight,
+                               const ParallelFor &parallelFor) const {
+    std::vector<float> values(weight.getTensorType().getNumElements());
+    parallelFor(int64_t(values.size()), [&](int64_t begin, int64_t end) {
+      floats(weight, begin, end, values.data() + begin);
+    });
+    return values;
+  }
+
+private:
+  Operation *from;
+  const WeightStore &store;
+};
+
+void requireFinite(const float *values, int64_t count, StringRef name) {
+  for (int64_t i = 0; i < count; ++i)
+    if (!std::isfinite(values[i]))
+      throw Error(name.str() + ": expected finite values, found " +
+                  (std::isnan(values[i]) ? "NaN" : "infinity"));
+}
+
+void signPlanes(PackOp pack, const Tensors &tensors,
+                const ParallelFor &parallelFor, std::vector<uint8_t> &out) {
+  SignPlanePack layout;
+  layout.hasBias = bool(pack.getBiases());
+  std::vector<PhaseMatrix> matrices;
+  for (Attribute source : pack.getSources()) {
+    auto recipe = cast<PhaseQuantizeOp>(SymbolTable::lookupNearestSymbolFrom(
+        pack, cast<FlatSymbolRefAttr>(source)));
+    WeightOp weight = tensors.weight(recipe.getWeightAttr());
+    RankedTensorType type = weight.getTensorType();
+    const std::vector<float> values = tensors.allFloats(weight, parallelFor);
+    matrices.push_back(quantizePhases(
+        values.data(), type.getDimSize(0), type.getDimSize(1),
+        int(recipe.getScheme().getStages()), weight.getSymName().str(),
+        parallelFor));
+    layout.rows.push_back(matrices.back().rows);
+    layout.columns = matrices.back().columns;
+    layout.sets = matrices.back().sets();
+  }
+
+  out.assign(layout.bytes(), 0);
+  auto *scales = reinterpret_cast<float *>(out.data() + layout.scaleOffset());
+  auto *biases = reinterpret_cast<float *>(out.data() + layout.biasOffset());
+  uint8_t *planes = out.data() + layout.planeOffset();
+  for (auto [i, matrix] : llvm::enumerate(matrices)) {
+    const SignPlaneLayout planeLayout = layout.matrix(i);
+    for (int64_t tile = 0; tile < planeLayout.tiles(); ++tile)
+      for (AxisScales scale : matrix.scales) {
+        *scales++ = scale.re;
+        *scales++ = scale.im;
+      }
+    packSignPlanes(matrix, planes);
+    planes += planeLayout.bytes();
+    if (!layout.hasBias)
+      continue;
+    if (auto symbol = dyn_cast<FlatSymbolRefAttr>((*pack.getBiases())[i])) {
+      const std::vector<float> bias =
+          tensors.allFloats(tensors.weight(symbol), serialFor);
+      requireFinite(bias.data(), int64_t(bias.size()), symbol.getValue());
+      for (int64_t half = 0; half < 2; ++half)
+        for (int64_t row = 0; row < matrix.rows; ++row)
+          biases[row / 16 * 32 + half * 16 + row % 16] =
+              bias[half * matrix.rows + row];
+    }
+    biases += planeLayout.tiles() * 32;
+  }
+}
+
+void denseRows(PackOp pack, const Tensors &tensors,
+               const ParallelFor &parallelFor, std::vector<uint8_t> &out) {
+  WeightOp weight = tensors.weight(pack.getSources()[0]);
+  RankedTensorType type = weight.getTensorType();
+  const int64_t columns = type.getShape().back();
+  const DensePack layout{type.getNumElements() / columns, columns,
+                         type.getElementTypeBitWidth() / 8,
+                         bool(pack.getBiases())};
+  out.assign(layout.bytes(), 0);
+  parallelFor(layout.rows, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(columns);
+    const int64_t bytes = columns * layout.elementBytes;
+    for (int64_t i = begin; i < end; ++i) {
+      tensors.floats(weight, i * columns, (i + 1) * columns, row.data());
+      requireFinite(row.data(), columns, weight.getSymName());
+      tensors.bytes(weight, i * bytes, (i + 1) * bytes,
+                    out.data() + i * layout.rowBytes());
+    }
+  });
+  if (layout.hasBias) {
+    WeightOp bias = tensors.weight((*pack.getBiases())[0]);
+    auto *to = reinterpret_cast<float *>(out.data() + layout.biasOffset());
+    tensors.floats(bias, 0, layout.rows, to);
+    requireFinite(to, layout.rows, bias.getSymName());
+  }
+}
+
+void int8Rows(PackOp pack, const Tensors &tensors,
+              const ParallelFor &parallelFor, std::vector<uint8_t> &out) {
+  WeightOp weight = tensors.weight(pack.getSources()[0]);
+  RankedTensorType type = weight.getTensorType();
+  const Int8Pack layout{type.getDimSize(0), type.getDimSize(1)};
+  out.assign(layout.bytes(), 0);
+  auto *scales = reinterpret_cast<float *>(out.data() + layout.scaleOffset());
+  auto *sums = reinterpret_cast<int32_t *>(out.data() + layout.sumOffset());
+  parallelFor(layout.rows, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(layout.columns);
+    for (int64_t i = begin; i < end; ++i) {
+      tensors.floats(weight, i * layout.columns, (i + 1) * layout.columns,
+                     row.data());
+      requireFinite(row.data(), layout.columns, weight.getSymName());
+      float largest = 0;
+      for (float v : row)
+        largest = std::max(largest, std::fabs(v));
+      scales[i] = largest / 127;
+      uint8_t *tile = out.data() + layout.valueOffset() +
+                      i / Int8Pack::kTileRows * layout.tileBytes() +
+                      i % Int8Pack::kTileRows * Int8Pack::kGroupColumns;
+      for (int64_t j = 0; j < layout.columns; ++j) {
+        const int value =
+            largest > 0 ? int(std::nearbyint(row[j] * (127 / largest))) : 0;
+        const int clamped = std::clamp(value, -127, 127);
+        sums[i] += clamped;
+        tile[j / 4 * (Int8Pack::kTileRows * 4) + j % 4] = uint8_t(clamped);
+      }
+    }
+  });
+}
+
+} // namespace
+
+std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
+                               const ParallelFor &parallelFor) {
+  const Tensors tensors(pack, weights);
+  std::vector<uint8_t> bytes;
+  switch (pack.getKind()) {
+  case PackingKind::SignPlanes:
+    signPlanes(pack, tensors, parallelFor, bytes);
+    break;
+  case PackingKind::Dense:
+    denseRows(pack, tensors, parallelFor, bytes);
+    break;
+  case PackingKind::Int8:
+    int8Rows(pack, tensors, parallelFor, bytes);
+    break;
+  }
+  return bytes;
+}
+
+void writeWeightSection(ModuleOp packed, const WeightStore &weights,
+                        int threads, ArtifactWriter &writer,
+                        const Progress &progress) {
+  int64_t total = 0;
+  for (auto pack : packed.getOps<PackOp>())
+    total += int64_t(pack.getBytes());
+  const ParallelFor parallelFor = onThreads(threads);
+  int64_t done = 0;
+  for (auto pack : packed.getOps<PackOp>()) {
+    if (progress)
+      progress(done, total);
+    writer.align(kPackAlignment);
+    if (writer.weightBytes() != int64_t(pack.getOffset()))
+      throw Error(pack.getSymName().str() +
+                  ": expected packs in the order of their offsets");
+    writer.append(packBytes(pack, weights, parallelFor));
+    done += int64_t(pack.getBytes());
+  }
+  writer.align(kPackAlignment);
+  if (progress)
+    progress(total, total);
+}
+
+} // namespace fairy2

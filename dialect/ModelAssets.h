@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an artefact carries beside the model's computation: the frontend fills
+// it in, codegen writes it down. Plain C++.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+namespace fairy2 {
+
+struct ModelAssets {
+  nlohmann::json model;     ///< manifest field "model" (runtime/README.md)
+  std::string tokenizer;    ///< text of tokenizer.json; empty: none
+  std::string chatTemplate; ///< empty: none
+};
+
+} // namespace fairy2

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "frontend/ModelBuilder.h"
+
+#include "dialect/Error.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+std::string shapeText(ArrayRef<int64_t> shape) {
+  std::string text = "[";
+  for (int64_t extent : shape)
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + "]";
+}
+
+Type elementType(Builder &builder, DType type) {
+  switch (type) {
+  case DType::F32:
+    return builder.getF32Type();
+  case DType::F16:
+    return builder.getF16Type();
+  case DType::BF16:
+    return builder.getBF16Type();
+  }
+  llvm_unreachable("all types are handled");
+}
+
+} // namespace
+
+ModelBuilder::ModelBuilder(MLIRContext *context, const Checkpoint &checkpoint,
+                           const HFConfig &config)
+    : config(config), checkpoint(checkpoint), builder(context) {
+  context->loadDialect<Fairy2Dialect, arith::ArithDialect, func::FuncDialect>();
+  Location unknown = builder.getUnknownLoc();
+  module = ModuleOp::create(unknown);
+  builder.setInsertionPointToEnd(module->getBody());
+  Type ids =
+      RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
+  Type cacheType = KVCacheType::get(context, config.layers, config.kvHeads,
+                                    config.headDim);
+  forward = func::FuncOp::create(
+      builder, unknown, "forward",
+      builder.getFunctionType({ids, ids, ids, ids, cacheType},
+                              {activations(config.vocabSize)}));
+  Block *body = forward.addEntryBlock();
+  tokens = body->getArgument(0);
+  slots = body->getArgument(1);
+  positions = body->getArgument(2);
+  rows = body->getArgument(3);
+  cache = body->getArgument(4);
+  builder.setInsertionPointToStart(body);
+}
+
+RankedTensorType ModelBuilder::activations(int64_t features) {
+  return RankedTensorType::get({ShapedType::kDynamic, features},
+                               builder.getF32Type());
+}
+
+Location ModelBuilder::locationOf(const std::string &name) {
+  return NameLoc::get(builder.getStringAttr(name));
+}
+
+bool ModelBuilder::hasTensor(const std::string &name) const {
+  return checkpoint.tensors().count(name) != 0;
+}
+
+FlatSymbolRefAttr ModelBuilder::weight(const std::string &name,
+                                       ArrayRef<int64_t> shape) {
+  const TensorInfo &tensor = checkpoint.tensor(name);
+  if (ArrayRef<int64_t>(tensor.shape) != shape)
+    throw Error(tensor.file + ": tensor '" + name + "': expected shape " +
+                shapeText(shape) + " as config.json says, found " +
+                shapeText(tensor.shape));
+  used.insert(name);
+  if (declared.insert(name).second) {
+    OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPoint(forward);
+    WeightOp::create(
+        builder, locationOf(name), builder.getStringAttr(name),
+        TypeAttr::get(RankedTensorType::get(
+            shape, elementType(builder, tensor.type))),
+        builder.getStringAttr(tensor.file),
+        builder.getI64IntegerAttr(tensor.offset), ElementsAttr());
+  }
+  return FlatSymbolRefAttr::get(builder.getContext(), name);
+}
+
+Value ModelBuilder::embedding(const std::string &name) {
+  return EmbeddingOp::create(
+      builder, locationOf(name), activations(config.hiddenSize), tokens,
+      weight(name, {config.vocabSize, config.hiddenSize}));
+}
+
+Value ModelBuilder::ropeTable() {
+  return RopeTableOp::create(
+      builder, builder.getUnknownLoc(), activations(config.headDim), positions,
+      config.rope.inverseFrequencies(config.headDim), config.maxPositions);
+}
+
+Value ModelBuilder::rmsNorm(Value x, const std::string &name) {
+  return RmsNormOp::create(
+      builder, locationOf(name), x, weight(name, {featuresOf(x)}),
+      builder.getF32FloatAttr(float(config.rmsNormEpsilon)));
+}
+
+Value ModelBuilder::linear(Value x, const std::string &prefix,
+                           int64_t outFeatures, bool bias) {
+  FlatSymbolRefAttr biasSymbol;
+  if (bias)
+    biasSymbol = weight(prefix + ".bias", {outFeatures});
+  return LinearOp::create(builder, locationOf(prefix),
+                          activations(outFeatures), x,
+                          weight(prefix + ".weight", {outFeatures,
+                                                      featuresOf(x)}),
+                          biasSymbol, UnitAttr());
+}
+
+Value ModelBuilder::head(Value x, const std::string &name) {
+  return LinearOp::create(builder, locationOf("lm_head"),
+                          activations(config.vocabSize), x,
+                          weight(name, {config.vocabSize, featuresOf(x)}),
+                          FlatSymbolRefAttr(), builder.getUnitAttr());
+}
+
+Value ModelBuilder::rope(Value x, Value table) {
+  return RopeOp::create(builder, x.getLoc(), x.getType(), x, table);
+}
+
+Value ModelBuilder::attention(Value query, Value key, Value value,
+                              int64_t layer) {
+  const float scale = float(1 / std::sqrt(double(config.headDim)));
+  return AttentionOp::create(
+      builder, locationOf("layers." + std::to_string(layer) + ".attention"),
+      query.getType(), query, key, value, cache, slots, positions,
+      builder.getI64IntegerAttr(layer), builder.getF32FloatAttr(scale));
+}
+
+Value ModelBuilder::gated(GateKind kind, Value gate, Value up) {
+  return GatedActivationOp::create(builder, gate.getLoc(), gate.getType(), kind,
+                                   gate, up);
+}
+
+Value ModelBuilder::add(Value a, Value b) {
+  return arith::AddFOp::create(builder, b.getLoc(), a, b);
+}
+
+Value ModelBuilder::wantedRows(Value x) {
+  return GatherRowsOp::create(builder, x.getLoc(), x.getType(), x, rows);
+}
+
+OwningOpRef<ModuleOp> ModelBuilder::finish(Value logits) {
+  func::ReturnOp::create(builder, logits.getLoc(), logits);
+  for (const auto &[name, tensor] : checkpoint.tensors())
+    if (!used.count(name))
+      throw Error(tensor.file + ": tensor '" + name +
+                  "' is not part of a " + config.architecture +
+                  " with this config.json");
+  return std::move(module);
+}
+
+} // namespace fairy2

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The vocabulary in which architectures are written: each call adds the op and
+// the weight symbol behind it, after checking that the checkpoint has that
+// tensor in that shape.
+#pragma once
+
+#include "dialect/Fairy2Dialect.h"
+#include "frontend/Checkpoint.h"
+#include "frontend/HFConfig.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+
+#include <set>
+
+namespace fairy2 {
+
+class ModelBuilder {
+public:
+  /// Starts a module with an empty function @forward.
+  ModelBuilder(mlir::MLIRContext *context, const Checkpoint &checkpoint,
+               const HFConfig &config);
+
+  const HFConfig &config;
+
+  /// Arguments of @forward: ids of [tokens], and the cache.
+  mlir::Value tokens, slots, positions, rows, cache;
+
+  mlir::Value embedding(const std::string &weight);
+  /// Cosines and sines for headDim features of each position.
+  mlir::Value ropeTable();
+  mlir::Value rmsNorm(mlir::Value x, const std::string &weight);
+  /// y = W x (+ bias), with tensors prefix.weight and prefix.bias.
+  mlir::Value linear(mlir::Value x, const std::string &prefix,
+                     int64_t outFeatures, bool bias);
+  /// The language model's head, on the tensor `weight`.
+  mlir::Value head(mlir::Value x, const std::string &weight);
+  mlir::Value rope(mlir::Value x, mlir::Value table);
+  mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
+                        int64_t layer);
+  mlir::Value gated(GateKind kind, mlir::Value gate, mlir::Value up);
+  mlir::Value add(mlir::Value a, mlir::Value b);
+  /// The rows whose logits are wanted.
+  mlir::Value wantedRows(mlir::Value x);
+
+  bool hasTensor(const std::string &name) const;
+  /// Says that the model deliberately leaves this tensor alone.
+  void ignore(const std::string &name) { used.insert(name); }
+
+  /// Ends @forward; throws Error when the checkpoint has a tensor that the
+  /// model did not use.
+  mlir::OwningOpRef<mlir::ModuleOp> finish(mlir::Value logits);
+
+private:
+  mlir::FlatSymbolRefAttr weight(const std::string &name,
+                                 llvm::ArrayRef<int64_t> shape);
+  mlir::RankedTensorType activations(int64_t features);
+  mlir::Location locationOf(const std::string &name);
+
+  const Checkpoint &checkpoint;
+  mlir::OpBuilder builder;
+  mlir::OwningOpRef<mlir::ModuleOp> module;
+  mlir::func::FuncOp forward;
+  std::set<std::string> declared, used;
+};
+
+} // namespace fairy2

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tools/fairy2-compile/Options.h"
+
+#include "dialect/Fairy2Dialect.h"
+
+#include <CLI/CLI.hpp>
+
+#include <sys/resource.h>
+
+namespace fairy2 {
+namespace {
+
+const std::map<std::string, Stage> kStages = {
+    {"model", Stage::Model},       {"quantized", Stage::Quantized},
+    {"packed", Stage::Packed},     {"loops", Stage::Loops},
+    {"llvm", Stage::Llvm},         {"asm", Stage::Assembly},
+    {"obj", Stage::Object},        {"so", Stage::So}};
+const std::map<std::string, int64_t> kMethods = {{"none", 0},
+                                                 {"complex_phase_v1", 1},
+                                                 {"complex_phase_v2", 2},
+                                                 {"complex_phase_v3", 3},
+                                                 {"complex_phase_v4", 4}};
+const std::map<std::string, HeadKind> kHeads = {
+    {"keep", HeadKind::Keep},
+    {"int8", HeadKind::Int8},
+    {"quantize", HeadKind::Quantize}};
+const std::map<std::string, bool> kActivations = {{"int8", false},
+                                                  {"float", true}};
+
+/// The targets of this machine that a user's model.so carries by default.
+std::vector<const CpuTarget *> defaultTargets() {
+#if defined(__aarch64__)
+  const char *machine = "aarch64";
+#else
+  const char *machine = "x86-64";
+#endif
+  std::vector<const CpuTarget *> targets;
+  for (const CpuTarget &target : cpuTargets())
+    if (target.machine() == machine && target.form != LookupForm::Scalar)
+      targets.push_back(&target);
+  return targets;
+}
+
+std::string keysOf(const auto &map) {
+  std::string keys;
+  for (const auto &entry : map)
+    keys += (keys.empty() ? "" : ", ") + entry.first;
+  return keys;
+}
+
+/// Checks a word against a table and says what would have been right.
+template <typename T>
+CLI::Option *addChoice(CLI::App &app, const std::string &name, T &value,
+                       const std::map<std::string, T> &choices,
+                       const std::string &description) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&value, &choices, name](const std::string &word) {
+            const auto found = choices.find(word);
+            if (found == choices.end())
+              throw CLI::ValidationError(name, "expected one of " +
+                                                   keysOf(choices) +
+                                                   ", found '" + word + "'");
+            value = found->second;
+          },
+          description + " (" + keysOf(choices) + ")")
+      ->type_name("NAME");
+}
+
+} // namespace
+
+std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
+  CompileOptions &options = line.options;
+  CLI::App app("Compiles a Hugging Face checkpoint to one native library whose "
+               "linear layers\nhold complex phases.");
+  app.name("fairy2-compile");
+  app.footer("Examples:\n"
+             "  fairy2-compile SmolLM2-135M -o smol.so\n"
+             "  fairy2-compile SmolLM2-135M -o smol.so --stages=4 "
+             "--lm-head=int8\n"
+             "  fairy2-compile SmolLM2-135M -o smol.mlir --emit=packed");
+  app.set_version_flag("--version", "fairy2-compile " FAIRY2_VERSION);
+  std::string output;
+  std::vector<std::string> targets;
+  app.add_option("model", line.model, "The checkpoint's folder")
+      ->required()
+      ->type_name("MODEL_DIR");
+  app.add_option("-o,--output", output, "The file to write")
+      ->required()
+      ->type_name("FILE");
+  auto *method = addChoice(app, "--method", options.stages, kMethods,
+                           "Quantization method; none keeps dense weights");
+  app.add_option("--stages", options.stages,
+                 "Residual stages: bits per real parameter")
+      ->check(CLI::Range(int64_t(1), kMaxStages))
+      ->excludes(method)
+      ->capture_default_str();
+  addChoice(app, "--activations", options.floatActivations, kActivations,
+            "Input of layers on phases; default int8");
+  addChoice(app, "--lm-head", options.head, kHeads,
+            "What becomes of the head; default keep");
+  addChoice(app, "--emit", options.emit, kStages,
+            "Stop at a stage and write it; default so");
+  app.add_option("--target", targets,
+                 "CPU levels, comma-separated; default all of this machine's (" +
+                     cpuTargetNames() + ")")
+      ->delimiter(',')
+      ->type_name("NAMES");
+  app.add_option("--batch", options.batch, "Most tokens of one step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--threads", options.threads,
+                 "Threads that pack weights; 0: all usable cores")
+      ->check(CLI::Range(0, 1024))
+      ->default_val(0);
+  app.add_flag("--print-opt-command", line.printsOptCommand,
+               "Print the fairy2-opt command that takes a model-stage file to "
+               "--emit's stage, and stop");
+  try {
+    app.parse(argc, argv);
+    for (const std::string &name : targets) {
+      const CpuTarget *target = findCpuTarget(name);
+      if (!target)
+        throw CLI::ValidationError("--target", "expected some of " +
+                                                   cpuTargetNames() +
+                                                   ", found '" + name + "'");
+      if (!options.targets.empty() &&
+          options.targets.front()->machine() != target->machine())
+        throw CLI::ValidationError("--target",
+                                   "expected levels of one machine");
+      options.targets.push_back(target);
+    }
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (options.targets.empty())
+    options.targets = defaultTargets();
+  options.output = output;
+  options.method = options.stages == 0
+                       ? "none"
+                       : "complex_phase_v" + std::to_string(options.stages);
+  return std::nullopt;
+}
+
+void printSummary(const CommandLine &line, const CompileSummary &summary,
+                  double seconds) {
+  struct Group {
+    int64_t packs = 0, parameters = 0, bytes = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Group> groups;
+  for (const LayerSummary &layer : summary.layers) {
+    Group &group = groups[{layer.op, layer.kernel}];
+    ++group.packs;
+    group.parameters += layer.parameters;
+    group.bytes += layer.bytes;
+  }
+  if (!groups.empty())
+    std::printf("%-16s %-20s %6s %14s %14s %9s\n", "weights of", "kernel",
+                "packs", "parameters", "bytes", "bits/par.");
+  for (const auto &[key, group] : groups)
+    std::printf("%-16s %-20s %6lld %14lld %14lld %9.3f\n", key.first.c_str(),
+                key.second.empty() ? "-" : key.second.c_str(),
+                (long long)group.packs, (long long)group.parameters,
+                (long long)group.bytes,
+                8.0 * double(group.bytes) / double(group.parameters));
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  std::printf("%s: %lld bytes, %.1f s, peak memory %ld MiB\n",
+              line.options.output.c_str(), (long long)summary.fileBytes,
+              seconds, usage.ru_maxrss / 1024);
+}
+
+} // namespace fairy2

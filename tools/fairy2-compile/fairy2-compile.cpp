@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-compile: a Hugging Face checkpoint becomes one native library.
+#include "codegen/Compile.h"
+#include "dialect/Error.h"
+#include "frontend/CheckpointWeights.h"
+#include "frontend/ImportModel.h"
+#include "frontend/ReadAssets.h"
+#include "runtime/Cores.h"
+#include "tools/ProgressBar.h"
+#include "tools/fairy2-compile/Options.h"
+
+using namespace fairy2;
+
+int main(int argc, char **argv) {
+  const auto start = std::chrono::steady_clock::now();
+  CommandLine line;
+  if (std::optional<int> code = parseCommandLine(argc, argv, line))
+    return *code;
+  try {
+    if (line.options.threads == 0)
+      line.options.threads = usableCores();
+    if (line.printsOptCommand) {
+      std::printf("%s\n",
+                  optCommand(line.options.emit, line.options).c_str());
+      return 0;
+    }
+    mlir::MLIRContext context;
+    const HFConfig config =
+        HFConfig::read(line.model, supportedArchitectures());
+    const Checkpoint checkpoint = Checkpoint::open(line.model);
+    const ModelAssets assets = readAssets(line.model, config);
+    mlir::OwningOpRef<mlir::ModuleOp> module =
+        importModel(&context, checkpoint, config);
+    ProgressBar bar("packing");
+    line.options.progress = [&](int64_t done, int64_t total) {
+      bar.show(done, total);
+    };
+    const CompileSummary summary =
+        compile(*module, CheckpointWeights(checkpoint), assets, line.options);
+    const std::chrono::duration<double> seconds =
+        std::chrono::steady_clock::now() - start;
+    printSummary(line, summary, seconds.count());
+    return 0;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "fairy2-compile: error: %s\n", error.what());
+    return 1;
+  }
+}
