@@ -7,6 +7,8 @@
 #include "runtime/Status.h"
 #include "runtime/StopMatcher.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <chrono>
 
@@ -40,6 +42,7 @@ void checkOptions(const Session &session, std::span<const int32_t> prompt,
         FAIRY2_OUT_OF_CONTEXT,
         "prompt: expected at most " + std::to_string(session.context()) +
             " tokens, the context, found " + std::to_string(prompt.size()));
+  session.checkTokens(prompt);
 }
 
 /// Turns ids into shown text. Without a tokenizer there is none.
@@ -184,6 +187,20 @@ Generation generate(Session &session, std::span<const int32_t> prompt,
     result.reason = FinishReason::Stop;
   result.text = std::move(stream.text);
   return result;
+}
+
+std::string jsonOf(const Generation &result, std::span<const int32_t> prompt,
+                   const Model &model) {
+  nlohmann::ordered_json out;
+  out["text"] = nullptr;
+  if (model.hasTokenizer())
+    out["text"] = result.text;
+  out["ids"] = result.ids;
+  out["prompt_ids"] = prompt;
+  out["prompt_tok_s"] = result.promptTokensPerSecond;
+  out["gen_tok_s"] = result.tokensPerSecond;
+  out["finish_reason"] = nameOf(result.reason);
+  return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 } // namespace fairy2

@@ -57,4 +57,9 @@ struct Generation {
 Generation generate(Session &session, std::span<const int32_t> prompt,
                     const GenerationOptions &options);
 
+/// One JSON object: text (null without a tokenizer), ids, prompt_ids,
+/// prompt_tok_s, gen_tok_s, finish_reason.
+std::string jsonOf(const Generation &result, std::span<const int32_t> prompt,
+                   const Model &model);
+
 } // namespace fairy2

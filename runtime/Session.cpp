@@ -112,7 +112,7 @@ void Session::requireSlot(int32_t slot) const {
                           ", found " + std::to_string(slot));
 }
 
-void Session::requireTokens(std::span<const int32_t> tokens) const {
+void Session::checkTokens(std::span<const int32_t> tokens) const {
   if (tokens.empty())
     throw StatusError(FAIRY2_BAD_ARGUMENT,
                       "tokens: expected at least one, found none");
@@ -138,7 +138,7 @@ void Session::requireRoom(int32_t slot, size_t tokens) const {
 void Session::eval(int32_t slot, std::span<const int32_t> tokens, Logits wanted,
                    float *logits) {
   requireSlot(slot);
-  requireTokens(tokens);
+  checkTokens(tokens);
   requireRoom(slot, tokens.size());
   const auto batch = size_t(owner->manifest().batch);
   while (!tokens.empty()) {
@@ -164,7 +164,12 @@ void Session::eval(int32_t slot, std::span<const int32_t> tokens, Logits wanted,
 
 void Session::evalBatch(std::span<const int32_t> slotList,
                         std::span<const int32_t> tokens, float *logits) {
-  requireTokens(tokens);
+  checkTokens(tokens);
+  if (tokens.size() != slotList.size())
+    throw StatusError(FAIRY2_BAD_ARGUMENT, "tokens: expected one for each of " +
+                                               std::to_string(slotList.size()) +
+                                               " slots, found " +
+                                               std::to_string(tokens.size()));
   std::vector<bool> seen(lengths.size());
   for (const int32_t slot : slotList) {
     requireSlot(slot);

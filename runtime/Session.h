@@ -52,6 +52,9 @@ public:
   /// Forgets all but the first `length` positions of the slot.
   void reset(int32_t slot, int32_t length = 0);
 
+  /// Throws StatusError unless there is a token and all are in the vocabulary.
+  void checkTokens(std::span<const int32_t> tokens) const;
+
   enum class Logits { None, Last, All };
   /// Appends tokens to a slot, however many. Writes float32 logits of the last
   /// token [vocab] or of all [tokens][vocab]. Nothing is changed when a token,
@@ -65,7 +68,6 @@ public:
 
 private:
   void requireSlot(int32_t slot) const;
-  void requireTokens(std::span<const int32_t> tokens) const;
   void requireRoom(int32_t slot, size_t tokens) const;
   /// One call of the generated code: batchSlots, batchPositions and rows
   /// describe `tokens`.

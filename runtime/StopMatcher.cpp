@@ -22,10 +22,18 @@ std::string StopMatcher::next(std::string_view piece) {
   if (found)
     return "";
   held += piece;
-  size_t cut = std::string::npos;
-  for (const std::string &stop : stops)
-    cut = std::min(cut, held.find(stop));
-  found = cut != std::string::npos;
+  // The one that ends first counts, and of several such the longest, so that
+  // the cut of the text into pieces does not matter.
+  size_t cut = std::string::npos, end = std::string::npos;
+  for (const std::string &stop : stops) {
+    const size_t begin = held.find(stop);
+    if (begin == std::string::npos ||
+        std::pair(begin + stop.size(), begin) > std::pair(end, cut))
+      continue;
+    cut = begin;
+    end = begin + stop.size();
+    found = true;
+  }
 
   // Hold back the longest end of the text that may be a stop string's start.
   size_t kept = 0;

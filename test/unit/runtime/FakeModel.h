@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Makes small artefacts around FakeModule.c, for the tests of the runtime and
+// of the artefact writer.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fairy2::test {
+
+inline constexpr int32_t kFakeVocab = 32;
+inline constexpr int32_t kFakePositions = 100;
+inline constexpr int32_t kFakeBatch = 8;
+inline constexpr int32_t kFakeBos = 1, kFakeEos = 2;
+
+/// A new folder, removed with its content on destruction.
+class TemporaryFolder {
+public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder &) = delete;
+  TemporaryFolder &operator=(const TemporaryFolder &) = delete;
+
+  std::string file(const std::string &name) const { return path / name; }
+  const std::filesystem::path path;
+};
+
+/// FakeModule.c as the linker made it.
+std::vector<uint8_t> fakeImage();
+/// int32 [vocab], what the fake model multiplies with.
+std::vector<int32_t> fakeWeights();
+/// A tokenizer.json with <unk> <s> </s> a .. z space . newline; encoding with
+/// special tokens starts with <s>.
+std::string fakeTokenizer();
+
+using Edit = std::function<void(nlohmann::json &manifest)>;
+/// Writes a model of the fake module, its weights and its tokenizer; `edit` may
+/// change the manifest first. Returns `path`.
+std::string writeFakeModel(const std::string &path, const Edit &edit = {});
+/// The same around another linked image.
+std::string writeFakeModel(const std::string &path,
+                           const std::vector<uint8_t> &image,
+                           const Edit &edit = {});
+
+/// Logits [vocab] that the fake model's plain variant must give after `tokens`.
+std::vector<float> fakeLogits(const std::vector<int32_t> &tokens);
+
+std::string readFile(const std::string &path);
+void writeFile(const std::string &path, const std::string &content);
+/// The message of the fairy2::Error that `body` throws, or "no error".
+std::string errorOf(const std::function<void()> &body);
+
+} // namespace fairy2::test

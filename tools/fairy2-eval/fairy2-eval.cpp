@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-eval: how well a compiled model predicts a text.
+#include "runtime/Evaluate.h"
+#include "runtime/File.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <cstdio>
+#include <iostream>
+#include <unistd.h>
+
+using namespace fairy2;
+
+namespace {
+
+void showProgress(int64_t done, int64_t total) {
+  constexpr int64_t width = 40;
+  const std::string bar(size_t(width * done / total), '#');
+  std::fprintf(stderr, "\r[%-40s] %lld/%lld chunks%s", bar.c_str(),
+               (long long)done, (long long)total, done == total ? "\n" : "");
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("Measure a compiled Fairy2 model's perplexity on a text.");
+  app.set_version_flag("--version", "fairy2-eval " FAIRY2_VERSION);
+  app.footer("Example: fairy2-eval model.so --text wiki.txt --max-chunks 60");
+  std::string model, text;
+  bool json = false;
+  EvaluationOptions options;
+  app.add_option("model", model, "Compiled model")->required();
+  app.add_option("--text", text, "File with the text, UTF-8")->required();
+  app.add_option("--chunk", options.chunk,
+                 "Tokens per piece; BOS comes before each")
+      ->capture_default_str();
+  app.add_option("--max-chunks", options.maxChunks,
+                 "Pieces to evaluate; 0: the whole text")
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "0: one per usable core");
+  app.add_flag("--json", json, "Print one JSON object");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    if (isatty(STDERR_FILENO))
+      options.onProgress = showProgress;
+    const Evaluation result =
+        evaluate(Model::open(model), readWholeFile(text), options);
+    if (json) {
+      nlohmann::ordered_json out;
+      out["nll_per_token"] = result.nllPerToken;
+      out["perplexity"] = result.perplexity;
+      out["tokens"] = result.tokens;
+      std::cout << out.dump() << '\n';
+    } else {
+      std::printf("NLL per token: %.4f nats\nperplexity: %.4f\ntokens: %lld\n",
+                  result.nllPerToken, result.perplexity,
+                  (long long)result.tokens);
+    }
+    return 0;
+  } catch (const std::exception &error) {
+    std::cerr << "fairy2-eval: error: " << error.what() << '\n';
+    return 1;
+  }
+}
