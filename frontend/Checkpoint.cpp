@@ -35,37 +35,37 @@ std::string errnoText() { return std::strerror(errno); }
 /// One open file, mapped read-only as a whole.
 class DataFile {
 public:
-  explicit DataFile(const fs::path &path) : path_(path.string()) {
+  explicit DataFile(const fs::path &path) : fullName(path.string()) {
     // O_NONBLOCK, for a pipe in place of the file must not stop us here.
     descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
-      throw Error(path_ + ": cannot be opened: " + errnoText());
+      throw Error(fullName + ": cannot be opened: " + errnoText());
     struct stat info;
     if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
       ::close(descriptor);
-      throw Error(path_ + ": is not a regular file");
+      throw Error(fullName + ": is not a regular file");
     }
-    size_ = info.st_size;
+    bytes = info.st_size;
   }
   DataFile(const DataFile &) = delete;
   DataFile &operator=(const DataFile &) = delete;
   ~DataFile() {
     if (mapping)
-      ::munmap(mapping, size_t(size_));
+      ::munmap(mapping, size_t(bytes));
     ::close(descriptor);
   }
 
-  const std::string &path() const { return path_; }
-  int64_t size() const { return size_; }
+  const std::string &path() const { return fullName; }
+  int64_t size() const { return bytes; }
   uint8_t *data() const { return static_cast<uint8_t *>(mapping); }
 
   void map() {
-    if (size_ == 0)
+    if (bytes == 0)
       return;
     void *address =
-        ::mmap(nullptr, size_t(size_), PROT_READ, MAP_PRIVATE, descriptor, 0);
+        ::mmap(nullptr, size_t(bytes), PROT_READ, MAP_PRIVATE, descriptor, 0);
     if (address == MAP_FAILED)
-      throw Error(path_ + ": cannot be mapped: " + errnoText());
+      throw Error(fullName + ": cannot be mapped: " + errnoText());
     mapping = address;
   }
 
@@ -78,11 +78,12 @@ public:
       if (got < 0 && errno == EINTR)
         continue;
       if (got < 0)
-        throw Error(path_ + ": " + what + ": cannot be read: " + errnoText());
+        throw Error(fullName + ": " + what +
+                    ": cannot be read: " + errnoText());
       if (got == 0)
-        throw Error(path_ + ": " + what + ": the file now ends at byte " +
+        throw Error(fullName + ": " + what + ": the file now ends at byte " +
                     std::to_string(offset) + ", it had " +
-                    std::to_string(size_) + " bytes when it was opened");
+                    std::to_string(bytes) + " bytes when it was opened");
       place += got;
       offset += got;
       count -= got;
@@ -90,9 +91,9 @@ public:
   }
 
 private:
-  std::string path_;
+  std::string fullName;
   int descriptor;
-  int64_t size_ = 0;
+  int64_t bytes = 0;
   void *mapping = nullptr;
 };
 

@@ -28,7 +28,10 @@ public:
   bool number_float(double value, const std::string &) override {
     return scalar(value);
   }
-  bool string(std::string &value) override { return scalar(std::move(value)); }
+  bool string(std::string &value) override {
+    checkLength(value);
+    return scalar(std::move(value));
+  }
   bool binary(json::binary_t &) override { return false; }
 
   bool start_object(size_t) override { return open(json::object()); }
@@ -37,6 +40,7 @@ public:
   bool end_array() override { return close(); }
 
   bool key(std::string &name) override {
+    checkLength(name);
     auto [place, isNew] = stack.back()->emplace(name, nullptr);
     if (!isNew)
       throw Error(file + ": key " + quoteName(name) +
@@ -58,6 +62,12 @@ public:
   }
 
 private:
+  void checkLength(const std::string &text) const {
+    if (int64_t(text.size()) > limits.stringBytes)
+      throw Error(file + ": the string " + quoteName(text) + " has " +
+                  std::to_string(text.size()) + " bytes, expected at most " +
+                  std::to_string(limits.stringBytes));
+  }
   json &add(json value) {
     if (++values > limits.values)
       throw Error(file + ": more than " + std::to_string(limits.values) +
@@ -98,6 +108,10 @@ void refuseOtherEncodings(std::string_view text, const std::string &file) {
   if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF") ||
       text.substr(0, 4).find('\0') != text.npos)
     throw Error(file + ": is UTF-16 or UTF-32, expected plain UTF-8");
+  // The parser takes a zero byte for the end and ignores what follows.
+  if (const size_t at = text.find('\0'); at != text.npos)
+    throw Error(file + ": not valid JSON: byte " + std::to_string(at) +
+                " is zero");
 }
 
 std::string rangeText(int64_t low, int64_t high) {
@@ -169,16 +183,16 @@ std::string describe(const json &value) {
 }
 
 JsonObject::JsonObject(const json &value, std::string file, std::string field)
-    : object_(&value), file_(std::move(file)),
-      prefix_(field.empty() ? "" : field + ".") {
+    : members(&value), fileName(std::move(file)),
+      prefix(field.empty() ? "" : field + ".") {
   if (!value.is_object())
-    throw Error(file_ + ": " +
+    throw Error(fileName + ": " +
                 (field.empty() ? "" : "field '" + field + "': ") +
                 "expected an object, found " + describe(value));
 }
 
 void JsonObject::fail(std::string_view key, const std::string &text) const {
-  throw Error(file_ + ": field " + quoteName(prefix_ + std::string(key)) +
+  throw Error(fileName + ": field " + quoteName(prefix + std::string(key)) +
               ": " + text);
 }
 
@@ -188,8 +202,8 @@ void JsonObject::failExpected(std::string_view key, const std::string &expected,
 }
 
 const json *JsonObject::find(std::string_view key) const {
-  const auto place = object_->find(key);
-  return place == object_->end() || place->is_null() ? nullptr : &*place;
+  const auto place = members->find(key);
+  return place == members->end() || place->is_null() ? nullptr : &*place;
 }
 
 const json &JsonObject::require(std::string_view key) const {
@@ -255,7 +269,7 @@ std::optional<JsonObject> JsonObject::object(std::string_view key) const {
   const json *value = find(key);
   if (!value)
     return std::nullopt;
-  return JsonObject(*value, file_, prefix_ + std::string(key));
+  return JsonObject(*value, fileName, prefix + std::string(key));
 }
 
 } // namespace fairy2

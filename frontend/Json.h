@@ -19,7 +19,8 @@ namespace fairy2 {
 struct JsonLimits {
   int64_t bytes = int64_t(16) << 20;
   int depth = 64;
-  int64_t values = 2'000'000; ///< bounds the memory that parsing takes
+  int64_t values = 1'000'000;             ///< bounds the memory parsing takes
+  int64_t stringBytes = int64_t(1) << 20; ///< of one key or string
 };
 
 /// Parses a whole JSON text; `file` names it in errors. Throws Error.
@@ -71,13 +72,13 @@ public:
                                  const std::string &expected,
                                  const nlohmann::json &found) const;
 
-  const nlohmann::json &value() const { return *object_; }
-  const std::string &file() const { return file_; }
+  const nlohmann::json &value() const { return *members; }
+  const std::string &file() const { return fileName; }
 
 private:
-  const nlohmann::json *object_;
-  std::string file_;
-  std::string prefix_; ///< "rope_scaling." inside that field, empty at the top
+  const nlohmann::json *members;
+  std::string fileName;
+  std::string prefix; ///< "rope_scaling." inside that field, empty at the top
 };
 
 } // namespace fairy2

@@ -1,46 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-synth: writes a random checkpoint of a real model's shape.
-#include "dialect/Error.h"
 #include "frontend/Synthesize.h"
+#include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>
 
-#include <chrono>
 #include <cstdio>
 
-#include <unistd.h>
-
 using namespace fairy2;
-
-namespace {
-
-/// Redraws a bar on the terminal ten times a second.
-class ProgressBar {
-public:
-  void show(int64_t done, int64_t total) {
-    const auto now = Clock::now();
-    if (done < total && now - last < std::chrono::milliseconds(100))
-      return;
-    last = now;
-    constexpr int kWidth = 40;
-    const int filled = int(double(done) / double(total) * kWidth);
-    const double seconds = std::chrono::duration<double>(now - start).count();
-    std::fprintf(stderr, "\r[%.*s%*s] %.2f of %.2f GB, %.0f MB/s ", filled,
-                 "########################################", kWidth - filled,
-                 "", double(done) / 1e9, double(total) / 1e9,
-                 double(done) / 1e6 / std::max(seconds, 1e-3));
-    if (done == total)
-      std::fputc('\n', stderr);
-  }
-
-private:
-  using Clock = std::chrono::steady_clock;
-  const Clock::time_point start = Clock::now();
-  Clock::time_point last;
-};
-
-} // namespace
 
 int main(int argc, char **argv) {
   CLI::App app("Writes a random checkpoint with the tensor names and shapes of "
@@ -83,11 +51,10 @@ int main(int argc, char **argv) {
   options.type = dtypeFromName(type);
   options.shardBytes = int64_t(shardGigabytes * 1e9);
   options.byteTokenizer = tokenizer == "bytes";
-  ProgressBar bar;
-  if (::isatty(STDERR_FILENO))
-    options.progress = [&](int64_t done, int64_t total) {
-      bar.show(done, total);
-    };
+  ProgressBar bar("writing");
+  options.progress = [&](int64_t done, int64_t total) {
+    bar.show(done, total);
+  };
   try {
     const SynthesizeResult result =
         synthesizeCheckpoint(config, output, options);

@@ -67,6 +67,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "is UTF-16 or UTF-32, expected plain UTF-8"},
         BadText{"Utf16WithoutMark", std::string("{\0}\0", 4),
                 "is UTF-16 or UTF-32, expected plain UTF-8"},
+        BadText{"ZeroByteAtEnd", std::string("{\"a\": 1}\0", 9),
+                "not valid JSON: byte 8 is zero"},
+        BadText{"TextAfterZeroByte", std::string("{\"a\": 1}\0{}", 11),
+                "not valid JSON: byte 8 is zero"},
+        BadText{"ZeroByteInString", std::string("{\"a\": \"x\0\"}", 11),
+                "not valid JSON: byte 8 is zero"},
         BadText{"InvalidUtf8", "{\"a\": \"\xC3(\"}",
                 kSyntax + "9: syntax error while parsing value - invalid "
                           "string: ill-formed UTF-8 byte"},
@@ -79,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
                           "by U+DC00..U+DFFF"}),
     [](const auto &info) { return info.param.name; });
 
-TEST(JsonTest, LimitsBytesDepthAndValues) {
+TEST(JsonTest, LimitsBytesDepthValuesAndStrings) {
   const TemporaryFolder folder;
   const auto error = [&](const char *text, const JsonLimits &limits) {
     return folder.errorOf([&] { parseJson(text, "f", limits); });
@@ -92,6 +98,10 @@ TEST(JsonTest, LimitsBytesDepthAndValues) {
             "f: JSON nested deeper than 1 levels");
   EXPECT_EQ(error("[1, 2]", {.values = 3}), "no error");
   EXPECT_EQ(error("[1, 2]", {.values = 2}), "f: more than 2 JSON values");
+  EXPECT_EQ(error(R"({"abc": "abc"})", {.stringBytes = 3}), "no error");
+  for (const char *text : {R"({"abcd": 1})", R"(["abcd"])"})
+    EXPECT_EQ(error(text, {.stringBytes = 3}),
+              "f: the string 'abcd' has 4 bytes, expected at most 3");
 }
 
 /// The builder must agree with the library's own, values and nesting alike.

@@ -156,6 +156,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "4 bytes follow the last tensor, expected none"},
         BadHeader{"NoTensors", "{}",
                   "8 bytes follow the last tensor, expected none"},
+        BadHeader{"PaddedWithZeros", std::string("{}    \0\0", 8),
+                  "not valid JSON: byte 6 is zero"},
         BadHeader{"MetadataIsList", R"({"__metadata__": []})",
                   "field '__metadata__': expected an object, found a list of "
                   "0 values"},
