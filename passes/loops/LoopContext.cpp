@@ -64,8 +64,10 @@ void LoopContext::place(MutableArrayRef<Placement> placements) {
       }
     }
     mine.buffer->offset = offset;
-    workspaceBytes =
-        std::max(workspaceBytes, roundUp(offset + mine.buffer->bytes(), 64));
+    // Views of later columns stick out by less than a row (see view).
+    const int64_t row = mine.buffer->bytes() / mine.buffer->rows;
+    workspaceBytes = std::max(
+        workspaceBytes, roundUp(offset + mine.buffer->bytes() + row, 64));
   }
 }
 
@@ -204,9 +206,10 @@ Value LoopContext::view(const Buffer &buffer) {
       (buffer.element.getIntOrFloatBitWidth() + 7) / 8;
   Value offset = arith::ConstantIndexOp::create(
       builder, entry.getLoc(), buffer.offset + buffer.shift * elementBytes);
+  // All columns of a buffer have one type, so that they can share kernels.
   return memref::ViewOp::create(
       builder, entry.getLoc(),
-      MemRefType::get({buffer.elements() - buffer.shift}, buffer.element),
+      MemRefType::get({buffer.elements()}, buffer.element),
       arguments.workspace, offset, ValueRange());
 }
 

@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The compiler's insides: every dialect, pass and pipeline on a command line.
-#include "codegen/Pipelines.h"
-#include "passes/Passes.h"
+#include "codegen/RegisterAll.h"
 
-#include "mlir/InitAllDialects.h"
-#include "mlir/InitAllExtensions.h"
-#include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
 int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
-  mlir::registerAllDialects(registry);
-  mlir::registerAllExtensions(registry);
-  registry.insert<fairy2::Fairy2Dialect>();
-  mlir::registerAllPasses();
-  fairy2::registerFairy2Passes();
-  fairy2::registerPipelines();
+  fairy2::registerAllDialects(registry);
+  fairy2::registerAllPasses();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "Fairy2 optimizer driver\n", registry));
 }

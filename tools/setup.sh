@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what the build and the tests need (Debian packages by name) and
+# configures the release build. Idempotent; works as root or with sudo, from any
+# directory. `--trainer` adds LibTorch for fairy2-train.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+  cmake ninja-build ccache pkg-config file
+  clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
+  nlohmann-json3-dev libcli11-dev libxxhash-dev libpcre2-dev libutf8proc-dev
+  libgtest-dev python3
+)
+trainer=no
+for argument in "$@"; do
+  case "$argument" in
+    --trainer)
+      trainer=yes
+      packages+=(libyaml-cpp-dev libssl-dev libzstd-dev)
+      ;;
+    *)
+      echo "usage: tools/setup.sh [--trainer]" >&2
+      exit 2
+      ;;
+  esac
+done
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null |
+    grep -q 'install ok installed' || missing+=("$package")
+done
+if ((${#missing[@]})); then
+  echo "installing: ${missing[*]}"
+  as_root=()
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || {
+      echo "tools/setup.sh: run as root, or install sudo" >&2
+      exit 1
+    }
+    as_root=(sudo)
+  fi
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" \
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+options=()
+if [[ $trainer == yes ]]; then
+  tools/setup-libtorch.sh
+  options+=(-DFAIRY2_TRAINER=ON)
+fi
+cmake --preset release "${options[@]}" >build-configure.log 2>&1 || {
+  cat build-configure.log >&2
+  exit 1
+}
+rm build-configure.log
