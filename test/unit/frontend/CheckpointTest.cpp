@@ -183,6 +183,9 @@ struct BadIndex {
   const char *rest;
   const char *error;
 };
+std::ostream &operator<<(std::ostream &stream, const BadIndex &bad) {
+  return stream << bad.name;
+}
 
 class BadIndexTest : public CheckpointTest,
                      public testing::WithParamInterface<BadIndex> {};
@@ -279,6 +282,9 @@ struct BadFile {
   std::string bytes;
   std::string error;
 };
+std::ostream &operator<<(std::ostream &stream, const BadFile &bad) {
+  return stream << bad.name;
+}
 
 class BadFileTest : public CheckpointTest,
                     public testing::WithParamInterface<BadFile> {};

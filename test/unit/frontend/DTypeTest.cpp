@@ -47,6 +47,9 @@ struct Format {
   DType type;
   int exponentBits;
 };
+std::ostream &operator<<(std::ostream &stream, const Format &format) {
+  return stream << nameOf(format.type);
+}
 
 class DTypeTest : public testing::TestWithParam<Format> {};
 

@@ -225,6 +225,9 @@ struct BadConfig {
   std::string patch;
   std::string error;
 };
+std::ostream &operator<<(std::ostream &stream, const BadConfig &bad) {
+  return stream << bad.name;
+}
 
 class BadConfigTest : public HFConfigTest,
                       public testing::WithParamInterface<BadConfig> {};

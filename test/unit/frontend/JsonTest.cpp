@@ -14,6 +14,9 @@ struct BadText {
   std::string text;
   std::string error;
 };
+std::ostream &operator<<(std::ostream &stream, const BadText &bad) {
+  return stream << bad.name;
+}
 
 class BadJsonTest : public testing::TestWithParam<BadText> {};
 

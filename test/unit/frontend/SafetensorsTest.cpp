@@ -23,6 +23,9 @@ struct BadHeader {
   std::string header;
   std::string error;
 };
+std::ostream &operator<<(std::ostream &stream, const BadHeader &bad) {
+  return stream << bad.name;
+}
 
 class BadSafetensorsTest : public testing::TestWithParam<BadHeader> {};
 
