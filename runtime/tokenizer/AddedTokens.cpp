@@ -66,19 +66,18 @@ AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
     if (inVocabulary < 0)
       ++nextId;
 
-    std::string text = token.content;
+    token.text = token.content;
     if (token.normalized && normalizer)
-      normalizer->apply(text);
+      normalizer->apply(token.text);
     const size_t index = tokens.size();
     tokens.push_back(std::move(token));
     byContent.emplace(tokens.back().content, index);
     byId.emplace(tokens.back().id, index);
-    texts.push_back(std::move(text));
   }
   std::vector<ByteTrie::Entry> entries[2];
   for (size_t i = 0; i < tokens.size(); ++i)
-    if (!texts[i].empty())
-      entries[tokens[i].normalized].push_back({texts[i], int32_t(i)});
+    if (!tokens[i].text.empty())
+      entries[tokens[i].normalized].push_back({tokens[i].text, int32_t(i)});
   for (int normalized : {0, 1})
     tries[normalized] = ByteTrie(std::move(entries[normalized]));
 }

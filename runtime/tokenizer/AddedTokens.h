@@ -21,6 +21,8 @@ namespace fairy2::tokenizer {
 struct AddedToken {
   int32_t id;
   std::string content;
+  /// What it is found by and decoded to: the content, normalized if so marked.
+  std::string text;
   bool singleWord, leftStrip, rightStrip, normalized, special;
 };
 

@@ -11,10 +11,9 @@ Vocabulary readVocabulary(const TokenizerFile &file, const JsonField &model) {
   Vocabulary pieces;
   for (const TokenizerFile::Entry &entry : file.vocabulary()) {
     if (entry.id < 0 || entry.id >= idLimit)
-      model["vocab"].refuse("expected ids from 0 to " +
-                            std::to_string(idLimit - 1) + ", found " +
-                            std::to_string(entry.id) + " for " +
-                            inQuotes(entry.piece));
+      model["vocab"].refuse(
+          "expected ids from 0 to " + std::to_string(idLimit - 1) + ", found " +
+          std::to_string(entry.id) + " for " + inQuotes(entry.piece));
     switch (pieces.add(entry.piece, int32_t(entry.id))) {
     case Vocabulary::Added::Yes:
       break;

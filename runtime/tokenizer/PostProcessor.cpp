@@ -13,14 +13,19 @@ PostProcessor::PostProcessor(const JsonField &field, int64_t end) {
 
 void PostProcessor::read(const JsonField &field, int64_t end) {
   const std::string type = field["type"].string();
-  if (type == "TemplateProcessing") {
-    readTemplate(field, end);
-  } else if (type == "Sequence") {
+  if (type == "Sequence") {
     field.requireKeys({"type", "processors"});
     for (const JsonField &element : field["processors"].elements())
       read(element, end);
-  } else if (type == "ByteLevel") {
-    // It trims offsets, which are not kept here.
+    return;
+  }
+  if (type == "ByteLevel") // trims offsets, which are not kept here
+    return;
+  if (addsTokens)
+    field.refuse("a second post-processor that adds tokens is not supported");
+  addsTokens = true;
+  if (type == "TemplateProcessing") {
+    readTemplate(field, end);
   } else if (type == "BertProcessing" || type == "RobertaProcessing") {
     const auto idOf = [&](const char *name) {
       const std::vector<JsonField> pair = field[name].elements();
@@ -28,7 +33,8 @@ void PostProcessor::read(const JsonField &field, int64_t end) {
         field[name].fail("a token and its id");
       return int32_t(pair[1].integer(0, end - 1));
     };
-    frames.push_back({{idOf("cls")}, {idOf("sep")}});
+    before = {idOf("cls")};
+    after = {idOf("sep")};
   } else {
     field["type"].refuse("the post-processor " + inQuotes(type) +
                          " is not supported");
@@ -37,7 +43,6 @@ void PostProcessor::read(const JsonField &field, int64_t end) {
 
 void PostProcessor::readTemplate(const JsonField &field, int64_t end) {
   field.requireKeys({"type", "single", "pair", "special_tokens"});
-  Frame frame;
   bool seenText = false;
   for (const JsonField &element : field["single"].elements()) {
     element.requireKeys({"SpecialToken", "Sequence"});
@@ -50,19 +55,15 @@ void PostProcessor::readTemplate(const JsonField &field, int64_t end) {
     const JsonField name = element["SpecialToken"]["id"];
     const JsonField ids = field["special_tokens"][name.string()]["ids"];
     for (const JsonField &id : ids.elements())
-      (seenText ? frame.after : frame.before)
-          .push_back(int32_t(id.integer(0, end - 1)));
+      (seenText ? after : before).push_back(int32_t(id.integer(0, end - 1)));
   }
   if (!seenText)
     field["single"].refuse("expected the text, \"A\", in the template");
-  frames.push_back(std::move(frame));
 }
 
 void PostProcessor::apply(std::vector<int32_t> &ids) const {
-  for (const Frame &frame : frames) {
-    ids.insert(ids.begin(), frame.before.begin(), frame.before.end());
-    ids.insert(ids.end(), frame.after.begin(), frame.after.end());
-  }
+  ids.insert(ids.begin(), before.begin(), before.end());
+  ids.insert(ids.end(), after.begin(), after.end());
 }
 
 } // namespace fairy2::tokenizer

@@ -24,11 +24,8 @@ private:
   void read(const JsonField &field, int64_t end);
   void readTemplate(const JsonField &field, int64_t end);
 
-  /// What surrounds the text; one after the other is applied.
-  struct Frame {
-    std::vector<int32_t> before, after;
-  };
-  std::vector<Frame> frames;
+  std::vector<int32_t> before, after; // what surrounds the text
+  bool addsTokens = false;
 };
 
 } // namespace fairy2::tokenizer

@@ -13,6 +13,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <cctype>
 #include <cstring>
 #include <new>
@@ -25,10 +26,9 @@ constexpr uint32_t depthLimit = 100'000;
 constexpr uint32_t heapLimitKiB = 64 * 1024;
 constexpr size_t longestPattern = 64 * 1024;
 
-/// What \w matches, as the inside of a class.
+/// What \w matches in a class, as the inside of one.
 std::string wordMembers() {
-  std::string members = "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
-                        "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
+  std::string members = "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}"
                         "\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}";
   for (const char *category : {"L", "M", "Nd", "Nl", "Pc"}) {
     members += "\\p{" + std::string(category) + "}";
@@ -36,6 +36,8 @@ std::string wordMembers() {
   }
   return members;
 }
+/// What it matches besides when it stands alone: superscripts and fractions.
+constexpr const char *lonelyWordMembers = "\\xb2\\xb3\\xb9\\xbc-\\xbe";
 
 /// Rewrites an Oniguruma pattern for PCRE2, character by character.
 class Translation {
@@ -97,7 +99,7 @@ private:
       break;
     case 'w':
     case 'W':
-      set(wordMembers(), name == 'W');
+      set(wordMembers() + (inClass ? "" : lonelyWordMembers), name == 'W');
       break;
     case 'd':
     case 'D':
@@ -107,6 +109,17 @@ private:
     case 'H':
       set("0-9a-fA-F", name == 'H');
       break;
+    case 'u': {
+      const std::string_view digits = pattern.substr(at + 2).substr(0, 4);
+      if (digits.size() < 4 ||
+          !std::all_of(digits.begin(), digits.end(),
+                       [](unsigned char c) { return std::isxdigit(c); }))
+        field.refuse(
+            "expected four digits after \\u in the regular expression");
+      out += "\\x{" + std::string(digits) + "}";
+      at += 6;
+      return;
+    }
     case 'p':
     case 'P':
       property(name == 'P');
@@ -114,7 +127,7 @@ private:
     default:
       // Escapes of letters mean different things; only these agree.
       if (std::isalnum(static_cast<unsigned char>(name)) &&
-          !std::strchr("rntfvaexuAzZ0", name))
+          !std::strchr("rntfvaexAzZ0", name))
         field.refuse("\\" + std::string(1, name) +
                      " is not supported in a regular expression");
       if (name == '\0')
@@ -188,6 +201,8 @@ public:
   }
 
   void split(std::string_view text, std::vector<Span> &spans) const override {
+    if (text.empty())
+      return;
     const Handle<pcre2_match_data> match(
         pcre2_match_data_create_from_pattern(code.get(), nullptr));
     if (!match)

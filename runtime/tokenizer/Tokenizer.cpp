@@ -142,9 +142,10 @@ public:
 
   void next(int32_t id, std::string &text) override {
     if (const AddedToken *added = tokenizer.addedTokens.find(id)) {
-      if (skipSpecial && added->special)
+      // As in `tokenizers`, a token that normalization changed is not skipped.
+      if (skipSpecial && added->special && added->text == added->content)
         return;
-      stage->append(added->content);
+      stage->append(added->text);
     } else {
       const Vocabulary &pieces = tokenizer.model->vocabulary();
       if (!pieces.contains(id))
