@@ -34,18 +34,18 @@ void Fairy2Dialect::initialize() {
       >();
 }
 
-LogicalResult
-KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
-                    int64_t layers, int64_t heads, int64_t dim) {
-  if (layers <= 0 || heads <= 0 || dim <= 0)
-    return emitError() << "expected positive layers, heads and dim, found "
-                       << layers << ", " << heads << ", " << dim;
+LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
+                                  int64_t layers, int64_t heads, int64_t dim) {
+  for (int64_t extent : {layers, heads, dim})
+    if (extent < 1 || extent > kMaxCacheExtent)
+      return emitError() << "expected layers, heads and dim of 1 to "
+                         << kMaxCacheExtent << ", found " << layers << ", "
+                         << heads << ", " << dim;
   return success();
 }
 
-LogicalResult
-SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError, int64_t stages,
-                   ActivationKind activations) {
+LogicalResult SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t stages, ActivationKind activations) {
   if (stages < 1 || stages > kMaxStages)
     return emitError() << "expected 1 to " << kMaxStages << " stages, found "
                        << stages;

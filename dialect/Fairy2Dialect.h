@@ -33,6 +33,11 @@ namespace fairy2 {
 /// The largest number of residual stages a scheme may ask for.
 constexpr int64_t kMaxStages = 8;
 
+/// The most elements of one weight: byte counts of any layout fit 64 bits.
+constexpr int64_t kMaxWeightElements = int64_t(1) << 40;
+/// The largest extent of a KV cache type.
+constexpr int64_t kMaxCacheExtent = int64_t(1) << 16;
+
 /// The number of features of a [tokens, features] tensor.
 inline int64_t featuresOf(mlir::Value value) {
   return mlir::cast<mlir::RankedTensorType>(value.getType()).getDimSize(1);

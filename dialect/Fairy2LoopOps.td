@@ -5,7 +5,7 @@
 #ifndef FAIRY2_LOOP_OPS_TD
 #define FAIRY2_LOOP_OPS_TD
 
-def Fairy2_Bytes : VectorOfRankAndType<[1], [I8]>;
+def Fairy2_Bytes : FixedVectorOfRankAndType<[1], [I8]>;
 
 def Fairy2_TableLookupOp : Fairy2_Op<"table_lookup", [Pure,
     AllTypesMatch<["table", "index", "result"]>]> {
@@ -46,10 +46,10 @@ def Fairy2_Sum4AccumulateOp : Fairy2_Op<"sum4_accumulate", [Pure,
     }
     ```
   }];
-  let arguments = (ins VectorOfRankAndType<[1], [I32]>:$accumulator,
+  let arguments = (ins FixedVectorOfRankAndType<[1], [I32]>:$accumulator,
                        Fairy2_Bytes:$bytes,
                        ConfinedAttr<I64Attr, [IntMinValue<1>, IntMaxValue<127>]>:$factor);
-  let results = (outs VectorOfRankAndType<[1], [I32]>:$result);
+  let results = (outs FixedVectorOfRankAndType<[1], [I32]>:$result);
   let assemblyFormat = [{
     $accumulator `,` $bytes `factor` $factor attr-dict
     `:` type($accumulator) `,` type($bytes)
@@ -73,9 +73,9 @@ def Fairy2_Dot4AccumulateOp : Fairy2_Op<"dot4_accumulate", [Pure,
     }
     ```
   }];
-  let arguments = (ins VectorOfRankAndType<[1], [I32]>:$accumulator,
+  let arguments = (ins FixedVectorOfRankAndType<[1], [I32]>:$accumulator,
                        Fairy2_Bytes:$lhs, Fairy2_Bytes:$rhs);
-  let results = (outs VectorOfRankAndType<[1], [I32]>:$result);
+  let results = (outs FixedVectorOfRankAndType<[1], [I32]>:$result);
   let assemblyFormat = [{
     $accumulator `,` $lhs `,` $rhs attr-dict
     `:` type($accumulator) `,` type($lhs)

@@ -22,8 +22,8 @@ OpTy lookUp(Operation *op, FlatSymbolRefAttr symbol,
             SymbolTableCollection &symbols, StringRef what) {
   Operation *found = symbols.lookupNearestSymbolFrom(op, symbol);
   if (!found) {
-    op->emitOpError("expected ") << what << " named " << symbol
-                                 << ", found no such symbol";
+    op->emitOpError("expected ")
+        << what << " named " << symbol << ", found no such symbol";
     return nullptr;
   }
   if (auto typed = dyn_cast<OpTy>(found))
@@ -65,15 +65,14 @@ LogicalResult verifyBias(Operation *op, std::optional<FlatSymbolRefAttr> bias,
                          Value result, SymbolTableCollection &symbols) {
   if (!bias)
     return success();
-  return verifyShape(op, weightType(op, *bias, symbols),
-                     {featuresOf(result)});
+  return verifyShape(op, weightType(op, *bias, symbols), {featuresOf(result)});
 }
 
 template <typename LinearOpTy>
 LogicalResult verifyLinear(LinearOpTy op, SymbolTableCollection &symbols) {
-  if (failed(verifyShape(op, weightType(op, op.getWeightAttr(), symbols),
-                         {featuresOf(op.getResult()),
-                          featuresOf(op.getInput())})))
+  if (failed(
+          verifyShape(op, weightType(op, op.getWeightAttr(), symbols),
+                      {featuresOf(op.getResult()), featuresOf(op.getInput())})))
     return failure();
   if constexpr (requires { op.getBiasAttr(); })
     if (op.getBiasAttr())
@@ -81,14 +80,35 @@ LogicalResult verifyLinear(LinearOpTy op, SymbolTableCollection &symbols) {
   return success();
 }
 
-LogicalResult verifyRowShape(Operation *op) {
-  for (Type type :
-       llvm::concat<const Type>(op->getOperandTypes(), op->getResultTypes()))
-    if (auto tensor = dyn_cast<RankedTensorType>(type))
-      if (tensor.getRank() == 2 && tensor.isDynamicDim(1))
-        return op->emitOpError("expected a static number of features, found ")
-               << tensor;
+/// One symbol of a weight of shape [features], or unit, per matrix.
+LogicalResult verifyBiases(Operation *op, std::optional<ArrayAttr> biases,
+                           ArrayRef<int64_t> features,
+                           SymbolTableCollection &symbols) {
+  if (!biases)
+    return success();
+  if (biases->size() != features.size())
+    return op->emitOpError("expected one bias per matrix, ")
+           << features.size() << ", found " << biases->size();
+  for (auto [bias, size] : llvm::zip(*biases, features)) {
+    if (isa<UnitAttr>(bias))
+      continue;
+    auto symbol = dyn_cast<FlatSymbolRefAttr>(bias);
+    if (!symbol)
+      return op->emitOpError("expected biases that are symbols or unit, found ")
+             << bias;
+    auto weight = lookUp<WeightOp>(op, symbol, symbols, "a fairy2.weight");
+    if (!weight || failed(verifyShape(op, weight.getTensorType(), {size})))
+      return failure();
+  }
   return success();
+}
+
+/// Int8 input comes with a scale per token, float input without.
+template <typename LinearOpTy> LogicalResult verifyScales(LinearOpTy op) {
+  const bool isInt8 = op.getInput().getType().getElementType().isInteger(8);
+  if (isInt8 == bool(op.getScales()))
+    return success();
+  return op.emitOpError("expected scales with int8 input and none with float");
 }
 
 } // namespace
@@ -98,16 +118,24 @@ LogicalResult verifyRowShape(Operation *op) {
 //===----------------------------------------------------------------------===//
 
 LogicalResult WeightOp::verify() {
-  if (!getTensorType().hasStaticShape())
-    return emitOpError("expected a static shape, found ") << getType();
+  const ArrayRef<int64_t> shape = getTensorType().getShape();
+  if (shape.empty() || llvm::any_of(shape, [](int64_t d) { return d <= 0; }))
+    return emitOpError("expected a static shape of positive extents, found ")
+           << getType();
+  int64_t elements = 1;
+  for (int64_t extent : shape)
+    if (llvm::MulOverflow(elements, extent, elements) ||
+        elements > kMaxWeightElements)
+      return emitOpError("expected at most ")
+             << kMaxWeightElements << " elements, found " << getType();
   if (getFile().has_value() == getValue().has_value())
     return emitOpError("expected either a place in a file or a value");
   if (getValue() && getValue()->getType() != getType())
     return emitOpError("expected a value of type ")
            << getType() << ", found " << getValue()->getType();
-  if (getOffset() && *getOffset() < 0)
+  if (getOffset() && int64_t(*getOffset()) < 0)
     return emitOpError("expected an offset of at least 0, found ")
-           << *getOffset();
+           << int64_t(*getOffset());
   return success();
 }
 
@@ -135,8 +163,6 @@ LogicalResult LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
 }
 
 LogicalResult RopeTableOp::verify() {
-  if (failed(verifyRowShape(*this)))
-    return failure();
   const int64_t half = int64_t(getInverseFrequencies().size());
   if (half == 0 || featuresOf(getResult()) != 2 * half)
     return emitOpError("expected a result with two features per frequency, ")
@@ -145,8 +171,6 @@ LogicalResult RopeTableOp::verify() {
 }
 
 LogicalResult RopeOp::verify() {
-  if (failed(verifyRowShape(*this)))
-    return failure();
   const int64_t head = featuresOf(getTable());
   if (head % 2 || featuresOf(getInput()) % head)
     return emitOpError("expected whole heads of an even size, found ")
@@ -155,8 +179,6 @@ LogicalResult RopeOp::verify() {
 }
 
 LogicalResult AttentionOp::verify() {
-  if (failed(verifyRowShape(*this)))
-    return failure();
   KVCacheType cache = getCache().getType();
   if (featuresOf(getKey()) != cache.getHeads() * cache.getDim())
     return emitOpError("expected keys of ")
@@ -179,8 +201,8 @@ LogicalResult AttentionOp::verify() {
 
 LogicalResult
 PhaseQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  auto weight = lookUp<WeightOp>(*this, getWeightAttr(), symbols,
-                                 "a fairy2.weight");
+  auto weight =
+      lookUp<WeightOp>(*this, getWeightAttr(), symbols, "a fairy2.weight");
   if (!weight)
     return failure();
   RankedTensorType type = weight.getTensorType();
@@ -217,14 +239,7 @@ LogicalResult PhaseLinearOp::verify() {
     return emitOpError("expected one result per matrix, found ")
            << getNumResults() << " results and " << getPhases().size()
            << " matrices";
-  if (getBiases() && getBiases()->size() != getNumResults())
-    return emitOpError("expected one bias per matrix, found ")
-           << getBiases()->size();
-  const bool isInt8 =
-      cast<RankedTensorType>(getInput().getType()).getElementType().isInteger();
-  if (isInt8 != bool(getScales()))
-    return emitOpError("expected scales with int8 input and none with float");
-  return success();
+  return verifyScales(*this);
 }
 
 LogicalResult PhaseLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -233,9 +248,10 @@ LogicalResult PhaseLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
     auto phases =
         lookUp<PhaseQuantizeOp>(*this, cast<FlatSymbolRefAttr>(symbol), symbols,
                                 "a fairy2.phase_quantize");
-    if (!phases || failed(verifyShape(
-                       *this, weightType(phases, phases.getWeightAttr(), symbols),
-                       {featuresOf(result), featuresOf(getInput())})))
+    if (!phases ||
+        failed(verifyShape(*this,
+                           weightType(phases, phases.getWeightAttr(), symbols),
+                           {featuresOf(result), featuresOf(getInput())})))
       return failure();
     if (scheme && scheme != phases.getScheme())
       return emitOpError("expected matrices of one scheme, found ")
@@ -244,12 +260,8 @@ LogicalResult PhaseLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
   }
   if ((scheme.getActivations() == ActivationKind::Int8) != bool(getScales()))
     return emitOpError("expected the input that ") << scheme << " asks for";
-  if (getBiases())
-    for (auto [bias, result] : llvm::zip(*getBiases(), getResults()))
-      if (auto symbol = dyn_cast<FlatSymbolRefAttr>(bias))
-        if (failed(verifyBias(*this, symbol, result, symbols)))
-          return failure();
-  return success();
+  return verifyBiases(*this, getBiases(),
+                      llvm::map_to_vector(getResults(), featuresOf), symbols);
 }
 
 LogicalResult Int8LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -268,11 +280,8 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
            << kPackAlignment << ", found " << getOffset();
   if (getKind() != PackingKind::SignPlanes && getSources().size() != 1)
     return emitOpError("expected one source, found ") << getSources().size();
-  if (getBiases() && getBiases()->size() != getSources().size())
-    return emitOpError("expected one bias per source, found ")
-           << getBiases()->size();
-
   int64_t expected = 0;
+  SmallVector<int64_t> features;
   if (getKind() == PackingKind::SignPlanes) {
     SignPlanePack pack;
     pack.hasBias = bool(getBiases());
@@ -288,25 +297,26 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
         return failure();
       const int64_t columns = type.getDimSize(1) / 2;
       const int sets = 2 * int(phases.getScheme().getStages());
-      if (!pack.rows.empty() &&
-          (pack.columns != columns || pack.sets != sets))
+      if (!pack.rows.empty() && (pack.columns != columns || pack.sets != sets))
         return emitOpError("expected sources of equal width and stages");
       pack.columns = columns;
       pack.sets = sets;
       pack.rows.push_back(type.getDimSize(0) / 2);
+      features.push_back(type.getDimSize(0));
     }
     expected = pack.bytes();
   } else {
-    auto weight = lookUp<WeightOp>(*this, cast<FlatSymbolRefAttr>(getSources()[0]),
-                                   symbols, "a fairy2.weight");
+    auto weight =
+        lookUp<WeightOp>(*this, cast<FlatSymbolRefAttr>(getSources()[0]),
+                         symbols, "a fairy2.weight");
     if (!weight)
       return failure();
     RankedTensorType type = weight.getTensorType();
     const int64_t columns = type.getShape().back();
     const int64_t rows = type.getNumElements() / columns;
+    features.push_back(rows);
     expected = getKind() == PackingKind::Dense
-                   ? DensePack{rows, columns,
-                               type.getElementTypeBitWidth() / 8,
+                   ? DensePack{rows, columns, type.getElementTypeBitWidth() / 8,
                                bool(getBiases())}
                          .bytes()
                    : Int8Pack{rows, columns}.bytes();
@@ -314,7 +324,9 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (int64_t(getBytes()) != expected)
     return emitOpError("expected ")
            << expected << " bytes for this layout, found " << getBytes();
-  return success();
+  if (getBiases() && getKind() == PackingKind::Int8)
+    return emitOpError("expected no bias beside int8 weights");
+  return verifyBiases(*this, getBiases(), features, symbols);
 }
 
 LogicalResult PackedLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -324,15 +336,23 @@ LogicalResult PackedLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (pack.getSources().size() != getNumResults())
     return emitOpError("expected one result per source of the pack, ")
            << pack.getSources().size() << ", found " << getNumResults();
-  const bool isInt8 =
-      cast<RankedTensorType>(getInput().getType()).getElementType().isInteger();
-  if (isInt8 != bool(getScales()))
-    return emitOpError("expected scales with int8 input and none with float");
+  if (failed(verifyScales(*this)))
+    return failure();
+  const bool isInt8 = bool(getScales());
+  if (isInt8 ? pack.getKind() == PackingKind::Dense
+             : pack.getKind() == PackingKind::Int8)
+    return emitOpError("expected ")
+           << (isInt8 ? "float" : "int8") << " input, as packing "
+           << stringifyPackingKind(pack.getKind()) << " asks for";
   for (auto [source, result] : llvm::zip(pack.getSources(), getResults())) {
     auto symbol = cast<FlatSymbolRefAttr>(source);
-    if (auto phases = symbols.lookupNearestSymbolFrom<PhaseQuantizeOp>(
-            *this, symbol))
+    if (auto phases =
+            symbols.lookupNearestSymbolFrom<PhaseQuantizeOp>(*this, symbol)) {
+      SchemeAttr scheme = phases.getScheme();
+      if ((scheme.getActivations() == ActivationKind::Int8) != isInt8)
+        return emitOpError("expected the input that ") << scheme << " asks for";
       symbol = phases.getWeightAttr();
+    }
     if (failed(verifyShape(*this, weightType(*this, symbol, symbols),
                            {featuresOf(result), featuresOf(getInput())})))
       return failure();

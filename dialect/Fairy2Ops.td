@@ -13,8 +13,13 @@ include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/InferTypeOpInterface.td"
 include "mlir/Interfaces/SideEffectInterfaces.td"
 
-/// One row per token.
-def Fairy2_Activations : RankedTensorOf<[F32]>;
+/// One row of features per token.
+class Fairy2_RowsOf<list<Type> elements>
+    : Type<And<[2DTensorOf<elements>.predicate,
+                CPred<"::llvm::cast<::mlir::ShapedType>($_self).getDimSize(1) > 0">]>,
+           2DTensorOf<elements>.summary # " with a static number of features",
+           "::mlir::RankedTensorType">;
+def Fairy2_Activations : Fairy2_RowsOf<[F32]>;
 def Fairy2_TokenIds : 1DTensorOf<[I32]>;
 
 class Fairy2_SymbolOp<string mnemonic, list<Trait> traits = []>
@@ -162,7 +167,7 @@ def Fairy2_RopeTableOp : Fairy2_Op<"rope_table", [Pure]> {
   }];
   let arguments = (ins Fairy2_TokenIds:$positions,
                        DenseF32ArrayAttr:$inverse_frequencies,
-                       ConfinedAttr<I64Attr, [IntPositive]>:$max_positions);
+                       ConfinedAttr<I64Attr, [IntPositive, IntMaxValue<16777216>]>:$max_positions);
   let results = (outs Fairy2_Activations:$result);
   let assemblyFormat = [{
     $positions attr-dict `:` type($positions) `->` type($result)

@@ -22,14 +22,14 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
     ```mlir
     fairy2.weight @q : tensor<64x64xf32> from "model.safetensors" at 0
     fairy2.phase_quantize @q.phases of @q #fairy2.scheme<stages = 2, activations = int8>
-    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1152 : i64, offset = 0 : i64}
+    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        Fairy2_PackingKindAttr:$kind,
                        FlatSymbolRefArrayAttr:$sources,
                        OptionalAttr<ArrayAttr>:$biases,
-                       ConfinedAttr<I64Attr, [IntNonNegative]>:$offset,
+                       ConfinedAttr<I64Attr, [IntNonNegative, IntMaxValue<281474976710656>]>:$offset,
                        ConfinedAttr<I64Attr, [IntNonNegative]>:$bytes);
   let assemblyFormat = [{
     $sym_name $kind $sources (`biases` $biases^)? attr-dict
@@ -47,14 +47,14 @@ def Fairy2_PackedLinearOp : Fairy2_Op<"packed_linear", [Pure,
     ```mlir
     fairy2.weight @q : tensor<64x64xf32> from "model.safetensors" at 0
     fairy2.phase_quantize @q.phases of @q #fairy2.scheme<stages = 2, activations = int8>
-    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1152 : i64, offset = 0 : i64}
+    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
     func.func @f(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> tensor<?x64xf32> {
       %0 = fairy2.packed_linear %x scales %s @q.pack : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
       return %0 : tensor<?x64xf32>
     }
     ```
   }];
-  let arguments = (ins RankedTensorOf<[F32, I8]>:$input,
+  let arguments = (ins Fairy2_LinearInput:$input,
                        Optional<Fairy2_TokenScales>:$scales,
                        FlatSymbolRefAttr:$pack);
   let results = (outs Variadic<Fairy2_Activations>:$results);

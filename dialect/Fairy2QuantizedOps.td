@@ -4,7 +4,8 @@
 #ifndef FAIRY2_QUANTIZED_OPS_TD
 #define FAIRY2_QUANTIZED_OPS_TD
 
-def Fairy2_Int8Activations : RankedTensorOf<[I8]>;
+def Fairy2_Int8Activations : Fairy2_RowsOf<[I8]>;
+def Fairy2_LinearInput : Fairy2_RowsOf<[F32, I8]>;
 def Fairy2_TokenScales : 1DTensorOf<[F32]>;
 
 def Fairy2_PhaseQuantizeOp : Fairy2_SymbolOp<"phase_quantize", [
@@ -98,7 +99,7 @@ def Fairy2_PhaseLinearOp : Fairy2_Op<"phase_linear", [Pure,
     }
     ```
   }];
-  let arguments = (ins RankedTensorOf<[F32, I8]>:$input,
+  let arguments = (ins Fairy2_LinearInput:$input,
                        Optional<Fairy2_TokenScales>:$scales,
                        FlatSymbolRefArrayAttr:$phases,
                        OptionalAttr<ArrayAttr>:$biases);

@@ -93,7 +93,7 @@ def Fairy2PackWeightsPass : Pass<"fairy2-pack-weights", "::mlir::ModuleOp"> {
     ```mlir
     %0 = fairy2.phase_linear %x scales %s [@q.phases] : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
     ==>
-    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1152 : i64, offset = 0 : i64}
+    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
     %0 = fairy2.packed_linear %x scales %s @q.pack : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
     ```
   }];
