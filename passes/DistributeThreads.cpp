@@ -44,20 +44,20 @@ private:
   /// Thread t of n takes the iterations [count t / n, count (t + 1) / n).
   static void distributeKernel(func::FuncOp kernel) {
     auto [thread, threads] = addThreadArguments(kernel);
+    if (kernel.getOps<scf::ForallOp>().empty())
+      return giveToFirstThread(kernel, thread);
     for (auto forall :
          llvm::make_early_inc_range(kernel.getOps<scf::ForallOp>())) {
       ImplicitLocOpBuilder b(forall.getLoc(), forall);
-      Value count =
-          getValueOrCreateConstantIndexOp(b, b.getLoc(),
-                                          forall.getMixedUpperBound()[0]);
+      Value count = getValueOrCreateConstantIndexOp(
+          b, b.getLoc(), forall.getMixedUpperBound()[0]);
       Value one = arith::ConstantIndexOp::create(b, 1);
       auto share = [&](Value t) -> Value {
-        return arith::DivUIOp::create(
-            b, arith::MulIOp::create(b, count, t), threads);
+        return arith::DivUIOp::create(b, arith::MulIOp::create(b, count, t),
+                                      threads);
       };
       auto loop = scf::ForOp::create(
-          b, share(thread),
-          share(arith::AddIOp::create(b, thread, one)), one);
+          b, share(thread), share(arith::AddIOp::create(b, thread, one)), one);
       forall.getInductionVar(0).replaceAllUsesWith(loop.getInductionVar());
       Block *from = forall.getBody(), *to = loop.getBody();
       to->getOperations().splice(to->getTerminator()->getIterator(),
@@ -65,6 +65,20 @@ private:
                                  from->getTerminator()->getIterator());
       forall.erase();
     }
+  }
+
+  /// A step of one iteration, which may have become straight code.
+  static void giveToFirstThread(func::FuncOp kernel, Value thread) {
+    Block &body = kernel.getBody().front();
+    ImplicitLocOpBuilder b(kernel.getLoc(), kernel.getContext());
+    b.setInsertionPointToStart(&body);
+    Value isFirst = arith::CmpIOp::create(b, arith::CmpIPredicate::eq, thread,
+                                          arith::ConstantIndexOp::create(b, 0));
+    auto branch = scf::IfOp::create(b, isFirst, /*withElseRegion=*/false);
+    Block *to = branch.thenBlock();
+    to->getOperations().splice(
+        to->getTerminator()->getIterator(), body.getOperations(),
+        std::next(branch->getIterator()), body.getTerminator()->getIterator());
   }
 
   /// Passes the thread's number on, and meets after every step but the last:

@@ -36,19 +36,18 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
     }
     if (batch < 1 || batch > 4096) {
       getOperation().emitError("expected a batch of 1 to 4096, found ")
-          << batch;
+          << int64_t(batch);
       return signalPassFailure();
     }
     for (auto function :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (!function.isDeclaration() &&
-          failed(lower(function, *target)))
+      if (!function.isDeclaration() && failed(lower(function, *target)))
         return signalPassFailure();
   }
 
 private:
   LogicalResult lower(func::FuncOp function, const CpuTarget &target) {
-    if (failed(verifyEntry(function)))
+    if (failed(verifyEntry(function)) || failed(verifyOps(function)))
       return failure();
     LoopContext context(getOperation(), function, target, batch);
     if (failed(context.planBuffers()))
@@ -69,18 +68,54 @@ private:
     MLIRContext *context = function.getContext();
     Type ids = RankedTensorType::get({ShapedType::kDynamic},
                                      IntegerType::get(context, 32));
-    const bool takesIds =
-        type.getNumInputs() == 5 &&
-        llvm::all_of(type.getInputs().take_front(4),
-                     [&](Type t) { return t == ids; }) &&
-        isa<KVCacheType>(type.getInput(4));
-    if (takesIds && type.getNumResults() == 1 &&
-        isa<RankedTensorType>(type.getResult(0)) &&
-        function.getBody().hasOneBlock())
+    const bool takesIds = type.getNumInputs() == 5 &&
+                          llvm::all_of(type.getInputs().take_front(4),
+                                       [&](Type t) { return t == ids; }) &&
+                          isa<KVCacheType>(type.getInput(4));
+    auto logits = type.getNumResults() == 1
+                      ? dyn_cast<RankedTensorType>(type.getResult(0))
+                      : RankedTensorType();
+    if (takesIds && logits && logits.getElementType().isF32() &&
+        logits.getRank() == 2 && function.getBody().hasOneBlock())
       return success();
     return function.emitOpError(
         "expected (tokens, slots, positions, rows: tensor<?xi32>, cache: "
         "!fairy2.kv_cache) -> logits: tensor<?xVxf32> and one block");
+  }
+
+  /// What the verifiers of the ops leave open and kernels rely on.
+  static LogicalResult verifyOps(func::FuncOp function) {
+    auto isPacked = [](auto op) -> LogicalResult {
+      Operation *weight =
+          SymbolTable::lookupNearestSymbolFrom(op, op.getWeightAttr());
+      if (isa<PackOp>(weight))
+        return success();
+      return op.emitOpError("expected a fairy2.pack named ")
+             << op.getWeightAttr() << ", found a " << weight->getName();
+    };
+    auto isRows = [](arith::AddFOp op) -> LogicalResult {
+      auto type = dyn_cast<RankedTensorType>(op.getType());
+      if (type && type.getRank() == 2 && !type.isDynamicDim(1) &&
+          type.getElementType().isF32())
+        return success();
+      return op.emitOpError("expected rows of float32 features, found ")
+             << op.getType();
+    };
+    for (Operation &op : function.getBody().front())
+      if (failed(llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+                     .Case<EmbeddingOp, RmsNormOp>(isPacked)
+                     .Case<arith::AddFOp>(isRows)
+                     .Default(success())))
+        return failure();
+    // Rows of logits are not padded; only the kernels of linears heed that.
+    Operation *terminator = function.getBody().front().getTerminator();
+    Value logits = terminator->getOperand(0);
+    auto head = logits.getDefiningOp<PackedLinearOp>();
+    if (!head || head.getNumResults() != 1 || !logits.hasOneUse())
+      return terminator->emitOpError("expected logits that are the only result "
+                                     "of a fairy2.packed_linear and have no "
+                                     "other use");
+    return success();
   }
 
   static LogicalResult lower(Operation *op, LoopContext &context) {

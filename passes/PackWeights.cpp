@@ -22,32 +22,34 @@ struct PackWeights : impl::Fairy2PackWeightsPassBase<PackWeights> {
     symbols = &symbolTable;
     nextOffset = 0;
     lastPack = nullptr;
-    module.walk([&](Operation *op) {
-      llvm::TypeSwitch<Operation *>(op)
-          .Case<EmbeddingOp, RmsNormOp>([&](auto op) {
-            op.setWeightAttr(dense(op.getWeightAttr(), nullptr));
-          })
-          .Case<LinearOp>([&](auto op) {
-            replace(op, op.getInput(), Value(),
-                    dense(op.getWeightAttr(), op.getBiasAttr()));
-          })
-          .Case<Int8LinearOp>([&](auto op) {
-            replace(op, op.getInput(), op.getScales(),
-                    int8(op.getWeightAttr()));
-          })
-          .Case<PhaseLinearOp>([&](auto op) {
-            replace(op, op.getInput(), op.getScales(), signPlanes(op));
-          });
-    });
+    // The functions of inner modules have symbols of their own.
+    for (auto function : module.getOps<func::FuncOp>())
+      function.walk([&](Operation *op) { pack(op); });
   }
 
 private:
+  void pack(Operation *op) {
+    llvm::TypeSwitch<Operation *>(op)
+        .Case<EmbeddingOp, RmsNormOp>([&](auto op) {
+          op.setWeightAttr(dense(op.getWeightAttr(), nullptr));
+        })
+        .Case<LinearOp>([&](auto op) {
+          replace(op, op.getInput(), Value(),
+                  dense(op.getWeightAttr(), op.getBiasAttr()));
+        })
+        .Case<Int8LinearOp>([&](auto op) {
+          replace(op, op.getInput(), op.getScales(), int8(op.getWeightAttr()));
+        })
+        .Case<PhaseLinearOp>([&](auto op) {
+          replace(op, op.getInput(), op.getScales(), signPlanes(op));
+        });
+  }
+
   void replace(Operation *op, Value input, Value scales,
                FlatSymbolRefAttr pack) {
     OpBuilder builder(op);
-    auto packed = PackedLinearOp::create(builder, op->getLoc(),
-                                         op->getResultTypes(), input, scales,
-                                         pack);
+    auto packed = PackedLinearOp::create(
+        builder, op->getLoc(), op->getResultTypes(), input, scales, pack);
     op->replaceAllUsesWith(packed.getResults());
     op->erase();
   }

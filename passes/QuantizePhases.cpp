@@ -18,15 +18,17 @@ struct QuantizePhases : impl::Fairy2QuantizePhasesPassBase<QuantizePhases> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
     if (stages < 1 || stages > kMaxStages) {
-      module.emitError("expected 1 to ") << kMaxStages << " stages, found "
-                                         << stages;
+      module.emitError("expected 1 to ")
+          << kMaxStages << " stages, found " << int64_t(stages);
       return signalPassFailure();
     }
     scheme = SchemeAttr::get(&getContext(), stages,
                              floatActivations ? ActivationKind::Float
                                               : ActivationKind::Int8);
     SymbolTable symbols(module);
-    module.walk([&](WidelyLinearOp linear) { quantize(linear, symbols); });
+    // The functions of inner modules have symbols of their own.
+    for (auto function : module.getOps<func::FuncOp>())
+      function.walk([&](WidelyLinearOp linear) { quantize(linear, symbols); });
   }
 
 private:
@@ -37,8 +39,7 @@ private:
     if (!floatActivations) {
       auto quantized = QuantizeActivationsOp::create(
           builder, linear.getLoc(),
-          cast<RankedTensorType>(input.getType())
-              .clone(builder.getI8Type()),
+          cast<RankedTensorType>(input.getType()).clone(builder.getI8Type()),
           RankedTensorType::get({ShapedType::kDynamic}, builder.getF32Type()),
           input);
       input = quantized.getValues();
