@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# How lit finds and runs the tests: tools come from the build's bin/, FileCheck
+# and the binary utilities from LLVM. A test that needs something this machine
+# may lack says so with REQUIRES and one of the features set below.
+import os
+import sys
+
+import lit.formats
+
+config.name = "fairy2"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".test"]
+config.excludes = ["unit", "Inputs", "CMakeLists.txt"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.fairy2_binary_dir, "test")
+
+config.environment["PATH"] = os.pathsep.join(
+    [config.fairy2_tools_dir, config.llvm_tools_dir, os.environ["PATH"]])
+# Python helpers of the tests import each other, and leave nothing behind.
+config.environment["PYTHONPATH"] = os.path.join(
+    config.test_source_root, "tools")
+config.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"):
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+shared_data = os.path.join(config.fairy2_source_dir, "..", "shared", "data")
+config.substitutions += [
+    ("%python", '"' + sys.executable + '"'),
+    ("%source", config.fairy2_source_dir),
+    ("%shared-data", shared_data),
+]
+if os.path.isdir(shared_data):
+    config.available_features.add("shared-data")
+if config.fairy2_sanitize:
+    config.available_features.add("sanitizer")
+
+
+def cpu_flags():
+    try:
+        with open("/proc/cpuinfo") as cpuinfo:
+            for line in cpuinfo:
+                if line.startswith("flags"):
+                    return set(line.split(":")[1].split())
+    except OSError:
+        pass
+    return set()
+
+
+# The levels of passes/CpuTarget.cpp that this machine can run.
+flags = cpu_flags()
+if {"ssse3", "sse4_1", "sse4_2", "popcnt"} <= flags:
+    config.available_features.add("runs-x86-64-v2")
+if {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"} <= flags:
+    config.available_features.add("runs-x86-64-v3")
+if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vbmi",
+        "avx512_vnni"} <= flags:
+    config.available_features.add("runs-x86-64-v4-vnni")
