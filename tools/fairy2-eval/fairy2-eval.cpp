@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-eval: how well a compiled model predicts a text.
+#include "dialect/Error.h"
 #include "runtime/Evaluate.h"
 #include "runtime/File.h"
+#include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
 #include <iostream>
-#include <unistd.h>
 
 using namespace fairy2;
-
-namespace {
-
-void showProgress(int64_t done, int64_t total) {
-  constexpr int64_t width = 40;
-  const std::string bar(size_t(width * done / total), '#');
-  std::fprintf(stderr, "\r[%-40s] %lld/%lld chunks%s", bar.c_str(),
-               (long long)done, (long long)total, done == total ? "\n" : "");
-}
-
-} // namespace
 
 int main(int argc, char **argv) {
   CLI::App app("Measure a compiled Fairy2 model's perplexity on a text.");
@@ -47,8 +37,10 @@ int main(int argc, char **argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   try {
-    if (isatty(STDERR_FILENO))
-      options.onProgress = showProgress;
+    ProgressBar bar("evaluating");
+    options.onProgress = [&](int64_t done, int64_t total) {
+      bar.show(done, total);
+    };
     const Evaluation result =
         evaluate(Model::open(model), readWholeFile(text), options);
     if (json) {
@@ -62,6 +54,8 @@ int main(int argc, char **argv) {
                   result.nllPerToken, result.perplexity,
                   (long long)result.tokens);
     }
+    if (!std::cout.flush() || std::fflush(stdout) != 0)
+      throw Error("standard output: cannot write");
     return 0;
   } catch (const std::exception &error) {
     std::cerr << "fairy2-eval: error: " << error.what() << '\n';

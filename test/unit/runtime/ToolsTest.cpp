@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-run and fairy2-eval as a user meets them: output, exit codes 0, 1, 2,
+// and one sentence for everything that is wrong.
+#include "test/unit/runtime/FakeModel.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace fairy2::test;
+
+namespace {
+
+struct Outcome {
+  int code;
+  std::string output, errors;
+};
+
+class ToolsTest : public testing::Test {
+protected:
+  ToolsTest() {
+    unsetenv("FAIRY2_ISA");
+    writeFakeModel(model);
+  }
+
+  /// Runs a tool in the temporary folder, where the model is model.so.
+  Outcome run(const std::string &tool, const std::string &arguments) {
+    const std::string command = "cd " + folder.path.string() + " && " +
+                                FAIRY2_BINARY_DIR "/bin/" + tool + " " +
+                                arguments + " >out 2>err </dev/null";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+            readFile(folder.file("out")), readFile(folder.file("err"))};
+  }
+
+  TemporaryFolder folder;
+  const std::string model = folder.file("model.so");
+};
+
+TEST_F(ToolsTest, RunPrintsTextAndTiming) {
+  const Outcome text = run("fairy2-run", "model.so -p abc -n 12 --ignore-eos");
+  EXPECT_EQ(text.code, 0) << text.errors;
+  EXPECT_NE(text.errors.find("prompt: 4 tokens, "), std::string::npos);
+  EXPECT_NE(text.errors.find("generated: 12 tokens, "), std::string::npos);
+  const Outcome json =
+      run("fairy2-run", "--prompt-ids 1,3,4,5 model.so -n 12 --ignore-eos "
+                        "--json");
+  EXPECT_EQ(json.code, 0) << json.errors;
+  EXPECT_EQ(json.errors, "");
+  const auto object = nlohmann::json::parse(json.output);
+  EXPECT_EQ(object["prompt_ids"], (std::vector<int>{1, 3, 4, 5}));
+  EXPECT_EQ(object["ids"].size(), 12u);
+  EXPECT_EQ(object["text"].get<std::string>() + "\n", text.output);
+  EXPECT_EQ(object["finish_reason"], "length");
+  EXPECT_GT(object["prompt_tok_s"], 0.0);
+  EXPECT_GT(object["gen_tok_s"], 0.0);
+}
+
+TEST_F(ToolsTest, RunTakesEverySamplingOption) {
+  const std::string options =
+      "-p abc -n 20 --temperature 300 --top-k 20 --top-p 0.95 "
+      "--min-p 0.01 --repetition-penalty 1.1 --ignore-eos --stop qqq "
+      "--threads 1 --context 64 --json --stop '#' model.so";
+  const auto idsWith = [&](const std::string &seed) {
+    const Outcome outcome = run("fairy2-run", options + " --seed " + seed);
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output)["ids"];
+  };
+  EXPECT_EQ(idsWith("9"), idsWith("9"));
+  EXPECT_NE(idsWith("9"), idsWith("10"));
+}
+
+TEST_F(ToolsTest, RunWritesLogits) {
+  const Outcome outcome =
+      run("fairy2-run", "model.so --prompt-ids 1,4,9 -n 1 --logits-out l.npy");
+  EXPECT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_EQ(std::filesystem::file_size(folder.file("l.npy")),
+            128 + 3 * kFakeVocab * 4u);
+}
+
+TEST_F(ToolsTest, EvalPrintsTheFigures) {
+  writeFile(folder.file("text.txt"), "the quick brown fox jumps over the dog");
+  const Outcome json =
+      run("fairy2-eval", "model.so --text text.txt --chunk 10 --json");
+  EXPECT_EQ(json.code, 0) << json.errors;
+  EXPECT_EQ(json.errors, "");
+  const auto object = nlohmann::json::parse(json.output);
+  EXPECT_EQ(object["tokens"], 38);
+  EXPECT_GT(object["nll_per_token"], 0.0);
+  EXPECT_TRUE(object.contains("perplexity"));
+  const Outcome text = run("fairy2-eval", "model.so --text text.txt --chunk 10 "
+                                          "--max-chunks 2 --threads 1");
+  EXPECT_EQ(text.code, 0) << text.errors;
+  EXPECT_TRUE(text.output.ends_with("tokens: 20\n")) << text.output;
+}
+
+TEST_F(ToolsTest, HelpAndVersion) {
+  for (const std::string tool : {"fairy2-run", "fairy2-eval"}) {
+    const Outcome help = run(tool, "--help");
+    EXPECT_EQ(help.code, 0);
+    EXPECT_NE(help.output.find("Example: " + tool + " model.so"),
+              std::string::npos);
+    const Outcome version = run(tool, "--version");
+    EXPECT_EQ(version.code, 0);
+    EXPECT_TRUE(version.output.starts_with(tool + " ")) << version.output;
+  }
+}
+
+struct BadCall {
+  const char *tool, *arguments;
+  int code;
+  const char *message; ///< part of stderr
+};
+
+TEST_F(ToolsTest, BadCallsAreNamed) {
+  writeFile(folder.file("empty.txt"), "");
+  writeFile(folder.file("text.txt"), "a text");
+  const BadCall calls[] = {
+      {"fairy2-run", "", 2, "model is required"},
+      {"fairy2-run", "model.so", 2, "[-p,--prompt,--prompt-ids] is required"},
+      {"fairy2-run", "model.so -p a --prompt-ids 1", 2, "2 were given"},
+      {"fairy2-run", "model.so -p a -n x", 2, "--tokens"},
+      {"fairy2-run", "model.so -p a --nonsense", 2, "--nonsense"},
+      {"fairy2-run", "model.so --prompt-ids 1,x", 2, "--prompt-ids"},
+      {"fairy2-run", "model.so --prompt-ids ''", 2, "--prompt-ids"},
+      {"fairy2-run", "model.so --prompt-ids 99999999999", 2, "--prompt-ids"},
+      {"fairy2-run", "model.so --prompt-ids 1,32", 1,
+       "error: tokens[1]: expected 0 to 31, found 32\n"},
+      {"fairy2-run", "model.so --prompt-ids=-1,2", 1,
+       "error: tokens[0]: expected 0 to 31, found -1\n"},
+      {"fairy2-run", "model.so -p a -n 0", 1,
+       "error: number of tokens: expected at least 1, found 0\n"},
+      {"fairy2-run", "model.so -p a -n -1", 1,
+       "error: number of tokens: expected at least 1, found -1\n"},
+      {"fairy2-run", "model.so -p '' --no-bos", 1,
+       "error: prompt: expected at least one token, found none\n"},
+      {"fairy2-run", "model.so -p 'abc abc abc abc abc' --context 16", 1,
+       "error: prompt: expected at most 16 tokens, the context, found 20\n"},
+      {"fairy2-run", "model.so -p a --context 101", 1,
+       "error: context: expected 1 to 100, found 101\n"},
+      {"fairy2-run", "model.so -p a --threads 9999", 1,
+       "error: threads: expected at most "},
+      {"fairy2-run", "model.so -p a --temperature nan", 1,
+       "error: temperature: expected a number of at least 0, found nan\n"},
+      {"fairy2-run", "model.so -p a --stop ''", 1,
+       "error: stop: expected text, found an empty string\n"},
+      {"fairy2-run", "model.so -p a -n 1 --logits-out no/x.npy", 1,
+       "no/x.npy: cannot create: No such file or directory\n"},
+      {"fairy2-run", "absent.so -p a", 1,
+       "error: absent.so: cannot open: No such file or directory\n"},
+      {"fairy2-run", "empty.txt -p a", 1,
+       "error: empty.txt: expected an ELF shared library, found a file of 0 "
+       "bytes\n"},
+      {"fairy2-eval", "model.so", 2, "--text is required"},
+      {"fairy2-eval", "model.so --text absent", 1,
+       "error: absent: cannot open: No such file or directory\n"},
+      {"fairy2-eval", "model.so --text empty.txt --chunk 9", 1,
+       "error: text: expected at least one token, found none\n"},
+      {"fairy2-eval", "model.so --text text.txt --chunk 101", 1,
+       "error: chunk: expected 1 to 100, the model's positions, found 101\n"},
+      {"fairy2-eval", "model.so --text text.txt --chunk 9 --max-chunks -2", 1,
+       "error: number of chunks: expected at least 0, found -2\n"},
+  };
+  for (const BadCall &call : calls) {
+    const Outcome outcome = run(call.tool, call.arguments);
+    EXPECT_EQ(outcome.code, call.code) << call.arguments;
+    EXPECT_EQ(outcome.output, "") << call.arguments;
+    EXPECT_NE(outcome.errors.find(call.message), std::string::npos)
+        << call.arguments << ": " << outcome.errors;
+  }
+}
+
+TEST_F(ToolsTest, FullDiskIsReported) {
+  if (!std::filesystem::exists("/dev/full"))
+    GTEST_SKIP() << "there is no /dev/full here";
+  const int code =
+      std::system((std::string(FAIRY2_BINARY_DIR) + "/bin/fairy2-run " + model +
+                   " -p a -n 3 >/dev/full 2>" + folder.file("err"))
+                      .c_str());
+  EXPECT_EQ(WEXITSTATUS(code), 1);
+  EXPECT_EQ(readFile(folder.file("err")),
+            "fairy2-run: error: standard output: cannot write\n");
+}
+
+/// Ctrl-C ends the text, not the report.
+TEST_F(ToolsTest, InterruptKeepsTheText) {
+  // A context so long that only the signal can end the run in time.
+  writeFakeModel(model, [](nlohmann::json &manifest) {
+    manifest["model"]["max_positions"] = 100'000'000;
+  });
+  const std::string out = folder.file("out");
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const int file = open(out.c_str(), O_WRONLY | O_CREAT, 0600);
+    dup2(file, STDOUT_FILENO);
+    const std::string tool = FAIRY2_BINARY_DIR "/bin/fairy2-run";
+    execl(tool.c_str(), tool.c_str(), model.c_str(), "-p", "abc", "-n",
+          "100000000", "--context", "100000000", "--ignore-eos", "--threads",
+          "1", nullptr);
+    _exit(127);
+  }
+  // Once text flows, the handler is in place.
+  for (int i = 0; i < 6000 && readFile(out).empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  kill(child, SIGINT);
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status)) << "killed by signal " << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_TRUE(readFile(out).ends_with("\n"));
+}
+
+} // namespace

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of fairy2-run, by CLI11. Ranges are checked where the values
+// are used.
+#include "tools/fairy2-run/Options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace fairy2 {
+namespace {
+
+void addOptions(CLI::App &app, Arguments &args) {
+  app.set_version_flag("--version", "fairy2-run " FAIRY2_VERSION);
+  app.footer("Example: fairy2-run model.so -p \"Once upon a time\" -n 100");
+  app.add_option("model", args.model, "Compiled model")->required();
+  auto *source = app.add_option_group("prompt");
+  source->add_option("-p,--prompt", args.prompt, "Text to continue");
+  source->add_option("--prompt-ids", args.promptIds, "Token ids to continue")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check([](const std::string &id) {
+        return id.empty() ? "expected a token id, found nothing" : "";
+      });
+  source->require_option(1);
+  app.add_flag("--no-bos", args.noBos,
+               "Do not let the tokenizer add special tokens to the text");
+
+  GenerationOptions &g = args.generation;
+  app.add_option("-n,--tokens", g.maxTokens, "Most tokens to generate")
+      ->capture_default_str();
+  app.add_option("--temperature", g.sampling.temperature,
+                 "Randomness; 0: always the likeliest token")
+      ->capture_default_str();
+  app.add_option("--top-k", g.sampling.topK, "Keep the K likeliest; 0: off");
+  app.add_option("--top-p", g.sampling.topP,
+                 "Keep the fewest tokens with this probability; 1: off");
+  app.add_option("--min-p", g.sampling.minP,
+                 "Keep tokens this likely relative to the best; 0: off");
+  app.add_option("--repetition-penalty", g.sampling.repetitionPenalty,
+                 "Above 1: tokens that occurred get less likely; 1: off");
+  app.add_option("--seed", g.sampling.seed, "Equal seeds, equal text");
+  app.add_option("--stop", g.stops, "End before this text (repeatable)")
+      ->allow_extra_args(false);
+  app.add_flag("--ignore-eos", g.ignoreEos, "Go on when the model's text ends");
+  app.add_option("--logits-out", args.logitsOut,
+                 "Write the prompt's logits: float32 .npy [tokens, vocab]");
+  app.add_option("--threads", args.session.threads, "0: one per usable core");
+  app.add_option("--context", args.session.context,
+                 "Positions; 0: the model's maximum, at most 4096");
+  app.add_flag("--json", args.json, "Print one JSON object, no stream");
+}
+
+} // namespace
+
+std::optional<int> parseArguments(int argc, char **argv, Arguments &args) {
+  CLI::App app("Generate text with a compiled Fairy2 model.");
+  addOptions(app, args);
+  try {
+    app.parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+}
+
+} // namespace fairy2

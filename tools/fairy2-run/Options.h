@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line of fairy2-run.
+#pragma once
+
+#include "runtime/Generate.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+struct Arguments {
+  /// Exactly one of prompt and promptIds is given.
+  std::string model, prompt, logitsOut;
+  std::vector<int32_t> promptIds;
+  bool noBos = false, json = false;
+  SessionOptions session;
+  GenerationOptions generation;
+};
+
+/// Fills `args`. Returns an exit code when there is nothing left to do.
+std::optional<int> parseArguments(int argc, char **argv, Arguments &args);
+
+} // namespace fairy2
