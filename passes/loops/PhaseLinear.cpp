@@ -177,27 +177,23 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
                      in.stride, a[Planes],
                      a.slice(Rest, usesTables ? 5 : 1), Value()};
     ValueRange rest = a.drop_front(Rest + input.arguments.size());
+    const SmallVector<int64_t> groups = tokenGroups(input, isInt8);
+    SmallVector<Value> scratch;
+    for (int64_t group : groups)
+      scratch.push_back(sumScratch(e, input, group));
     e.forall(e.index(tiles), [&](Value tile) {
       input.tile = e.mul(tile, tileBytes);
       const TileOutput output = tileOutput(e, layout, tile);
       Value tileScales = e.mul(tile, 2 * sets);
-      e.forLoop(e.index(0), a[Tokens], [&](Value token) {
+      auto finish = [&](Value token, SumsOfSet sumsOf) {
         Value real = e.constant(e.floats(), 0.0), imaginary = real;
-        const int64_t together = setsTogether(input, isInt8);
-        for (int64_t first = 0; first < sets; first += together) {
-          const int64_t count = std::min(together, sets - first);
-          SmallVector<AxisSums> sums =
-              isInt8 ? phaseSums(e, input, token, first, count)
-                     : SmallVector<AxisSums>{
-                           floatPhaseSums(e, input, token, first)};
-          for (int64_t s = 0; s < count; ++s) {
-            auto scale = [&](int64_t axis) {
-              return e.splat(e.load(
-                  a[Scales], e.add(tileScales, 2 * (first + s) + axis)));
-            };
-            accumulate(e, (first + s) % 2 == 1, sums[s], scale(0), scale(1),
-                       real, imaginary);
-          }
+        for (int64_t s = 0; s < sets; ++s) {
+          auto scale = [&](int64_t axis) {
+            return e.splat(
+                e.load(a[Scales], e.add(tileScales, 2 * s + axis)));
+          };
+          accumulate(e, s % 2 == 1, sumsOf(s), scale(0), scale(1), real,
+                     imaginary);
         }
         if (isInt8) {
           Value scale = e.splat(e.load(rest[0], token));
@@ -207,15 +203,33 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
         if (layout.hasBias) {
           Value bias = e.mul(tile, 2 * SignPlaneLayout::kTileRows);
           real = e.add(real, e.loadVector(rest.back(), bias, kLanes));
-          imaginary = e.add(
-              imaginary, e.loadVector(rest.back(), e.add(bias, kLanes), kLanes));
+          imaginary = e.add(imaginary, e.loadVector(rest.back(),
+                                                    e.add(bias, kLanes),
+                                                    kLanes));
         }
         Value row = e.mul(token, out.stride);
         storeRows(e, real, a[Out], e.add(row, output.real), output.validRows,
                   allWhole);
         storeRows(e, imaginary, a[Out], e.add(row, output.imaginary),
                   output.validRows, allWhole);
-      });
+      };
+      // As many tokens as possible in large groups, the rest in smaller ones.
+      Value begin = e.index(0);
+      for (auto [group, memory] : llvm::zip(groups, scratch)) {
+        Value count = e.mul(e.div(e.sub(a[Tokens], begin), group), group);
+        Value end = e.add(begin, count);
+        e.forLoop(begin, end, group, {},
+                  [&](Value token, ValueRange) -> SmallVector<Value> {
+                    if (isInt8)
+                      forEachToken(e, input, token, group, memory, finish);
+                    else
+                      finish(token, [&](int64_t set) {
+                        return floatPhaseSums(e, input, token, set);
+                      });
+                    return {};
+                  });
+        begin = end;
+      }
     });
   });
 }

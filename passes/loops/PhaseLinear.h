@@ -28,13 +28,21 @@ struct PhaseInput {
   mlir::Value tile; ///< first byte of the tile's planes
 };
 
-/// How many sets a form works on side by side.
-int64_t setsTogether(const PhaseInput &input, bool isInt8);
+/// Numbers of tokens that the target's form can work on side by side, largest
+/// first and 1 last.
+llvm::SmallVector<int64_t> tokenGroups(const PhaseInput &input, bool isInt8);
 
-/// Exact integer sums of sets [first, first + count), converted to float.
-llvm::SmallVector<AxisSums> phaseSums(Emitter &e, const PhaseInput &input,
-                                      mlir::Value token, int64_t first,
-                                      int64_t count);
+/// Scratch on the stack of a kernel for the sums of `tokens` tokens, null when
+/// one token needs none. To be called at the kernel's start.
+mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
+
+/// Finds the exact sums of `tokens` tokens from `first` on and hands them to
+/// body(token, sums of a set), which must ask for the sets in order.
+using SumsOfSet = llvm::function_ref<AxisSums(int64_t set)>;
+void forEachToken(Emitter &e, const PhaseInput &input, mlir::Value first,
+                  int64_t tokens, mlir::Value scratch,
+                  llvm::function_ref<void(mlir::Value, SumsOfSet)> body);
+
 /// Sums of float activations, in the order of the columns.
 AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                         int64_t set);

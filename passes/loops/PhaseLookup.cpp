@@ -22,7 +22,9 @@ namespace {
 constexpr int64_t kBlock = SignPlaneLayout::kBlockColumns;
 constexpr int64_t kChunk = SignPlaneLayout::kChunkBytes;
 /// Planes p and q times x_re and x_im.
-constexpr int kSums = 4;
+constexpr int64_t kSums = 4;
+/// Tables that several tokens share L1 with while all sets pass by.
+constexpr int64_t kPanelBytes = 32768;
 
 enum TableArgument { Low, High, Magnitudes, WideCount, WideList };
 
@@ -58,84 +60,164 @@ Value wideCount(Emitter &e, const PhaseInput &input, Value token) {
 }
 
 /// Fetches what comes next in memory into L2 and the stream's own next lines
-/// into L1. The far line follows the order of memory, one or more tiles ahead:
-/// several sets are read side by side, and a distance along each of their
-/// streams would only name lines that the next stream reads anyway.
-void prefetch(Emitter &e, const PhaseInput &input, Value block, int64_t set,
-              int64_t sets, int64_t step) {
+/// into L1. `inOrder` numbers the chunks of a tile in the order of the calls:
+/// the far line follows the order of memory, one or more tiles ahead. Several
+/// sets may be read side by side, and a distance along each of their streams
+/// would only name lines that the next stream reads anyway.
+void prefetch(Emitter &e, const PhaseInput &input, Value chunk,
+              Value inOrder) {
   if (!input.target.prefetchFar)
     return;
-  const SignPlaneLayout matrix = input.pack.matrix(0);
   auto fetch = [&](Value at, int64_t locality) {
     memref::PrefetchOp::create(e, input.planes, ValueRange{at},
                                /*isWrite=*/false, uint32_t(locality),
                                /*isDataCache=*/true);
   };
-  const int64_t far = roundUp(input.target.prefetchFar, matrix.tileBytes());
-  Value inOrder = e.mul(e.add(e.mul(block, sets), step), kChunk);
-  fetch(e.add(e.add(input.tile, inOrder), far + set * matrix.setBytes()), 2);
-  fetch(e.add(e.add(input.tile, e.mul(block, kChunk)),
-              set * matrix.setBytes() + input.target.prefetchNear),
-        3);
+  const int64_t far =
+      roundUp(input.target.prefetchFar, input.pack.matrix(0).tileBytes());
+  fetch(e.add(e.add(input.tile, e.mul(inOrder, kChunk)), far), 2);
+  fetch(e.add(chunk, input.target.prefetchNear), 3);
+}
+
+/// First byte of the chunk of (set, block) in the tile's planes.
+Value chunkAt(Emitter &e, const PhaseInput &input, Value set, Value block) {
+  return e.add(e.add(input.tile, e.mul(block, kChunk)),
+               e.mul(set, input.pack.matrix(0).setBytes()));
 }
 
 //===----------------------------------------------------------------------===//
 // Quad form: one register holds the four tables of a block
 //===----------------------------------------------------------------------===//
 
-/// Adds block `block` of every set: [set][p re, p im, q re, q im], one row per
-/// 32-bit lane.
-SmallVector<Value> addQuadBlock(Emitter &e, const PhaseInput &input,
-                                Value table, Value tableIndex, Value block,
-                                int64_t first, int64_t count, int64_t factor,
-                                ValueRange sums) {
-  const int64_t setBytes = input.pack.matrix(0).setBytes();
-  Value tables[2] = {
-      e.loadVector(table, tableIndex, kChunk, 64),
-      e.loadVector(table, e.add(tableIndex, kChunk), kChunk, 64)};
-  // A chunk is [group][row]; the dot products want the four groups of a row
-  // side by side.
+/// The two sign planes of a chunk, four groups of a row side by side (a chunk
+/// is [group][row]; dot products want [row][group]).
+std::array<Value, 2> quadPlanes(Emitter &e, const PhaseInput &input,
+                                Value chunk) {
   SmallVector<int64_t> transpose;
   for (int64_t row = 0; row < SignPlaneLayout::kTileRows; ++row)
     for (int64_t group = 0; group < 4; ++group)
       transpose.push_back(group * SignPlaneLayout::kTileRows + row);
-  SmallVector<Value> next;
-  for (int64_t s = 0; s < count; ++s) {
-    if (factor == 1)
-      prefetch(e, input, block, first + s, count, s);
-    Value at = e.add(e.add(input.tile, e.mul(block, kChunk)),
-                     (first + s) * setBytes);
-    Value chunk = e.loadVector(input.planes, at, kChunk, 64);
-    Value rows = vector::ShuffleOp::create(e, chunk, chunk, transpose);
-    Value planes[2] = {lowNibbles(e, rows), highNibbles(e, rows)};
-    for (int plane = 0; plane < 2; ++plane)
-      for (int part = 0; part < 2; ++part) {
-        Value found = TableLookupOp::create(e, LookupLanes::Quad, tables[part],
-                                            planes[plane]);
-        next.push_back(Sum4AccumulateOp::create(
-            e, sums[s * kSums + plane * 2 + part], found, factor));
-      }
-  }
-  return next;
+  Value codes = e.loadVector(input.planes, chunk, kChunk, 64);
+  Value rows = vector::ShuffleOp::create(e, codes, codes, transpose);
+  return {lowNibbles(e, rows), highNibbles(e, rows)};
 }
 
+/// The four tables of x_re and of x_im of a block.
+std::array<Value, 2> quadTables(Emitter &e, Value table, Value at) {
+  return {e.loadVector(table, at, kChunk, 64),
+          e.loadVector(table, e.add(at, kChunk), kChunk, 64)};
+}
+
+/// Adds one chunk: [p re, p im, q re, q im], one row per 32-bit lane.
+void addQuadChunk(Emitter &e, ArrayRef<Value> tables, ArrayRef<Value> planes,
+                  int64_t factor, ValueRange sums, SmallVector<Value> &next) {
+  for (int plane = 0; plane < 2; ++plane)
+    for (int part = 0; part < 2; ++part) {
+      Value found = TableLookupOp::create(e, LookupLanes::Quad, tables[part],
+                                          planes[plane]);
+      next.push_back(Sum4AccumulateOp::create(e, sums[plane * 2 + part], found,
+                                              factor));
+    }
+}
+
+/// One token, `count` sets side by side: [set][sum].
 SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
                             int64_t first, int64_t count) {
-  const int64_t blocks = input.pack.matrix(0).blocks();
+  auto addBlock = [&](Value block, bool isHigh, ValueRange sums) {
+    const auto tables =
+        quadTables(e, input.arguments[isHigh ? High : Low],
+                   tableAt(e, input, token, block));
+    SmallVector<Value> next;
+    for (int64_t s = 0; s < count; ++s) {
+      Value chunk = chunkAt(e, input, e.index(first + s), block);
+      if (!isHigh)
+        prefetch(e, input, chunk, e.add(e.mul(block, count), s));
+      addQuadChunk(e, tables, quadPlanes(e, input, chunk), isHigh ? 4 : 1,
+                   sums.slice(s * kSums, kSums), next);
+    }
+    return next;
+  };
   SmallVector<Value> sums(count * kSums, e.constant(e.ints(), 0));
-  sums = e.forLoop(e.index(0), e.index(blocks), 1, sums,
+  sums = e.forLoop(e.index(0), e.index(input.pack.matrix(0).blocks()), 1, sums,
                    [&](Value block, ValueRange carried) {
-                     return addQuadBlock(e, input, input.arguments[Low],
-                                         tableAt(e, input, token, block),
-                                         block, first, count, 1, carried);
+                     return addBlock(block, false, carried);
                    });
   return e.forLoop(e.index(0), wideCount(e, input, token), 1, sums,
                    [&](Value i, ValueRange carried) {
-                     Value block = wideBlock(e, input, token, i);
-                     return addQuadBlock(e, input, input.arguments[High],
-                                         tableAt(e, input, token, block),
-                                         block, first, count, 4, carried);
+                     return addBlock(wideBlock(e, input, token, i), true,
+                                     carried);
                    });
+}
+
+/// Several tokens, one set after the other: the work on a chunk's index is
+/// shared by the tokens. Blocks are walked in panels whose tables stay in L1
+/// while all sets pass by; between panels the sums wait in `scratch`,
+/// [set][token][sum][16].
+void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
+                   int64_t tokens, Value scratch) {
+  const int64_t blocks = input.pack.matrix(0).blocks();
+  const int64_t panel = kPanelBytes / (tokens * kTableBytes);
+  auto sumAt = [&](Value set, int64_t token) {
+    return e.mul(e.add(e.mul(set, tokens), token), kSums * kLanes);
+  };
+  auto loadSums = [&](Value set, int64_t token, int64_t count) {
+    SmallVector<Value> sums;
+    for (int64_t k = 0; k < count * kSums; ++k)
+      sums.push_back(e.loadVector(
+          scratch, e.add(sumAt(set, token), k * kLanes), kLanes, 64));
+    return sums;
+  };
+  auto storeSums = [&](ValueRange sums, Value set, int64_t token) {
+    for (auto [k, sum] : llvm::enumerate(sums))
+      e.storeVector(sum, scratch,
+                    e.add(sumAt(set, token), int64_t(k) * kLanes), 64);
+  };
+  Value sets = e.index(input.pack.sets);
+  Value zero = e.constant(e.ints(), 0);
+  e.forLoop(e.index(0), sets, [&](Value set) {
+    storeSums(SmallVector<Value>(tokens * kSums, zero), set, 0);
+  });
+  e.forLoop(
+      e.index(0), e.index(blocks), panel, {},
+      [&](Value start, ValueRange) -> SmallVector<Value> {
+        Value end = arith::MinUIOp::create(e, e.add(start, panel),
+                                           e.index(blocks));
+        e.forLoop(e.index(0), sets, [&](Value set) {
+          SmallVector<Value> sums = e.forLoop(
+              start, end, 1, loadSums(set, 0, tokens),
+              [&](Value block, ValueRange carried) {
+                Value chunk = chunkAt(e, input, set, block);
+                prefetch(e, input, chunk,
+                         e.add(e.mul(set, blocks), block));
+                const auto planes = quadPlanes(e, input, chunk);
+                SmallVector<Value> next;
+                for (int64_t t = 0; t < tokens; ++t)
+                  addQuadChunk(
+                      e,
+                      quadTables(e, input.arguments[Low],
+                                 tableAt(e, input, e.add(first, t), block)),
+                      planes, 1, carried.slice(t * kSums, kSums), next);
+                return next;
+              });
+          storeSums(sums, set, 0);
+        });
+        return {};
+      });
+  for (int64_t t = 0; t < tokens; ++t) {
+    Value token = e.add(first, t);
+    e.forLoop(e.index(0), wideCount(e, input, token), [&](Value i) {
+      Value block = wideBlock(e, input, token, i);
+      const auto tables = quadTables(e, input.arguments[High],
+                                     tableAt(e, input, token, block));
+      e.forLoop(e.index(0), sets, [&](Value set) {
+        SmallVector<Value> next;
+        addQuadChunk(e, tables,
+                     quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
+                     loadSums(set, t, 1), next);
+        storeSums(next, set, t);
+      });
+    });
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -151,10 +233,10 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
                                 ValueRange carried) {
   const int64_t bytes = input.target.lookupBytes;
   const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
+  Value chunk = chunkAt(e, input, e.index(set), block);
   if (fetchesAhead)
-    prefetch(e, input, block, set, 1, 0);
-  Value chunk = e.add(e.add(input.tile, e.mul(block, kChunk)),
-                      set * input.pack.matrix(0).setBytes());
+    prefetch(e, input, chunk,
+             e.add(block, set * input.pack.matrix(0).blocks()));
   SmallVector<Value> sums(carried);
   for (int64_t piece = 0; piece < kChunk; piece += bytes) {
     Value codes =
@@ -289,36 +371,68 @@ AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
 
 } // namespace
 
-int64_t setsTogether(const PhaseInput &input, bool isInt8) {
-  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; 16
-  // registers hold the sums of one set.
-  return isInt8 && input.target.form == LookupForm::Quad ? 4 : 1;
+SmallVector<int64_t> tokenGroups(const PhaseInput &input, bool isInt8) {
+  if (isInt8 && input.target.form == LookupForm::Quad)
+    return {4, 2, 1};
+  return {1};
 }
 
-SmallVector<AxisSums> phaseSums(Emitter &e, const PhaseInput &input,
-                                Value token, int64_t first, int64_t count) {
-  if (input.target.form == LookupForm::Scalar)
-    return {scalarSums(e, input, token, first)};
-  SmallVector<Value> sums = input.target.form == LookupForm::Quad
-                                ? quadSums(e, input, token, first, count)
-                                : laneSums(e, input, token, first);
-  auto magnitude = [&](int64_t part) {
-    return e.splat(e.load(input.arguments[Magnitudes],
-                          e.add(e.mul(token, 2), part)));
+Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
+  if (tokens == 1)
+    return Value();
+  const int64_t sums = input.pack.sets * tokens * kSums * kLanes;
+  return memref::AllocaOp::create(
+      e, MemRefType::get({sums}, e.getI32Type()), e.getI64IntegerAttr(64));
+}
+
+/// From sums over planes to sums over axes, exact, as floats.
+static AxisSums axisSums(Emitter &e, const PhaseInput &input, Value token,
+                         ValueRange sums) {
+  auto onAxis = [&](int part, bool imaginary) -> Value {
+    Value p = sums[part], q = sums[2 + part];
+    Value magnitude = e.splat(e.load(input.arguments[Magnitudes],
+                                     e.add(e.mul(token, 2), part)));
+    Value exact =
+        imaginary ? e.sub(p, q) : e.sub(e.add(p, q), magnitude);
+    return arith::SIToFPOp::create(e, e.floats(), exact);
   };
-  Value magnitudes[2] = {magnitude(0), magnitude(1)};
-  SmallVector<AxisSums> result;
-  for (int64_t s = 0; s < count; ++s) {
-    auto onAxis = [&](int part, bool imaginary) -> Value {
-      Value p = sums[s * kSums + part], q = sums[s * kSums + 2 + part];
-      Value exact = imaginary ? e.sub(p, q)
-                              : e.sub(e.add(p, q), magnitudes[part]);
-      return arith::SIToFPOp::create(e, e.floats(), exact);
-    };
-    result.push_back({onAxis(0, false), onAxis(1, false), onAxis(0, true),
-                      onAxis(1, true)});
+  return {onAxis(0, false), onAxis(1, false), onAxis(0, true), onAxis(1, true)};
+}
+
+void forEachToken(Emitter &e, const PhaseInput &input, Value first,
+                  int64_t tokens, Value scratch,
+                  function_ref<void(Value, SumsOfSet)> body) {
+  if (tokens > 1) {
+    quadBatchSums(e, input, first, tokens, scratch);
+    e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
+      Value token = e.add(first, t);
+      body(token, [&](int64_t set) {
+        Value at = e.mul(e.add(t, set * tokens), kSums * kLanes);
+        SmallVector<Value> sums;
+        for (int64_t k = 0; k < kSums; ++k)
+          sums.push_back(
+              e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
+        return axisSums(e, input, token, sums);
+      });
+    });
+    return;
   }
-  return result;
+  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
+  // registers of others hold the sums of one set.
+  const int64_t together = input.target.form == LookupForm::Quad ? 4 : 1;
+  SmallVector<Value> sums;
+  body(first, [&](int64_t set) {
+    if (input.target.form == LookupForm::Scalar)
+      return scalarSums(e, input, first, set);
+    if (set % together == 0)
+      sums = input.target.form == LookupForm::Quad
+                 ? quadSums(e, input, first, set,
+                            std::min<int64_t>(together,
+                                              input.pack.sets - set))
+                 : laneSums(e, input, first, set);
+    return axisSums(e, input, first,
+                    ValueRange(sums).slice(set % together * kSums, kSums));
+  });
 }
 
 AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, Value token,
