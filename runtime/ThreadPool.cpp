@@ -22,12 +22,14 @@
 namespace fairy2 {
 namespace {
 
-/// Longer than the imbalance between threads of one step, shorter than what a
-/// scheduler's time slice would waste.
-constexpr int64_t kBarrierSpin = 50'000;
+/// Nanoseconds. Longer than the imbalance between the threads of one step. With
+/// the cores contested a step costs this much extra, so not much longer: steps
+/// of 30 us took 111, 150, 211 and 510 us with 1, 20, 50 and 200 us of spinning
+/// on two cores at load 5.
+constexpr int64_t kBarrierSpin = 20'000;
 /// Between two tokens the caller samples and prints; sleeping meanwhile would
 /// cost a wake-up per token.
-constexpr int64_t kJobSpin = 200'000;
+constexpr int64_t kJobSpin = 50'000;
 
 void relax() {
 #if defined(__x86_64__)
