@@ -39,22 +39,30 @@ void checkRange(const char *field, float value, bool inside,
     failOn(field, expected, std::to_string(value));
 }
 
-std::vector<Candidate> candidatesOf(const Sampling &sampling,
-                                    std::span<const float> logits,
-                                    std::span<const int32_t> history) {
+/// The first of the largest logits, after a look at all of them.
+int32_t checkedBest(std::span<const float> logits) {
   if (logits.empty())
     failOn("logits", "at least one", "none");
-  std::vector<Candidate> candidates(logits.size());
-  bool possible = false;
+  size_t best = 0;
   for (size_t id = 0; id < logits.size(); ++id) {
     if (std::isnan(logits[id]) || logits[id] == kInfinity)
       failOn("logits[" + std::to_string(id) + "]", "a finite value",
              std::isnan(logits[id]) ? "NaN" : "infinity");
-    possible |= logits[id] != -kInfinity;
-    candidates[id] = {logits[id], int32_t(id), 0};
+    if (logits[id] > logits[best])
+      best = id;
   }
-  if (!possible)
+  if (logits[best] == -kInfinity)
     failOn("logits", "a possible token", "-infinity for all");
+  return int32_t(best);
+}
+
+/// All tokens, after the repetition penalty.
+std::vector<Candidate> candidatesOf(const Sampling &sampling,
+                                    std::span<const float> logits,
+                                    std::span<const int32_t> history) {
+  std::vector<Candidate> candidates(logits.size());
+  for (size_t id = 0; id < logits.size(); ++id)
+    candidates[id] = {logits[id], int32_t(id), 0};
   if (sampling.repetitionPenalty == 1)
     return candidates;
   std::vector<bool> seen(logits.size());
@@ -142,6 +150,9 @@ void checkSampling(const Sampling &sampling) {
 int32_t sampleToken(const Sampling &sampling, std::span<const float> logits,
                     std::span<const int32_t> history, uint64_t step) {
   checkSampling(sampling);
+  const int32_t unpenalized = checkedBest(logits);
+  if (sampling.temperature == 0 && sampling.repetitionPenalty == 1)
+    return unpenalized;
   std::vector<Candidate> candidates = candidatesOf(sampling, logits, history);
   const Candidate best =
       *std::min_element(candidates.begin(), candidates.end(), isLikelier);
