@@ -200,11 +200,8 @@ TEST(TokenizerTest, ModelDoesNotSpellControlTokensFromTypedText) {
     EXPECT_EQ(tokenizer->encode("<s>", false, false),
               (std::vector<int32_t>{0, 3}));
   }
-  file["model"] = {
-      {"type", "Unigram"},
-      {"unk_id", 0},
-      {"vocab",
-       {{"<unk>", 0.0}, {"<", -1.0}, {"s", -1.0}, {">", -1.0}, {"<s>", 0.0}}}};
+  file["model"] = json::parse(R"({"type": "Unigram", "unk_id": 0, "vocab": [
+      ["<unk>", 0], ["<", -1], ["s", -1], [">", -1], ["<s>", 0]]})");
   EXPECT_EQ(load(file)->encode("<s>", false, true), std::vector<int32_t>{4});
   EXPECT_EQ(load(file)->encode("<s>", false, false),
             (std::vector<int32_t>{1, 2, 3}));
@@ -214,8 +211,8 @@ TEST(TokenizerTest, ModelDoesNotSpellControlTokensFromTypedText) {
 TEST(StreamDecoderTest, TextComesAsSoonAsItIsCertain) {
   const auto tokenizer = load(fixture("llama2"));
   StreamDecoder stream(*tokenizer);
-  EXPECT_EQ(stream.next(tokenizer->idOf("\u2581t")), "t");
-  EXPECT_EQ(stream.next(tokenizer->idOf("\u2581t")), " t");
+  EXPECT_EQ(stream.next(tokenizer->idOf("\u2581a")), "a");
+  EXPECT_EQ(stream.next(tokenizer->idOf("\u2581a")), " a");
   EXPECT_EQ(stream.next(tokenizer->idOf("<0xC3>")), "");
   EXPECT_EQ(stream.next(tokenizer->idOf("<0xA9>")), "");
   EXPECT_EQ(stream.next(tokenizer->idOf("a")), "\u00e9a");
