@@ -259,52 +259,70 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
           SmallVector<Value> init = {e.constant(f32, lowest),
                                      e.constant(f32, 0.0)};
           init.append(vectors, e.constant(e.floats(lanes), 0.0));
+          // Blocks of 16 positions; in the last one some may not be visible
+          // yet. What the cache holds there is undefined and must not count,
+          // not even as 0 times NaN.
+          auto attendBlock = [&](Value start, ValueRange carried,
+                                 bool isPartial) {
+            Value scores =
+                e.mul(blockScores(e, a[0], row, a[1],
+                                  e.add(keys, e.mul(start, dim)), dim),
+                      e.constant(e.floats(), scale));
+            Value visible;
+            if (isPartial) {
+              Value at = e.add(e.splat(arith::IndexCastOp::create(
+                                   e, e.getI32Type(), start)),
+                               lane);
+              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, at,
+                                              e.splat(position));
+              scores = arith::SelectOp::create(e, visible, scores,
+                                               e.constant(e.floats(), lowest));
+            }
+            Value blockMax = vector::ReductionOp::create(
+                e, vector::CombiningKind::MAXNUMF, scores);
+            Value max = e.maximum(carried[0], blockMax);
+            Value weights =
+                math::ExpOp::create(e, e.sub(scores, e.splat(max)));
+            weights = e.keep(weights, visible);
+            Value rescale = math::ExpOp::create(e, e.sub(carried[0], max));
+            SmallVector<Value> next = {
+                max, e.add(e.mul(carried[1], rescale), e.treeSum(weights))};
+            Value rescales = e.splat(rescale, lanes);
+            SmallVector<Value> sums;
+            for (int64_t v = 0; v < vectors; ++v)
+              sums.push_back(e.mul(carried[2 + v], rescales));
+            Value blockValues = e.add(values, e.mul(start, dim));
+            for (int64_t p = 0; p < kLanes; ++p) {
+              Value weight =
+                  e.splat(vector::ExtractOp::create(e, weights, p), lanes);
+              Value counts;
+              if (isPartial)
+                counts = vector::BroadcastOp::create(
+                    e, e.vector(e.getI1Type(), lanes),
+                    vector::ExtractOp::create(e, visible, p));
+              for (int64_t v = 0; v < vectors; ++v) {
+                Value value = e.keep(
+                    e.loadVector(a[1],
+                                 e.add(blockValues, p * dim + v * lanes),
+                                 lanes),
+                    counts);
+                sums[v] = e.add(sums[v], e.mul(weight, value));
+              }
+            }
+            next.append(sums);
+            return next;
+          };
+          Value end = e.add(e.toIndex(position), 1);
+          Value whole = e.mul(e.div(end, kLanes), kLanes);
           SmallVector<Value> state = e.forLoop(
-              e.index(0), e.add(e.toIndex(position), 1), kLanes, init,
+              e.index(0), whole, kLanes, init,
               [&](Value start, ValueRange carried) {
-                Value scores = e.mul(
-                    blockScores(e, a[0], row, a[1],
-                                e.add(keys, e.mul(start, dim)), dim),
-                    e.constant(e.floats(), scale));
-                Value at = e.add(
-                    e.splat(arith::IndexCastOp::create(e, e.getI32Type(),
-                                                       start)),
-                    lane);
-                Value visible = arith::CmpIOp::create(
-                    e, arith::CmpIPredicate::sle, at, e.splat(position));
-                scores = arith::SelectOp::create(
-                    e, visible, scores, e.constant(e.floats(), lowest));
-                Value blockMax = vector::ReductionOp::create(
-                    e, vector::CombiningKind::MAXNUMF, scores);
-                Value max = e.maximum(carried[0], blockMax);
-                Value weights = math::ExpOp::create(
-                    e, e.sub(scores, e.splat(max)));
-                weights = e.keep(weights, visible);
-                Value rescale =
-                    math::ExpOp::create(e, e.sub(carried[0], max));
-                SmallVector<Value> next = {
-                    max, e.add(e.mul(carried[1], rescale),
-                               e.treeSum(weights))};
-                Value rescales = e.splat(rescale, lanes);
-                SmallVector<Value> sums;
-                for (int64_t v = 0; v < vectors; ++v)
-                  sums.push_back(e.mul(carried[2 + v], rescales));
-                Value blockValues = e.add(values, e.mul(start, dim));
-                for (int64_t p = 0; p < kLanes; ++p) {
-                  Value weight = e.splat(
-                      vector::ExtractOp::create(e, weights, p), lanes);
-                  for (int64_t v = 0; v < vectors; ++v)
-                    sums[v] = e.add(
-                        sums[v],
-                        e.mul(weight,
-                              e.loadVector(a[1],
-                                           e.add(blockValues,
-                                                 p * dim + v * lanes),
-                                           lanes)));
-                }
-                next.append(sums);
-                return next;
+                return attendBlock(start, carried, false);
               });
+          state = e.forLoop(whole, end, kLanes, state,
+                            [&](Value start, ValueRange carried) {
+                              return attendBlock(start, carried, true);
+                            });
           Value total = e.splat(state[1], lanes);
           Value to = e.add(e.mul(i, out.stride), e.mul(head, dim));
           for (int64_t v = 0; v < vectors; ++v)
