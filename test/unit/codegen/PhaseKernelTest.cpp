@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernels of layers on phases, on every CPU level that this machine runs:
+// bit-equal to each other and to the naive lowering, whatever the batch and
+// the number of threads, and equal to sums over the codes in plain C++.
+#include "dialect/Packing.h"
+#include "test/unit/codegen/CompiledModule.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numeric>
+#include <random>
+
+using namespace fairy2;
+
+namespace {
+
+struct Shape {
+  std::string name;
+  std::vector<int64_t> rows; ///< n of every matrix of the group
+  int64_t columns;           ///< m
+  int stages;
+  bool hasBias;
+};
+
+void PrintTo(const Shape &shape, std::ostream *out) { *out << shape.name; }
+
+using Floats = std::vector<float>;
+
+/// One layer: weights, their codes, and inputs in int8 range, each with a value
+/// of magnitude 127 or all zero, so that quantization changes none of them.
+struct Layer {
+  Shape shape;
+  std::vector<Floats> weights, biases;
+  std::vector<PhaseMatrix> phases;
+  std::vector<Floats> inputs; ///< [token][2m]
+
+  explicit Layer(const Shape &shape) : shape(shape) {
+    std::mt19937 random(7);
+    std::normal_distribution<float> normal;
+    for (int64_t n : shape.rows) {
+      Floats a(4 * n * shape.columns), bias(2 * n);
+      for (float &v : a)
+        v = normal(random);
+      for (float &v : bias)
+        v = normal(random);
+      phases.push_back(quantizePhases(a.data(), 2 * n, 2 * shape.columns,
+                                      shape.stages, "w"));
+      weights.push_back(a);
+      biases.push_back(bias);
+    }
+    const int64_t width = 2 * shape.columns;
+    std::uniform_int_distribution<int> byte(-127, 127);
+    for (int token = 0; token < 5; ++token) {
+      Floats x(width);
+      for (float &v : x)
+        v = float(byte(random));
+      x[token % width] = 127;
+      inputs.push_back(x);
+    }
+    inputs.push_back(Floats(width, 127));  // Every block is wide ..
+    inputs.push_back(Floats(width, -127)); // .. with either sign
+    Floats alternating(width);
+    for (int64_t i = 0; i < width; ++i)
+      alternating[i] = i % 2 ? -127.0f : 127.0f;
+    inputs.push_back(alternating);
+    inputs.push_back(Floats(width, 0));
+    Floats oneWideBlock(width, 1);
+    for (int64_t i = 0; i < std::min<int64_t>(width, 4); ++i)
+      oneWideBlock[i] = 127;
+    inputs.push_back(oneWideBlock);
+    Floats atTheLimit(width); // Groups of four whose sums are 255 and 256.
+    const float limits[8] = {127, 64, 64, 0, 127, 64, 64, 1};
+    for (int64_t i = 0; i < width; ++i)
+      atTheLimit[i] = limits[i % 8];
+    inputs.push_back(atTheLimit);
+  }
+
+  int64_t tokens() const { return int64_t(inputs.size()); }
+
+  /// @forward with the results of matrix `observed` as logits. A lone matrix
+  /// writes the logits itself.
+  std::string module(size_t observed, bool isFloat) const {
+    const int64_t width = 2 * shape.columns;
+    const std::string w = std::to_string(width);
+    Floats table;
+    for (const Floats &x : inputs)
+      table.insert(table.end(), x.begin(), x.end());
+    std::string globals = weight("x", table, {tokens(), width});
+    std::string phaseList, biasList, types;
+    const std::string scheme =
+        " #fairy2.scheme<stages = " + std::to_string(shape.stages) +
+        ", activations = " + (isFloat ? "float" : "int8") + ">\n";
+    for (size_t i = 0; i < shape.rows.size(); ++i) {
+      const std::string name = "w" + std::to_string(i);
+      const std::string comma = i ? ", " : "";
+      globals += weight(name, weights[i], {2 * shape.rows[i], width});
+      globals += "fairy2.phase_quantize @" + name + "p of @" + name + scheme;
+      phaseList += comma + "@" + name + "p";
+      // Of a group, the second matrix has no bias.
+      if (shape.hasBias && i != 1) {
+        globals += weight(name + "b", biases[i], {2 * shape.rows[i]});
+        biasList += comma + "@" + name + "b";
+      } else {
+        biasList += comma + "unit";
+      }
+      types +=
+          comma + "tensor<?x" + std::to_string(2 * shape.rows[i]) + "xf32>";
+    }
+    const std::string biasText =
+        shape.hasBias ? " biases [" + biasList + "]" : "";
+    std::string body = "%e = fairy2.embedding %tokens, @x : tensor<?xi32> -> "
+                       "tensor<?x" +
+                       w + "xf32>\n";
+    if (!isFloat)
+      body += "%v, %s = fairy2.quantize_activations %e : tensor<?x" + w +
+              "xf32> -> tensor<?x" + w + "xi8>, tensor<?xf32>\n";
+    const bool alone = shape.rows.size() == 1;
+    body +=
+        std::string(alone ? "%y" : "%g:" + std::to_string(shape.rows.size())) +
+        " = fairy2.phase_linear " + (isFloat ? "%e" : "%v scales %s") + " [" +
+        phaseList + "]" + biasText + " : tensor<?x" + w +
+        (isFloat ? "xf32>" : "xi8>, tensor<?xf32>") + " -> " + types + "\n";
+    const int64_t features = 2 * shape.rows[observed];
+    if (alone)
+      return moduleWithLogits(globals, body, features, kSmallCache);
+    return moduleWithIdentityHead(globals, body, features, kSmallCache,
+                                  "%g#" + std::to_string(observed));
+  }
+
+  std::vector<int32_t> allTokens() const {
+    std::vector<int32_t> tokens(inputs.size());
+    std::iota(tokens.begin(), tokens.end(), 0);
+    return tokens;
+  }
+};
+
+/// Sets all scales of the pack to 0 but those of one set and axis, which
+/// become 1: the result shows that set's integer sums.
+void isolate(CompiledModule &compiled, const Layer &layer, int set, int axis) {
+  const SignPlanePack layout{layer.shape.rows, layer.shape.columns,
+                             2 * layer.shape.stages, layer.shape.hasBias};
+  const std::span<uint8_t> pack = compiled.pack("w0p.pack");
+  ASSERT_EQ(int64_t(pack.size()), layout.bytes());
+  auto *scales = reinterpret_cast<float *>(pack.data() + layout.scaleOffset());
+  for (int64_t tile = 0; tile < layout.tiles(); ++tile)
+    for (int s = 0; s < layout.sets; ++s)
+      for (int a = 0; a < 2; ++a)
+        *scales++ = s == set && a == axis ? 1.0f : 0.0f;
+}
+
+/// What the layer yields with those scales, by complex arithmetic on codes:
+/// codes on the other axis are left out, W sees the conjugate of x. Biases are
+/// added in float, as the kernel does.
+Floats isolatedSums(const Layer &layer, size_t matrix, int set, int axis,
+                    const Floats &x) {
+  const PhaseMatrix &phases = layer.phases[matrix];
+  const int64_t n = phases.rows, m = phases.columns;
+  const bool conjugated = set % 2 == 1;
+  Floats y(2 * n);
+  for (int64_t row = 0; row < n; ++row) {
+    int64_t re = 0, im = 0;
+    for (int64_t j = 0; j < m; ++j) {
+      const Phase code = phases.set(set)[row * m + j];
+      const int a = axis == 0 ? realPart(code) : 0;
+      const int b = axis == 1 ? imagPart(code) : 0;
+      const int xRe = int(x[j]);
+      const int xIm = conjugated ? -int(x[m + j]) : int(x[m + j]);
+      re += a * xRe - b * xIm;
+      im += a * xIm + b * xRe;
+    }
+    y[row] = float(re);
+    y[n + row] = float(im);
+  }
+  if (layer.shape.hasBias && matrix != 1)
+    for (int64_t i = 0; i < 2 * n; ++i)
+      y[i] += layer.biases[matrix][i];
+  return y;
+}
+
+/// Layer outputs by the dequantized matrix in double precision.
+std::vector<double> reference(const Layer &layer, size_t matrix,
+                              const Floats &x) {
+  const Floats a = dequantizePhases(layer.phases[matrix]);
+  std::vector<double> y(2 * layer.shape.rows[matrix]);
+  for (size_t row = 0; row < y.size(); ++row) {
+    for (size_t j = 0; j < x.size(); ++j)
+      y[row] += double(a[row * x.size() + j]) * double(x[j]);
+    if (layer.shape.hasBias && matrix != 1)
+      y[row] += layer.biases[matrix][row];
+  }
+  return y;
+}
+
+Floats rowOf(const Floats &all, int64_t token, int64_t features) {
+  return Floats(all.begin() + token * features,
+                all.begin() + (token + 1) * features);
+}
+
+class PhaseKernelTest : public testing::TestWithParam<Shape> {};
+
+TEST_P(PhaseKernelTest, IntegerSumsAreThoseOfTheCodes) {
+  const Layer layer(GetParam());
+  for (size_t matrix = 0; matrix < layer.shape.rows.size(); ++matrix) {
+    const int64_t features = 2 * layer.shape.rows[matrix];
+    for (const CpuTarget *target : runnableTargets()) {
+      CompiledModule compiled(layer.module(matrix, false), *target);
+      for (int set = 0; set < 2 * layer.shape.stages; ++set)
+        for (int axis = 0; axis < 2; ++axis) {
+          ASSERT_NO_FATAL_FAILURE(isolate(compiled, layer, set, axis));
+          const Floats y = compiled.run(Step::of(layer.allTokens()));
+          for (int64_t token = 0; token < layer.tokens(); ++token)
+            ASSERT_EQ(
+                rowOf(y, token, features),
+                isolatedSums(layer, matrix, set, axis, layer.inputs[token]))
+                << target->name.str() << ", matrix " << matrix << ", set "
+                << set << ", axis " << axis << ", token " << token;
+        }
+    }
+  }
+}
+
+TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
+  const Layer layer(GetParam());
+  for (bool isFloat : {false, true}) {
+    const size_t matrix = layer.shape.rows.size() - 1;
+    const int64_t features = 2 * layer.shape.rows[matrix];
+    Floats oracle;
+    for (const CpuTarget *target : runnableTargets()) {
+      SCOPED_TRACE(target->name.str() + (isFloat ? ", float" : ", int8"));
+      CompiledModule compiled(layer.module(matrix, isFloat), *target);
+      const Floats y = compiled.run(Step::of(layer.allTokens()));
+      if (oracle.empty())
+        oracle = y;
+      ASSERT_EQ(y, oracle);
+      for (int threads : {2, 3})
+        ASSERT_EQ(compiled.run(Step::of(layer.allTokens()), threads), oracle);
+      for (int64_t token = 0; token < layer.tokens(); ++token)
+        ASSERT_EQ(compiled.run(Step::of({int32_t(token)})),
+                  rowOf(oracle, token, features));
+      // A part of the batch whose length is no multiple of any group.
+      const Floats part = compiled.run(Step::of({3, 4, 5, 6, 7, 8, 9}));
+      ASSERT_EQ(part, Floats(oracle.begin() + 3 * features,
+                             oracle.begin() + 10 * features));
+    }
+    for (int64_t token = 0; token < layer.tokens(); ++token) {
+      const std::vector<double> expected =
+          reference(layer, matrix, layer.inputs[token]);
+      double size = 1e-6;
+      for (double v : expected)
+        size = std::max(size, std::fabs(v));
+      for (int64_t i = 0; i < features; ++i)
+        ASSERT_NEAR(oracle[token * features + i], expected[i], 2e-5 * size)
+            << (isFloat ? "float" : "int8") << ", token " << token;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, PhaseKernelTest,
+    testing::Values(Shape{"OneTile", {16}, 16, 1, false},
+                    Shape{"WholeTiles", {48}, 64, 2, false},
+                    Shape{"RowTail", {21}, 32, 2, true},
+                    Shape{"ColumnTail", {32}, 37, 2, false},
+                    Shape{"ColumnsNotInFours", {16}, 6, 3, true},
+                    Shape{"Single", {1}, 1, 1, false},
+                    Shape{"Group", {32, 5, 17}, 50, 2, false},
+                    Shape{"GroupWithBiases", {16, 20}, 24, 1, true},
+                    Shape{"EightStages", {18}, 40, 8, false},
+                    // More blocks than a 16-bit lane sums before its flush.
+                    Shape{"Long", {16}, 2100, 1, false}),
+    [](const auto &info) { return info.param.name; });
+
+} // namespace
