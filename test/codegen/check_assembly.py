@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# usage: check_assembly.py FILE.s LEVEL LAYERS
+#
+# What no FileCheck line can say of assembly: that the innermost loops of the
+# look-up kernels use the level's instructions and keep their sums in registers,
+# and that the code calls nothing but itself and memcpy's kind. LAYERS kinds of
+# layers on phases have a kernel of their own; LLVM may have inlined it.
+import re
+import sys
+
+# Per level: the look-up instruction, the operand that shows its width, and
+# instructions that have to stand in the same loop.
+LEVELS = {
+    "x86-64-v4-vnni": (r"vpermb\s.*%zmm", [r"vpdpbusd\s.*%zmm"]),
+    "x86-64-v3": (r"vpshufb\s.*%ymm", [r"vpaddw\s.*%ymm"]),
+    "x86-64-v2": (r"\spshufb\s.*%xmm", [r"\spaddw\s"]),
+    "aarch64-neon": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
+}
+# The level's registers hold the sums of a loop; the smaller register files are
+# known to miss by a few.
+SPILLS = {"x86-64-v4-vnni": r"\(%rsp\)|\(%rbp\)"}
+PREFETCH = r"prefetch|prfm"
+CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+([A-Za-z_][\w.@]*)")
+LABEL = re.compile(r"^([.\w$]+):")
+JUMP = re.compile(r"^\s+(?:j\w+|b|b\.\w+|cbn?z\s+\w+,|tbn?z\s+\w+,\s*#\d+,)"
+                  r"\s+(\.L\w+)\s*$")
+MEMORY_FUNCTIONS = {"memcpy", "memmove", "memset"}
+
+
+def functions(lines):
+    """(name, lines) of every function."""
+    name, body = None, []
+    for line in lines:
+        label = LABEL.match(line)
+        if label and not label.group(1).startswith(".L"):
+            if name:
+                yield name, body
+            name, body = label.group(1), []
+        elif name:
+            body.append(line)
+    if name:
+        yield name, body
+
+
+def innermost_loops(body):
+    """Line ranges from a label to a jump back to it that hold no other one."""
+    labels = {}
+    loops = []
+    for number, line in enumerate(body):
+        label = LABEL.match(line)
+        if label:
+            labels[label.group(1)] = number
+        jump = JUMP.match(line.split("#")[0].split("//")[0].rstrip())
+        if jump and jump.group(1) in labels:
+            loops.append((labels[jump.group(1)], number))
+    return [body[begin:end + 1] for begin, end in loops
+            if not any(begin <= b and e <= end and (b, e) != (begin, end)
+                       for b, e in loops)]
+
+
+def count(pattern, lines):
+    return sum(1 for line in lines if re.search(pattern, line))
+
+
+def main():
+    path, level, layers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    lookup, companions = LEVELS[level]
+    with open(path) as file:
+        lines = file.read().splitlines()
+    failures = []
+    hot = []
+    defined = {name for name, _ in functions(lines)}
+    for name, body in functions(lines):
+        for line in body:
+            call = CALL.match(line)
+            target = call and call.group(1).split("@")[0]
+            if target and target not in defined | MEMORY_FUNCTIONS:
+                failures.append(f"{name}: calls {target}")
+        # The hot loops fetch ahead; those for rare wide blocks do not.
+        hot += [(name, loop) for loop in innermost_loops(body)
+                if count(lookup, loop) >= 4 and count(PREFETCH, loop)]
+    if len(hot) < layers:
+        failures.append(f"expected {layers} loops that fetch ahead and hold "
+                        f"four of '{lookup}', found {len(hot)}")
+    for name, loop in hot:
+        for companion in companions:
+            if not count(companion, loop):
+                failures.append(f"{name}: no '{companion}' in its loop")
+        spills = count(SPILLS.get(level, r"$^"), loop)
+        if spills:
+            failures.append(f"{name}: {spills} stack accesses in its loop")
+        print(f"{name}: {count(lookup, loop)} look-ups, {spills} stack "
+              f"accesses in {len(loop)} lines")
+    for failure in failures:
+        print("error:", failure)
+    sys.exit(1 if failures else 0)
+
+
+main()
