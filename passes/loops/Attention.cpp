@@ -194,39 +194,75 @@ static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
       });
 }
 
-/// Scores of the 16 positions of one block: q . K, in four interleaved sums.
-static Value blockScores(Emitter &e, Value query, Value queryRow, Value cache,
-                         Value keys, int64_t dim) {
-  const int64_t sums = dim % 4 == 0 ? 4 : 1;
-  SmallVector<Value> init(sums, e.constant(e.floats(), 0.0));
+namespace {
+
+/// How the query heads of one key head share a walk through the cache.
+struct AttendShape {
+  int64_t dim, lanes, vectors; ///< a head is `vectors` vectors of `lanes`
+  int64_t together;            ///< heads of one walk
+  int64_t sums;                ///< interleaved sums of a score
+
+  AttendShape(int64_t dim, int64_t group, const CpuTarget &target)
+      : dim(dim), lanes(dividingLanes(dim)), vectors(dim / lanes) {
+    // Half of the registers of AVX-512 hold weighted values; fewer and
+    // narrower registers hold those of one head.
+    const int64_t registers = target.form == LookupForm::Quad ? 16 : 4;
+    together = 1;
+    for (int64_t heads = 2; heads <= group; ++heads)
+      if (group % heads == 0 && heads * vectors <= registers)
+        together = heads;
+    // Depends on the model alone, so that all CPUs add in one order.
+    sums = dim % 4 != 0 ? 1 : group > 1 ? 2 : 4;
+  }
+};
+
+/// Scores of the 16 positions of one block for every head: q . K.
+SmallVector<Value> blockScores(Emitter &e, const AttendShape &shape,
+                               Value query, Value queryRow, Value cache,
+                               Value keys) {
+  SmallVector<Value> init(shape.together * shape.sums,
+                          e.constant(e.floats(), 0.0));
   SmallVector<Value> partial = e.forLoop(
-      e.index(0), e.index(dim), sums, init,
+      e.index(0), e.index(shape.dim), shape.sums, init,
       [&](Value d, ValueRange carried) {
-        SmallVector<Value> next;
-        for (int64_t k = 0; k < sums; ++k) {
+        SmallVector<Value> next(carried);
+        for (int64_t k = 0; k < shape.sums; ++k) {
           Value at = e.add(d, k);
-          Value q = e.splat(e.load(query, e.add(queryRow, at)));
           Value column =
               e.loadVector(cache, e.add(keys, e.mul(at, kLanes)), kLanes);
-          next.push_back(e.add(carried[k], e.mul(q, column)));
+          for (int64_t h = 0; h < shape.together; ++h) {
+            Value q = e.splat(
+                e.load(query, e.add(e.add(queryRow, at), h * shape.dim)));
+            Value &sum = next[h * shape.sums + k];
+            sum = e.add(sum, e.mul(q, column));
+          }
         }
         return next;
       });
-  if (sums == 1)
-    return partial[0];
-  return e.add(e.add(partial[0], partial[1]), e.add(partial[2], partial[3]));
+  SmallVector<Value> scores;
+  for (int64_t h = 0; h < shape.together; ++h) {
+    SmallVector<Value> sums(
+        ArrayRef<Value>(partial).slice(h * shape.sums, shape.sums));
+    for (; sums.size() > 1; sums.resize(sums.size() / 2))
+      for (size_t k = 0; k < sums.size() / 2; ++k)
+        sums[k] = e.add(sums[2 * k], sums[2 * k + 1]);
+    scores.push_back(sums[0]);
+  }
+  return scores;
 }
 
-/// One head of one token walks the cache in blocks of 16 positions, keeping the
-/// running maximum, the sum of exponentials and the weighted values (online
+} // namespace
+
+/// The heads of a walk go through the cache in blocks of 16 positions, each
+/// keeping its running maximum, sum of exponentials and weighted values (online
 /// softmax, Milakov and Gimelshein, arXiv 1805.02867). The order is that of the
 /// positions, whatever the batch.
 static void lowerAttend(AttentionOp op, LoopContext &context) {
   const CacheLayout layout{op.getCache().getType()};
-  const int64_t dim = layout.type.getDim();
-  const int64_t heads = featuresOf(op.getQuery()) / dim;
+  const int64_t heads = featuresOf(op.getQuery()) / layout.type.getDim();
   const int64_t group = heads / layout.type.getHeads();
-  const int64_t lanes = dividingLanes(dim), vectors = dim / lanes;
+  const AttendShape shape(layout.type.getDim(), group, context.target);
+  const int64_t dim = shape.dim, lanes = shape.lanes;
   const Buffer &query = context.buffer(op.getQuery());
   const Buffer &out = context.buffer(op.getResult());
   const double scale = op.getScale().convertToDouble();
@@ -246,8 +282,12 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
         std::iota(iota.begin(), iota.end(), 0);
         Value lane = arith::ConstantOp::create(
             e, DenseElementsAttr::get(e.ints(), ArrayRef<int32_t>(iota)));
-        e.forall(e.mul(a[6], heads), [&](Value f) {
-          Value i = e.div(f, heads), head = e.rem(f, heads);
+        const int64_t walks = heads / shape.together;
+        // State of a head: maximum, sum of exponentials, weighted values.
+        const int64_t state = 2 + shape.vectors;
+        e.forall(e.mul(a[6], walks), [&](Value f) {
+          Value i = e.div(f, walks);
+          Value head = e.mul(e.rem(f, walks), shape.together);
           Value slot = e.toIndex(e.load(a[2], i));
           Value position = e.load(a[3], i);
           Value base = layout.layerBase(e, slot, a[7], a[5]);
@@ -256,78 +296,67 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
           Value values = layout.values(e, base, kvHead, a[5]);
           Value row = e.add(e.mul(i, query.stride), e.mul(head, dim));
 
-          SmallVector<Value> init = {e.constant(f32, lowest),
-                                     e.constant(f32, 0.0)};
-          init.append(vectors, e.constant(e.floats(lanes), 0.0));
-          // Blocks of 16 positions; in the last one some may not be visible
-          // yet. What the cache holds there is undefined and must not count,
-          // not even as 0 times NaN.
-          auto attendBlock = [&](Value start, ValueRange carried,
-                                 bool isPartial) {
-            Value scores =
-                e.mul(blockScores(e, a[0], row, a[1],
-                                  e.add(keys, e.mul(start, dim)), dim),
-                      e.constant(e.floats(), scale));
-            Value visible;
-            if (isPartial) {
-              Value at = e.add(e.splat(arith::IndexCastOp::create(
-                                   e, e.getI32Type(), start)),
-                               lane);
-              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, at,
-                                              e.splat(position));
-              scores = arith::SelectOp::create(e, visible, scores,
-                                               e.constant(e.floats(), lowest));
-            }
-            Value blockMax = vector::ReductionOp::create(
-                e, vector::CombiningKind::MAXNUMF, scores);
-            Value max = e.maximum(carried[0], blockMax);
-            Value weights =
-                math::ExpOp::create(e, e.sub(scores, e.splat(max)));
-            weights = e.keep(weights, visible);
-            Value rescale = math::ExpOp::create(e, e.sub(carried[0], max));
-            SmallVector<Value> next = {
-                max, e.add(e.mul(carried[1], rescale), e.treeSum(weights))};
-            Value rescales = e.splat(rescale, lanes);
-            SmallVector<Value> sums;
-            for (int64_t v = 0; v < vectors; ++v)
-              sums.push_back(e.mul(carried[2 + v], rescales));
-            Value blockValues = e.add(values, e.mul(start, dim));
-            for (int64_t p = 0; p < kLanes; ++p) {
-              Value weight =
-                  e.splat(vector::ExtractOp::create(e, weights, p), lanes);
-              Value counts;
-              if (isPartial)
-                counts = vector::BroadcastOp::create(
-                    e, e.vector(e.getI1Type(), lanes),
-                    vector::ExtractOp::create(e, visible, p));
-              for (int64_t v = 0; v < vectors; ++v) {
-                Value value = e.keep(
-                    e.loadVector(a[1],
-                                 e.add(blockValues, p * dim + v * lanes),
-                                 lanes),
-                    counts);
-                sums[v] = e.add(sums[v], e.mul(weight, value));
-              }
-            }
-            next.append(sums);
-            return next;
-          };
-          Value end = e.add(e.toIndex(position), 1);
-          Value whole = e.mul(e.div(end, kLanes), kLanes);
-          SmallVector<Value> state = e.forLoop(
-              e.index(0), whole, kLanes, init,
+          SmallVector<Value> init;
+          for (int64_t h = 0; h < shape.together; ++h) {
+            init.push_back(e.constant(f32, lowest));
+            init.push_back(e.constant(f32, 0.0));
+            init.append(shape.vectors, e.constant(e.floats(lanes), 0.0));
+          }
+          SmallVector<Value> final = e.forLoop(
+              e.index(0), e.add(e.toIndex(position), 1), kLanes, init,
               [&](Value start, ValueRange carried) {
-                return attendBlock(start, carried, false);
+                SmallVector<Value> scores =
+                    blockScores(e, shape, a[0], row, a[1],
+                                e.add(keys, e.mul(start, dim)));
+                Value at = e.add(e.splat(arith::IndexCastOp::create(
+                                     e, e.getI32Type(), start)),
+                                 lane);
+                Value visible = arith::CmpIOp::create(
+                    e, arith::CmpIPredicate::sle, at, e.splat(position));
+                SmallVector<Value> next(carried), weights;
+                for (int64_t h = 0; h < shape.together; ++h) {
+                  Value *mine = &next[h * state];
+                  Value score = arith::SelectOp::create(
+                      e, visible,
+                      e.mul(scores[h], e.constant(e.floats(), scale)),
+                      e.constant(e.floats(), lowest));
+                  Value max = e.maximum(
+                      mine[0], vector::ReductionOp::create(
+                                   e, vector::CombiningKind::MAXNUMF, score));
+                  Value weight = e.keep(
+                      math::ExpOp::create(e, e.sub(score, e.splat(max))),
+                      visible);
+                  Value rescale =
+                      math::ExpOp::create(e, e.sub(mine[0], max));
+                  mine[0] = max;
+                  mine[1] = e.add(e.mul(mine[1], rescale), e.treeSum(weight));
+                  Value rescales = e.splat(rescale, lanes);
+                  for (int64_t v = 0; v < shape.vectors; ++v)
+                    mine[2 + v] = e.mul(mine[2 + v], rescales);
+                  weights.push_back(weight);
+                }
+                Value blockValues = e.add(values, e.mul(start, dim));
+                for (int64_t p = 0; p < kLanes; ++p)
+                  for (int64_t v = 0; v < shape.vectors; ++v) {
+                    Value value = e.loadVector(
+                        a[1], e.add(blockValues, p * dim + v * lanes), lanes);
+                    for (int64_t h = 0; h < shape.together; ++h) {
+                      Value weight = e.splat(
+                          vector::ExtractOp::create(e, weights[h], p), lanes);
+                      Value &sum = next[h * state + 2 + v];
+                      sum = e.add(sum, e.mul(weight, value));
+                    }
+                  }
+                return next;
               });
-          state = e.forLoop(whole, end, kLanes, state,
-                            [&](Value start, ValueRange carried) {
-                              return attendBlock(start, carried, true);
-                            });
-          Value total = e.splat(state[1], lanes);
-          Value to = e.add(e.mul(i, out.stride), e.mul(head, dim));
-          for (int64_t v = 0; v < vectors; ++v)
-            e.storeVector(e.div(state[2 + v], total), a[4],
-                          e.add(to, v * lanes));
+          for (int64_t h = 0; h < shape.together; ++h) {
+            Value total = e.splat(final[h * state + 1], lanes);
+            Value to = e.add(e.add(e.mul(i, out.stride), e.mul(head, dim)),
+                             h * dim);
+            for (int64_t v = 0; v < shape.vectors; ++v)
+              e.storeVector(e.div(final[h * state + 2 + v], total), a[4],
+                            e.add(to, v * lanes));
+          }
         });
       });
 }
