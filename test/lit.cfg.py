@@ -2,7 +2,8 @@
 #
 # How lit finds and runs the tests: tools come from the build's bin/, FileCheck
 # and the binary utilities from LLVM. A test that needs something this machine
-# may lack says so with REQUIRES and one of the features set below.
+# may lack says so with REQUIRES and one of the features set below; %levels are
+# the CPU levels that run here, comma-separated.
 import os
 import sys
 
@@ -50,10 +51,14 @@ def cpu_flags():
 
 # The levels of passes/CpuTarget.cpp that this machine can run.
 flags = cpu_flags()
+levels = []
 if {"ssse3", "sse4_1", "sse4_2", "popcnt"} <= flags:
-    config.available_features.add("runs-x86-64-v2")
+    levels.append("x86-64-v2")
 if {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"} <= flags:
-    config.available_features.add("runs-x86-64-v3")
+    levels.append("x86-64-v3")
 if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vbmi",
         "avx512_vnni"} <= flags:
-    config.available_features.add("runs-x86-64-v4-vnni")
+    levels.append("x86-64-v4-vnni")
+config.substitutions.append(("%levels", ",".join(levels)))
+if levels:
+    config.available_features.add("x86-64")
