@@ -8,6 +8,7 @@
 import json
 import pathlib
 import random
+import struct
 
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models,
                         normalizers, pre_tokenizers, processors, trainers)
@@ -293,6 +294,44 @@ def variants():
     yield "merges_with_spaces", spaced
 
 
+def seeds():
+    """Small files for the fuzzer: as many kinds of parts as fit in each."""
+    normalizer = list(NORMALIZERS.values())
+    pre_tokenizer = list(PRE_TOKENIZERS.values())
+    decoder = list(DECODERS.values())
+    text = "ab <s>Aé\n ba 1 \u2581".encode()
+    for i in range(24):
+        model = models.Unigram([("<unk>", 0.0), ("a", -1.0), ("ab", -2.5)], 0,
+                               False) if i % 6 == 0 else models.BPE(
+            vocab={"a": 0, "b": 1, "ab": 2, "\u2581": 3, "<0x0A>": 4,
+                   "\u0120": 5, "<unk>": 6}, merges=[("a", "b")],
+            unk_token="<unk>", byte_fallback=i % 2 == 0, fuse_unk=i % 3 == 0,
+            ignore_merges=i % 4 == 0)
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizer[i % len(normalizer)]
+        tokenizer.pre_tokenizer = pre_tokenizer[i * 3 % len(pre_tokenizer)]
+        if decoder[i % len(decoder)] is not None:
+            tokenizer.decoder = decoder[i % len(decoder)]
+        tokenizer.add_special_tokens(
+            [AddedToken("<s>", lstrip=i % 2 == 0, rstrip=i % 3 == 0)])
+        tokenizer.add_tokens([AddedToken("ba", single_word=i % 2 == 0)])
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)])
+        file = json.dumps(json.loads(tokenizer.to_str()),
+                          separators=(",", ":"))
+        yield f"{i:02}.json", file.encode() + b"\0" + text
+    # SentencePiece files: pieces with a type, then the kind of model.
+    pieces = [(b"<unk>", 2), (b"<s>", 3), (b"a", 1), (b"b", 1), (b"ab", 1),
+              (b"\xe2\x96\x81", 1), (b"ba", 4), (b"<0x0A>", 6)]
+    for kind in (1, 2):
+        message = b"".join(
+            bytes([10, len(p) + 9, 10, len(p)]) + p +
+            b"\x15" + struct.pack("<f", -i) + bytes([24, t])
+            for i, (p, t) in enumerate(pieces))
+        message += bytes([18, 5, 24, kind, 0x98, 2, 1, 26, 2, 32, 1])
+        yield f"{kind}.model", message + b"\0ab ba\n <s>"
+
+
 def golden_texts():
     rng = random.Random(5)
     yield from ["", " ", "  ", "\n", "a", " a", "a ", "\u2581", "\0"]
@@ -325,6 +364,9 @@ def main():
         rows = ",\n".join(json.dumps(v, ensure_ascii=False,
                                      separators=(",", ":")) for v in vectors)
         (DATA / f"{name}.golden.json").write_text("[\n" + rows + "\n]\n")
+    (DATA / "fuzz").mkdir(exist_ok=True)
+    for name, content in seeds():
+        (DATA / "fuzz" / name).write_bytes(content)
 
 
 if __name__ == "__main__":
