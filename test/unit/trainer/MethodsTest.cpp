@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/methods/Methods.h"
+
+#include "TestFiles.h"
+#include "dialect/Phase.h"
+#include "trainer/TensorData.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <limits>
+#include <set>
+
+using namespace fairy2;
+
+namespace {
+
+at::Tensor randomMatrix(int64_t rows, int64_t columns) {
+  at::manual_seed(1);
+  return at::randn({rows, columns}) * 0.05;
+}
+
+/// The effective weights hold exactly the codes and scales of dialect/Phase:
+/// they are its dense form bit for bit, and quantizing in any of 1 to 3
+/// threads gives the same.
+TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
+  const at::Tensor a = randomMatrix(130, 34);
+  for (int stages = 1; stages <= 4; ++stages) {
+    const auto method = makeMethod("complex_phase_v" + std::to_string(stages));
+    const PhaseMatrix phases =
+        quantizePhases(floatsOf(a), 130, 34, stages, "a");
+    const std::vector<float> expected = dequantizePhases(phases);
+    const int before = at::get_num_threads();
+    for (int threads = 1; threads <= 3; ++threads) {
+      at::set_num_threads(threads);
+      const at::Tensor q = quantizeStraightThrough(a, *method, "a");
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)));
+    }
+    at::set_num_threads(before);
+    EXPECT_EQ(method->compilerMethod(),
+              "complex_phase_v" + std::to_string(stages));
+  }
+}
+
+TEST(MethodsTest, TheGradientPassesUnchanged) {
+  at::Tensor a = randomMatrix(8, 6);
+  a.requires_grad_(true);
+  const auto method = makeMethod("complex_phase_v1");
+  const at::Tensor q = quantizeStraightThrough(a, *method, "a");
+  const at::Tensor direction = at::randn_like(q);
+  EXPECT_TRUE(torch::autograd::grad({q}, {a}, {direction})[0].equal(direction));
+}
+
+TEST(MethodsTest, LambdaMixesLatentAndQuantized) {
+  const at::Tensor a = randomMatrix(8, 6);
+  const auto method = makeMethod("complex_phase_v2");
+  const at::Tensor q = quantizeStraightThrough(a, *method, "a");
+  const at::Tensor half = quantizeStraightThrough(a, *method, "a", 0.25);
+  EXPECT_LE((half - (a * 0.75 + q * 0.25)).abs().max().item<float>(), 1e-7);
+}
+
+TEST(MethodsTest, OddExtentsAreLeftDense) {
+  const auto method = makeMethod("complex_phase_v2");
+  EXPECT_FALSE(method->accepts(9, 4));
+  EXPECT_FALSE(method->accepts(4, 9));
+  EXPECT_TRUE(method->accepts(4, 6));
+}
+
+/// Squared error of a Gaussian matrix, relative to its norm, as theory and
+/// notes have it; and that many distinct values.
+TEST(MethodsTest, RealMethodsHaveTheirLevelsAndErrors) {
+  at::manual_seed(5);
+  const at::Tensor a = at::randn({256, 256}) * 0.03;
+  struct Case {
+    const char *name;
+    double error;
+    size_t levels;
+  };
+  for (const Case &c : {Case{"bitnet", 0.363, 2}, Case{"ternary", 0.263, 3},
+                        Case{"sign2", 0.131, 4}, Case{"int2", 0.119, 4}}) {
+    const auto method = makeMethod(c.name);
+    const at::Tensor q = quantizeStraightThrough(a, *method, "a");
+    const double error =
+        ((q - a).square().sum() / a.square().sum()).item<double>();
+    EXPECT_NEAR(error, c.error, 0.006) << c.name;
+    EXPECT_EQ(std::set<float>(floatsOf(q), floatsOf(q) + q.numel()).size(),
+              c.levels)
+        << c.name;
+    EXPECT_TRUE(method->compilerMethod().empty());
+    at::Tensor bad = a.clone();
+    bad.index_put_({at::tensor(3), at::tensor(4)},
+                   std::numeric_limits<float>::infinity());
+    EXPECT_EQ(messageOf([&] { quantizeStraightThrough(bad, *method, "w"); }),
+              "w: expected finite values, found NaN or infinity");
+  }
+}
+
+TEST(MethodsTest, UnknownNamesGetTheNearest) {
+  const std::string message = messageOf([] { makeMethod("complex_phase_2"); });
+  EXPECT_NE(message.find("found 'complex_phase_2'; did you mean "
+                         "'complex_phase_v2'?"),
+            std::string::npos)
+      << message;
+  EXPECT_EQ(makeMethod("none"), nullptr);
+}
+
+} // namespace

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/Model.h"
+
+#include "TestFiles.h"
+#include "frontend/Json.h"
+#include "frontend/Synthesize.h"
+#include "trainer/TensorData.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+using namespace fairy2;
+
+namespace {
+
+/// Logits of the model for one sequence of tokens, [tokens, vocab].
+at::Tensor logitsOf(const Model &model, const std::vector<int32_t> &tokens) {
+  const at::NoGradGuard noGradients;
+  Recipe::Data data;
+  data.sequenceLength = int64_t(tokens.size());
+  data.separator = "none";
+  const BatchMaker maker(model.config(), data, {});
+  const Weights weights = model.weights({});
+  return model.hidden(weights, maker.make({tokens}, data.sequenceLength))
+      .matmul(weights.head.t());
+}
+
+const std::filesystem::path kStories =
+    FAIRY2_SOURCE_DIR "/../shared/data/stories260K-hf";
+
+TEST(ModelTest, LogitsOfStories260KAreThoseOfTransformers) {
+  if (!std::filesystem::exists(kStories))
+    GTEST_SKIP() << "../shared/data is not here";
+  const nlohmann::json reference = readJson(kStories / "reference.json");
+  const auto tokens = reference["prompt_ids"].get<std::vector<int32_t>>();
+  const auto expected = reference["logits_last"].get<std::vector<float>>();
+  const at::Tensor logits = logitsOf(Model::load(kStories), tokens);
+  const float *last = floatsOf(logits) + (logits.size(0) - 1) * logits.size(1);
+  for (size_t v = 0; v < expected.size(); ++v)
+    EXPECT_NEAR(last[v], expected[v], 1e-4);
+  const at::Tensor best = logits.argmax(1);
+  EXPECT_EQ(
+      std::vector<int64_t>(integersOf(best), integersOf(best) + best.numel()),
+      reference["argmax_all"].get<std::vector<int64_t>>());
+}
+
+TEST(ModelTest, AGrownModelComputesTheSame) {
+  for (const char *tied : {"true", "false"}) {
+    const TestFolder folder;
+    writeTinyModel(folder / "small",
+                   std::string(", \"tie_word_embeddings\": ") + tied);
+    nlohmann::json config = readJson(folder / "small" / "config.json");
+    config["hidden_size"] = 96;
+    config["num_attention_heads"] = 8;
+    config["num_key_value_heads"] = 4;
+    config["intermediate_size"] = 100;
+    const std::string wide = folder.write("config.json", config.dump());
+    const Model small = Model::load(folder / "small");
+    const Model large =
+        Model::grow(HFConfig::readFile(wide), folder / "small", /*seed=*/1);
+    EXPECT_GT(large.parameterCount(), 3 * small.parameterCount());
+    const std::vector<int32_t> tokens = {0, 100, 101, 7, 100, 3};
+    const at::Tensor a = logitsOf(small, tokens), b = logitsOf(large, tokens);
+    EXPECT_LE((a - b).abs().max().item<float>(), 1e-5);
+  }
+}
+
+TEST(ModelTest, ModelsThatCannotGrowSayWhy) {
+  const TestFolder folder;
+  writeTinyModel(folder / "small");
+  nlohmann::json config = readJson(folder / "small" / "config.json");
+  config["hidden_size"] = 40;
+  const std::string file = folder.write("config.json", config.dump());
+  EXPECT_EQ(messageOf([&] {
+              Model::grow(HFConfig::readFile(file), folder / "small", 1);
+            }),
+            "initialize: cannot grow the model: expected hidden_size to be a "
+            "multiple of 32, found 40");
+}
+
+TEST(ModelTest, WrongShapesAreNamed) {
+  const TestFolder folder;
+  writeTinyModel(folder / "m");
+  nlohmann::json config = readJson(folder / "m" / "config.json");
+  config["intermediate_size"] = 50;
+  std::filesystem::rename(folder / "m" / "config.json", folder / "old.json");
+  folder.write("m/config.json", config.dump());
+  EXPECT_EQ(messageOf([&] { Model::load(folder / "m"); }),
+            "model.safetensors: tensor 'model.layers.0.mlp.gate_proj.weight': "
+            "expected shape [50, 32] as config.json says, found [48, 32]");
+}
+
+/// Biases, per-head norms and sliding windows reach the loss: each parameter of
+/// each architecture gets a gradient.
+TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
+  const std::pair<const char *, const char *> kinds[] = {
+      {"LlamaForCausalLM", "llama"},
+      {"MistralForCausalLM", "mistral"},
+      {"Qwen2ForCausalLM", "qwen2"},
+      {"Qwen3ForCausalLM", "qwen3"}};
+  for (const auto &[architecture, type] : kinds) {
+    const TestFolder folder;
+    nlohmann::json config = {{"architectures", {architecture}},
+                             {"model_type", type},
+                             {"hidden_size", 32},
+                             {"intermediate_size", 48},
+                             {"num_hidden_layers", 2},
+                             {"num_attention_heads", 4},
+                             {"num_key_value_heads", 2},
+                             {"vocab_size", 256},
+                             {"max_position_embeddings", 64},
+                             {"rms_norm_eps", 1e-5},
+                             {"hidden_act", "silu"},
+                             {"tie_word_embeddings", false},
+                             {"head_dim", 8}};
+    const std::string file = folder.write("config.json", config.dump());
+    Model model = Model::random(
+        HFConfig::readFile(file, Model::architectures()), /*seed=*/3);
+    Recipe::Data data;
+    data.sequenceLength = 8;
+    data.separator = "none";
+    const std::vector<int32_t> row = {1, 2, 3, 4, 5, 6, 7, 8};
+    const Batch batch = BatchMaker(model.config(), data, {}).make({row}, 8);
+    const auto method = makeMethod("complex_phase_v2");
+    const Weights weights = model.weights({method.get(), true, true});
+    linearCrossEntropy(model.hidden(weights, batch), weights.head,
+                       batch.targets)
+        .backward();
+    for (const Parameter &parameter : model.parameters()) {
+      ASSERT_TRUE(parameter.latent.grad().defined()) << parameter.name;
+      const double norm = parameter.latent.grad().norm().item<double>();
+      EXPECT_TRUE(std::isfinite(norm)) << parameter.name;
+      // Softmax does not see what is added to all keys.
+      if (parameter.name.find("k_proj.bias") == std::string::npos)
+        EXPECT_GT(norm, 0) << architecture << " " << parameter.name;
+    }
+  }
+}
+
+} // namespace

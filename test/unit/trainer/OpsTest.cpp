@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fused nodes against the same mathematics written with plain ATen
+// operators and their own autograd.
+#include "trainer/ops/Ops.h"
+#include "trainer/Parallel.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+using namespace fairy2;
+
+namespace {
+
+at::Tensor random(at::IntArrayRef shape, int64_t seed) {
+  at::manual_seed(uint64_t(seed));
+  at::Tensor x = at::randn(shape);
+  x.requires_grad_(true);
+  return x;
+}
+
+void expectClose(const at::Tensor &a, const at::Tensor &b, double tolerance) {
+  ASSERT_EQ(a.sizes(), b.sizes());
+  EXPECT_LE((a - b).abs().max().item<double>(), tolerance);
+}
+
+/// Gradients of sum(y * weights) with respect to `inputs`.
+std::vector<at::Tensor> gradients(const at::Tensor &y,
+                                  const std::vector<at::Tensor> &inputs) {
+  at::manual_seed(99);
+  const at::Tensor direction = at::randn(y.sizes());
+  return torch::autograd::grad({y}, inputs, {direction});
+}
+
+/// Rotary attention with a dense mask, head by head.
+at::Tensor plainAttention(const at::Tensor &q, const at::Tensor &k,
+                          const at::Tensor &v, int64_t dim,
+                          const AttentionPlan &plan) {
+  const int64_t tokens = q.size(0), heads = q.size(1) / dim,
+                kvHeads = k.size(1) / dim;
+  const at::Tensor angles =
+      at::from_blob(const_cast<float *>(plan.angles.data()), {tokens, 1, dim});
+  const at::Tensor cosines = angles.narrow(2, 0, dim / 2),
+                   sines = angles.narrow(2, dim / 2, dim / 2);
+  const auto rotated = [&](const at::Tensor &x, int64_t count) {
+    const at::Tensor y = x.view({tokens, count, dim});
+    const at::Tensor a = y.narrow(2, 0, dim / 2),
+                     b = y.narrow(2, dim / 2, dim / 2);
+    return at::cat({a * cosines - b * sines, b * cosines + a * sines}, 2);
+  };
+  const auto split = [&](const at::Tensor &x, int64_t count) {
+    return x.view({plan.sequences, plan.positions, count, dim})
+        .transpose(1, 2)
+        .repeat_interleave(heads / count, 1);
+  };
+  at::Tensor mask =
+      at::full({plan.sequences, 1, plan.positions, plan.positions}, -1e30);
+  for (int64_t s = 0; s < plan.sequences; ++s)
+    for (int64_t i = 0; i < plan.positions; ++i)
+      for (int64_t j = plan.first[size_t(s * plan.positions + i)]; j <= i; ++j)
+        mask[s][0][i][j] = 0;
+  const at::Tensor scores =
+      split(rotated(q, heads), heads)
+              .matmul(split(rotated(k, kvHeads), kvHeads).transpose(2, 3)) /
+          std::sqrt(double(dim)) +
+      mask;
+  return scores.softmax(-1)
+      .matmul(split(v, kvHeads))
+      .transpose(1, 2)
+      .reshape({tokens, heads * dim});
+}
+
+AttentionPlan makePlan(int64_t sequences, int64_t positions, int64_t dim) {
+  AttentionPlan plan;
+  plan.sequences = sequences;
+  plan.positions = positions;
+  for (int64_t s = 0; s < sequences; ++s)
+    for (int64_t i = 0; i < positions; ++i) {
+      // Sequence s holds a second document from position 5 + s on.
+      const int64_t first = i < 5 + s ? 0 : 5 + s;
+      plan.first.push_back(int32_t(first));
+      for (int64_t j = 0; j < dim; ++j) {
+        const double angle =
+            double(i - first) * std::pow(0.1, double(j % (dim / 2)));
+        plan.angles.push_back(
+            float(j < dim / 2 ? std::cos(angle) : std::sin(angle)));
+      }
+    }
+  return plan;
+}
+
+TEST(OpsTest, RotaryAttentionMatchesPlainAttention) {
+  constexpr int64_t dim = 8, heads = 4, kvHeads = 2, sequences = 3;
+  const AttentionPlan plan = makePlan(sequences, 21, dim);
+  const int64_t tokens = sequences * plan.positions;
+  const at::Tensor q = random({tokens, heads * dim}, 1),
+                   k = random({tokens, kvHeads * dim}, 2),
+                   v = random({tokens, kvHeads * dim}, 3);
+  const at::Tensor fused = rotaryAttention(q, k, v, dim, plan),
+                   plain = plainAttention(q, k, v, dim, plan);
+  expectClose(fused, plain, 1e-5);
+  const auto a = gradients(fused, {q, k, v}), b = gradients(plain, {q, k, v});
+  for (size_t i = 0; i < a.size(); ++i)
+    expectClose(a[i], b[i], 1e-4);
+}
+
+TEST(OpsTest, ThreadsDoNotChangeAnyBit) {
+  constexpr int64_t dim = 8;
+  const AttentionPlan plan = makePlan(4, 33, dim);
+  const int64_t tokens = 4 * plan.positions;
+  const at::Tensor q = random({tokens, 4 * dim}, 1),
+                   k = random({tokens, 2 * dim}, 2),
+                   v = random({tokens, 2 * dim}, 3), w = random({4 * dim}, 4);
+  const auto all = [&] {
+    const at::Tensor y = rmsNorm(rotaryAttention(q, k, v, dim, plan), w, 1e-5);
+    std::vector<at::Tensor> results = gradients(y, {q, k, v, w});
+    results.push_back(y);
+    return results;
+  };
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = all();
+  at::set_num_threads(3);
+  const auto three = all();
+  at::set_num_threads(before);
+  for (size_t i = 0; i < one.size(); ++i)
+    EXPECT_TRUE(one[i].equal(three[i])) << i;
+}
+
+TEST(OpsTest, RmsNormMatchesPlainOperators) {
+  const at::Tensor x = random({300, 24}, 1), w = random({24}, 2);
+  const at::Tensor fused = rmsNorm(x, w, 1e-5);
+  const at::Tensor plain = x * (x.square().mean({-1}, true) + 1e-5).rsqrt() * w;
+  expectClose(fused, plain, 1e-5);
+  const auto a = gradients(fused, {x, w}), b = gradients(plain, {x, w});
+  expectClose(a[0], b[0], 1e-4);
+  expectClose(a[1], b[1], 1e-3);
+}
+
+TEST(OpsTest, SwiGluMatchesPlainOperators) {
+  const at::Tensor gate = random({70, 9}, 1), up = random({70, 9}, 2);
+  const at::Tensor fused = swiGlu(gate, up), plain = at::silu(gate) * up;
+  expectClose(fused, plain, 1e-5);
+  const auto a = gradients(fused, {gate, up}), b = gradients(plain, {gate, up});
+  expectClose(a[0], b[0], 1e-5);
+  expectClose(a[1], b[1], 1e-5);
+}
+
+TEST(OpsTest, FakeQuantizationPassesTheGradient) {
+  const at::Tensor x = random({5, 33}, 1);
+  const at::Tensor y = fakeQuantizeActivations(x);
+  EXPECT_GT((y - x).abs().max().item<float>(), 0);
+  EXPECT_LT((y - x).abs().max().item<float>(), 4.f / 127);
+  const at::Tensor direction = at::ones_like(y) * 3;
+  EXPECT_TRUE(torch::autograd::grad({y}, {x}, {direction})[0].equal(direction));
+}
+
+/// More tokens than one chunk holds, some of them ignored.
+TEST(OpsTest, LinearCrossEntropyMatchesPlainOperators) {
+  const at::Tensor hidden = random({1100, 12}, 1), head = random({40, 12}, 2);
+  at::manual_seed(3);
+  at::Tensor targets = at::randint(0, 40, {1100}, at::kLong);
+  targets.narrow(0, 500, 30).fill_(kIgnored);
+  const at::Tensor fused = linearCrossEntropy(hidden, head, targets);
+  const at::Tensor plain = at::cross_entropy_loss(
+      hidden.matmul(head.t()), targets, {}, at::Reduction::Sum, kIgnored);
+  EXPECT_NEAR(fused.item<double>(), plain.item<double>(), 1e-2);
+  const auto a = torch::autograd::grad({fused * 0.5}, {hidden, head});
+  const auto b = torch::autograd::grad({plain * 0.5}, {hidden, head});
+  expectClose(a[0], b[0], 1e-5);
+  expectClose(a[1], b[1], 1e-3);
+}
+
+TEST(OpsTest, DistillationMatchesPlainOperators) {
+  const at::Tensor hidden = random({30, 12}, 1), head = random({40, 12}, 2);
+  const at::Tensor targets = at::full({30}, 7, at::kLong);
+  Distillation teacher{random({30, 6}, 3).detach(), random({40, 6}, 4).detach(),
+                       0.7, 2.0};
+  double plainSum = 0;
+  const at::Tensor fused =
+      linearCrossEntropy(hidden, head, targets, &teacher, &plainSum);
+  const at::Tensor logits = hidden.matmul(head.t());
+  const at::Tensor entropy =
+      at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
+  const at::Tensor wanted =
+      (teacher.hidden.matmul(teacher.head.t()) / 2).log_softmax(-1);
+  const at::Tensor divergence =
+      (wanted.exp() * (wanted - (logits / 2).log_softmax(-1))).sum();
+  const at::Tensor plain = entropy * 0.3 + divergence * (0.7 * 4);
+  EXPECT_NEAR(fused.item<double>(), plain.item<double>(), 1e-2);
+  EXPECT_NEAR(plainSum, entropy.item<double>(), 1e-3);
+  const auto a = torch::autograd::grad({fused}, {hidden, head});
+  const auto b = torch::autograd::grad({plain}, {hidden, head});
+  expectClose(a[0], b[0], 1e-4);
+  expectClose(a[1], b[1], 1e-3);
+}
+
+} // namespace

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/Recipe.h"
+
+#include "TestFiles.h"
+
+#include <gtest/gtest.h>
+
+using namespace fairy2;
+
+namespace {
+
+constexpr const char *kRecipe = R"(
+model: m
+output: o
+method: complex_phase_v1
+data:
+  train: [a.txt, {path: b.jsonl, weight: 2.5}]
+train:
+  tokens: 3e6
+  betas_typo: 1
+)";
+
+std::string withoutTypo() {
+  std::string text = kRecipe;
+  return text.replace(text.find("  betas_typo: 1\n"), 16, "");
+}
+
+TEST(RecipeTest, ReadsFileAndOverrides) {
+  const TestFolder folder;
+  const std::string file = folder.write("r.yaml", withoutTypo());
+  const Recipe recipe =
+      Recipe::read(file, {"train.clip=0.5", "method=none", "data.train=c.txt",
+                          "train.pieces=[[0, 1], [1, 0.5]]",
+                          "data={sequence_length: 64, document_mask: true}"});
+  EXPECT_EQ(recipe.model, "m");
+  EXPECT_EQ(recipe.train.tokens, 3000000);
+  EXPECT_EQ(recipe.train.clip, 0.5);
+  EXPECT_EQ(recipe.method, "none");
+  ASSERT_EQ(recipe.data.train.size(), 1u);
+  EXPECT_EQ(recipe.data.train[0].path, "c.txt");
+  EXPECT_EQ(recipe.data.sequenceLength, 64);
+  EXPECT_TRUE(recipe.data.documentMask);
+  EXPECT_EQ(recipe.train.pieces.size(), 2u);
+  const Recipe plain = Recipe::read(file, {});
+  ASSERT_EQ(plain.data.train.size(), 2u);
+  EXPECT_EQ(plain.data.train[1].weight, 2.5);
+  EXPECT_EQ(plain.toJson()["data.train"][1]["path"], "b.jsonl");
+}
+
+TEST(RecipeTest, BadInputIsNamed) {
+  const TestFolder folder;
+  const std::string good = folder.write("good.yaml", withoutTypo());
+  const std::string typo = folder.write("typo.yaml", kRecipe);
+  const std::string broken = folder.write("broken.yaml", "a: [1");
+  const std::string list = folder.write("list.yaml", "[1, 2]");
+  struct Case {
+    std::string file, override, expected;
+  };
+  const Case cases[] = {
+      {typo, "", "typo.yaml: unknown key 'train.betas_typo'"},
+      {good, "train.learning_rat=1",
+       "unknown key 'train.learning_rat'; did you mean "
+       "'train.learning_rate'?"},
+      {good, "train.tokens=many",
+       "key 'train.tokens': expected an integer from 1 to"},
+      {good, "train.tokens=0", "key 'train.tokens': expected an integer"},
+      {good, "train.tokens=1.5", "key 'train.tokens': expected an integer"},
+      {good, "train.tokens=.nan", "key 'train.tokens': expected an integer"},
+      {good, "train.learning_rate=-1",
+       "key 'train.learning_rate': expected a number from 0"},
+      {good, "train.schedule=cosin",
+       "key 'train.schedule': expected one of cosine, wsd, piecewise, found "
+       "'cosin'"},
+      {good, "train.schedule=piecewise", "key 'train.pieces' is missing"},
+      {good, "train.pieces=[[0.5, 1], [0.5, 0]]",
+       "key 'train.pieces': expected a list"},
+      {good, "data.train=[{path: a, weight: -1}]",
+       "key 'data.train': expected a list of paths"},
+      {good, "data.document_mask=perhaps",
+       "key 'data.document_mask': expected true or false"},
+      {good, "model=", "key 'model' is missing"},
+      {good, "nonsense", "expected key=value, found 'nonsense'"},
+      {good, "data=3", "unknown key 'data'"},
+      {broken, "", "broken.yaml: not YAML: "},
+      {list, "", "list.yaml: expected keys and values"},
+      {folder.path / "absent.yaml", "", "absent.yaml"},
+  };
+  for (const Case &c : cases) {
+    std::vector<std::string> overrides;
+    if (!c.override.empty())
+      overrides.push_back(c.override);
+    const std::string message =
+        messageOf([&] { Recipe::read(c.file, overrides); });
+    EXPECT_NE(message.find(c.expected), std::string::npos)
+        << "found: " << message << "\nexpected: " << c.expected;
+  }
+}
+
+/// What the repository ships can be read.
+TEST(RecipeTest, ShippedRecipesAreGood) {
+  const std::filesystem::path folder =
+      std::filesystem::path(FAIRY2_SOURCE_DIR) / "trainer/recipes";
+  int count = 0;
+  for (const auto &entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".yaml") {
+      ++count;
+      EXPECT_EQ(messageOf([&] { Recipe::read(entry.path(), {}); }), "no error");
+    }
+  EXPECT_GE(count, 2);
+}
+
+} // namespace

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "TestFiles.h"
+
+#include "frontend/Synthesize.h"
+
+#include <cstdlib>
+#include <fstream>
+#include <random>
+
+namespace fairy2 {
+
+TestFolder::TestFolder() {
+  std::string name =
+      (std::filesystem::temp_directory_path() / "fairy2-test-XXXXXX").string();
+  path = ::mkdtemp(name.data());
+}
+
+TestFolder::~TestFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+std::string TestFolder::write(const std::string &name,
+                              const std::string &content) const {
+  std::ofstream(path / name, std::ios::binary) << content;
+  return (path / name).string();
+}
+
+void writeTinyModel(const std::filesystem::path &folder,
+                    const std::string &fields) {
+  const TestFolder scratch;
+  const std::string config = scratch.write("config.json", R"({
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    "vocab_size": 264, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+    "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2)" +
+                                                              fields + "}");
+  SynthesizeOptions options;
+  options.type = DType::F32;
+  options.byteTokenizer = true;
+  synthesizeCheckpoint(config, folder, options);
+}
+
+std::string tinyText(int sentences, unsigned seed) {
+  constexpr const char *kWho[] = {"The cat", "A dog", "Lily", "Tom"};
+  constexpr const char *kDid[] = {"saw", "found", "liked", "took"};
+  constexpr const char *kWhat[] = {"a ball", "the sun", "a big tree", "a cake"};
+  std::mt19937 random(seed);
+  std::string text;
+  for (int i = 0; i < sentences; ++i)
+    text += std::string(kWho[random() % 4]) + " " + kDid[random() % 4] + " " +
+            kWhat[random() % 4] + ". ";
+  return text;
+}
+
+} // namespace fairy2

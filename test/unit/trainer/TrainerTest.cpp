@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whole runs of a tiny model, to the compiled export.
+#include "trainer/Trainer.h"
+
+#include "TestFiles.h"
+#include "dialect/Phase.h"
+#include "frontend/Checkpoint.h"
+#include "frontend/Json.h"
+#include "trainer/TensorData.h"
+
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <set>
+
+using namespace fairy2;
+
+namespace {
+
+/// Output of a shell command; fails the test when the command does.
+std::string outputOf(const std::string &command) {
+  std::string output;
+  FILE *pipe = popen((command + " 2>&1").c_str(), "r");
+  char buffer[4096];
+  while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
+    output.append(buffer, size);
+  EXPECT_EQ(pclose(pipe), 0) << command << "\n" << output;
+  return output;
+}
+
+class TrainerTest : public testing::Test {
+protected:
+  TrainerTest() {
+    writeTinyModel(folder / "model", ", \"tie_word_embeddings\": true");
+    recipe.model = (folder / "model").string();
+    recipe.output = (folder / "out").string();
+    recipe.data.train = {{folder.write("train.txt", tinyText(400, 1)), 1}};
+    recipe.data.validation = folder.write("val.txt", tinyText(60, 2));
+    recipe.data.sequenceLength = 48;
+    recipe.train.batchSequences = 4;
+    recipe.train.tokens = 40 * 4 * 48;
+    recipe.train.learningRate = 1e-2;
+  }
+
+  std::vector<float> latentsOf(Trainer &trainer) {
+    std::vector<float> all;
+    for (const Parameter &parameter : trainer.model().parameters())
+      all.insert(all.end(), floatsOf(parameter.latent),
+                 floatsOf(parameter.latent) + parameter.latent.numel());
+    return all;
+  }
+
+  TestFolder folder;
+  Recipe recipe;
+};
+
+TEST_F(TrainerTest, TheLossFallsAndTheCompiledModelAgrees) {
+  Trainer trainer(recipe);
+  const double before = trainer.validate().value();
+  const double after = trainer.run().validationLoss.value();
+  EXPECT_NEAR(before, std::log(264.0), 0.3);
+  EXPECT_LT(after, 3.2);
+
+  const std::string so = (folder / "model.so").string();
+  outputOf(std::string(FAIRY2_COMPILE) + " " + recipe.output + " -o " + so +
+           " --method=" + recipe.method);
+  const nlohmann::json result = nlohmann::json::parse(
+      outputOf(std::string(FAIRY2_EVAL) + " " + so + " --json --text " +
+               recipe.data.validation + " --chunk 48 --max-chunks 60"));
+  EXPECT_NEAR(result["nll_per_token"].get<double>(), after, 0.005 * after);
+}
+
+/// What the compiler reads from the export has exactly the codes and scales
+/// that the last training step would have used.
+TEST_F(TrainerTest, TheExportHasEqualCodes) {
+  for (const char *type : {"F32", "BF16"}) {
+    recipe.exportOptions.type = type;
+    recipe.train.tokens = 5 * 4 * 48;
+    Trainer trainer(recipe);
+    trainer.run();
+    const at::NoGradGuard noGradients;
+    const auto method = makeMethod(recipe.method);
+    const Weights weights = trainer.model().weights({method.get(), true});
+    const Checkpoint checkpoint = Checkpoint::open(recipe.output);
+    const auto &parameters = trainer.model().parameters();
+    EXPECT_EQ(checkpoint.tensors().size(), parameters.size());
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      if (!parameters[i].isLinear)
+        continue;
+      const TensorInfo &tensor = checkpoint.tensor(parameters[i].name);
+      std::vector<float> stored(size_t(parameters[i].latent.numel()));
+      checkpoint.readFloats(tensor, 0, int64_t(stored.size()), stored.data());
+      const std::vector<float> expected = dequantizePhases(quantizePhases(
+          stored.data(), tensor.shape[0], tensor.shape[1], 2, tensor.name));
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
+                             floatsOf(weights.tensors[i])))
+          << type << " " << tensor.name;
+    }
+  }
+}
+
+TEST_F(TrainerTest, RunsRepeatBitForBit) {
+  Trainer a(recipe), b(recipe);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(a.step().loss, b.step().loss);
+  EXPECT_EQ(latentsOf(a), latentsOf(b));
+}
+
+TEST_F(TrainerTest, AccumulationIsOneLargeBatch) {
+  Trainer large(recipe);
+  recipe.train.batchSequences = 2;
+  recipe.train.accumulation = 2;
+  Trainer split(recipe);
+  for (int i = 0; i < 3; ++i) {
+    const StepResult a = large.step(), b = split.step();
+    EXPECT_NEAR(a.loss, b.loss, 1e-5);
+    EXPECT_NEAR(a.gradientNorm, b.gradientNorm, 1e-4);
+  }
+}
+
+TEST_F(TrainerTest, AStepThatIsNotFiniteIsSkipped) {
+  recipe.method = "none";
+  recipe.train.maxBadSteps = 3;
+  Trainer trainer(recipe);
+  trainer.step();
+  auto *value =
+      static_cast<float *>(trainer.model().parameters()[0].latent.data_ptr());
+  std::fill(value, value + 256, std::numeric_limits<float>::quiet_NaN());
+  const std::vector<float> before = latentsOf(trainer);
+  EXPECT_TRUE(trainer.step().skipped);
+  EXPECT_TRUE(trainer.step().skipped);
+  const std::vector<float> after = latentsOf(trainer);
+  EXPECT_EQ(std::vector<float>(before.begin() + 256, before.end()),
+            std::vector<float>(after.begin() + 256, after.end()));
+  EXPECT_EQ(messageOf([&] { trainer.step(); }),
+            "step 4: the loss or its gradient was not finite in 3 steps in a "
+            "row; try a smaller train.learning_rate");
+}
+
+/// Stopped after any step, by a signal or by the last save before a crash, a
+/// run ends with the same bits as one that was left alone.
+TEST_F(TrainerTest, AStoppedRunGoesOnBitForBit) {
+  recipe.train.tokens = 12 * 4 * 48;
+  recipe.train.quantizeWarmup = 6;
+  Trainer whole(recipe);
+  const RunResult expected = whole.run();
+  recipe.output = (folder / "stopped").string();
+  for (const int64_t stopAfter : {4, 3}) {
+    int64_t steps = 0;
+    Trainer part(recipe);
+    EXPECT_FALSE(part.run([&] { return ++steps == stopAfter; }).finished);
+    EXPECT_TRUE(std::filesystem::exists(folder / "stopped/state"));
+  }
+  Trainer rest(recipe);
+  const RunResult result = rest.run();
+  EXPECT_TRUE(result.finished);
+  EXPECT_EQ(result.validationLoss, expected.validationLoss);
+  EXPECT_EQ(latentsOf(rest), latentsOf(whole));
+  EXPECT_FALSE(std::filesystem::exists(folder / "stopped/state"));
+}
+
+TEST_F(TrainerTest, TheStateOfAnotherRunIsRefused) {
+  recipe.train.saveEvery = 2;
+  int64_t steps = 0;
+  Trainer(recipe).run([&] { return ++steps == 3; });
+  recipe.train.clip = 0.5;
+  EXPECT_NE(messageOf([&] {
+              Trainer(recipe).run();
+            }).find("step-3 is the state of a run with another recipe"),
+            std::string::npos);
+  // How often to save does not change the result.
+  recipe.train.clip = 1;
+  recipe.train.saveEvery = 7;
+  steps = 0;
+  EXPECT_FALSE(Trainer(recipe).run([&] { return ++steps == 1; }).finished);
+}
+
+/// A student that begins far from its teacher comes nearer to it.
+TEST_F(TrainerTest, DistillationFollowsTheTeacher) {
+  recipe.method = "none";
+  Trainer teacher(recipe);
+  const double taught = teacher.run().validationLoss.value();
+  recipe.teacher = {recipe.output, 1, 2};
+  recipe.output = (folder / "student").string();
+  Trainer student(recipe);
+  EXPECT_NEAR(student.run().validationLoss.value(), taught, 0.4);
+
+  writeTinyModel(folder / "other", ", \"rope_theta\": 77");
+  recipe.teacher.model = (folder / "other").string();
+  EXPECT_NE(messageOf([&] {
+              Trainer trainer(recipe);
+            }).find("expected a teacher with the model's head_dim and"),
+            std::string::npos);
+}
+
+TEST_F(TrainerTest, DenseMethodsExportQuantizedWeights) {
+  recipe.method = "ternary";
+  recipe.train.tokens = 3 * 4 * 48;
+  Trainer trainer(recipe);
+  trainer.run();
+  const Checkpoint checkpoint = Checkpoint::open(recipe.output);
+  const TensorInfo &tensor =
+      checkpoint.tensor("model.layers.0.mlp.up_proj.weight");
+  std::vector<float> stored(48 * 32);
+  checkpoint.readFloats(tensor, 0, 48 * 32, stored.data());
+  EXPECT_EQ(std::set<float>(stored.begin(), stored.end()).size(), 3u);
+  EXPECT_NE(trainer.compileCommand().find("--method=none"), std::string::npos);
+}
+
+TEST_F(TrainerTest, MetricsHoldEveryStep) {
+  recipe.train.tokens = 6 * 4 * 48;
+  recipe.train.validateEvery = 3;
+  Trainer(recipe).run();
+  std::ifstream file(folder / "out" / "metrics.jsonl");
+  int steps = 0, validations = 0;
+  for (std::string line; std::getline(file, line);) {
+    const nlohmann::json values = nlohmann::json::parse(line);
+    steps += values.contains("loss");
+    validations += values.contains("validation_loss");
+  }
+  EXPECT_EQ(steps, 6);
+  EXPECT_EQ(validations, 2);
+}
+
+TEST_F(TrainerTest, MissingInputFailsBeforeTheFirstStep) {
+  recipe.data.train[0].path = (folder / "absent.txt").string();
+  EXPECT_NE(messageOf([&] { Trainer trainer(recipe); }).find("absent.txt"),
+            std::string::npos);
+  recipe.initialize = "nowhere";
+  EXPECT_EQ(messageOf([&] { Trainer trainer(recipe); }),
+            "initialize: expected checkpoint, random or a folder with a "
+            "smaller model, found 'nowhere'");
+}
+
+} // namespace

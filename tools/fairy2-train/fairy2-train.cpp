@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-train: trains a model that survives quantization.
+#include "trainer/Plan.h"
+#include "trainer/Trainer.h"
+
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+
+using namespace fairy2;
+
+namespace {
+
+constexpr int kStoppedExit = 3;
+constexpr int64_t kSmokeSteps = 10;
+
+volatile std::sig_atomic_t stopAsked = 0;
+
+void askToStop(int) { stopAsked = 1; }
+
+int train(const Recipe &recipe) {
+  std::signal(SIGTERM, askToStop);
+  std::signal(SIGINT, askToStop);
+  Trainer trainer(recipe);
+  const RunResult result = trainer.run([] { return stopAsked != 0; });
+  if (!result.finished) {
+    std::fprintf(stderr, "\nstopped; the same command goes on from here\n");
+    return kStoppedExit;
+  }
+  if (result.validationLoss)
+    std::printf("validation loss: %.5f\n", *result.validationLoss);
+  std::printf("exported to %s\n%s\n", recipe.output.c_str(),
+              trainer.compileCommand().c_str());
+  return 0;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("Train a Hugging Face model so that its linear layers hold at "
+               "few bits.");
+  app.set_version_flag("--version", "fairy2-train " FAIRY2_VERSION);
+  app.footer("Example: fairy2-train trainer/recipes/demo.yaml "
+             "train.tokens=1e6 output=/tmp/demo\n"
+             "Exit status: 0 done, 1 error, 2 bad command line, 3 stopped by "
+             "SIGTERM or SIGINT with its state saved.");
+  std::string file;
+  std::vector<std::string> overrides;
+  bool dryRun = false, smoke = false;
+  app.add_option("recipe", file, "The run, in YAML")
+      ->required()
+      ->type_name("RECIPE.yaml");
+  app.add_option("overrides", overrides, "Recipe keys to set")
+      ->type_name("key=value");
+  app.add_flag("--dry-run", dryRun,
+               "Print size, memory, steps and time of the run, and stop");
+  app.add_flag("--smoke", smoke, "Do 10 steps in place of all");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    Recipe recipe = Recipe::read(file, overrides);
+    if (smoke)
+      recipe.train.tokens = kSmokeSteps * recipe.tokensPerStep();
+    if (dryRun) {
+      std::fputs(describePlan(recipe).c_str(), stdout);
+      return 0;
+    }
+    return train(recipe);
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "fairy2-train: error: %s\n", error.what());
+    return 1;
+  }
+}

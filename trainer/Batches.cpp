@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/Batches.h"
+
+#include "dialect/Error.h"
+
+#include <ATen/ops/full.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace fairy2 {
+
+BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
+                       SpecialTokens special)
+    : special(special), documentMask(data.documentMask),
+      separatesByBos(data.separator == "bos" || data.separator == "both"),
+      separatesByEos(data.separator == "eos"),
+      window(config.slidingWindow.value_or(config.maxPositions)),
+      headDim(config.headDim) {
+  if (data.sequenceLength > config.maxPositions)
+    throw Error("data.sequence_length: expected at most the model's " +
+                std::to_string(config.maxPositions) + " positions, found " +
+                std::to_string(data.sequenceLength));
+  const std::vector<float> frequencies =
+      config.rope.inverseFrequencies(headDim);
+  angles.resize(size_t(data.sequenceLength * headDim));
+  for (int64_t p = 0; p < data.sequenceLength; ++p)
+    for (int64_t j = 0; j < headDim / 2; ++j) {
+      const double angle = double(p) * double(frequencies[size_t(j)]);
+      float *row = angles.data() + p * headDim;
+      row[j] = float(std::cos(angle));
+      row[headDim / 2 + j] = float(std::sin(angle));
+    }
+}
+
+bool BatchMaker::startsDocument(const int64_t *tokens, int64_t position) const {
+  if (position == 0)
+    return true;
+  return documentMask &&
+         ((separatesByBos && tokens[position] == *special.bos) ||
+          (separatesByEos && tokens[position - 1] == *special.eos));
+}
+
+Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
+                       int64_t positions) const {
+  const auto sequences = int64_t(rows.size());
+  Batch batch;
+  batch.tokens = at::full({sequences * positions}, 0, at::kLong);
+  batch.targets = at::full({sequences * positions}, kIgnored, at::kLong);
+  batch.plan.sequences = sequences;
+  batch.plan.positions = positions;
+  batch.plan.first.resize(size_t(sequences * positions));
+  batch.plan.angles.resize(size_t(sequences * positions * headDim));
+  for (int64_t s = 0; s < sequences; ++s) {
+    const std::span<const int32_t> row = rows[size_t(s)];
+    int64_t *inputs = batch.tokens.mutable_data_ptr<int64_t>() + s * positions;
+    int64_t *targets =
+        batch.targets.mutable_data_ptr<int64_t>() + s * positions;
+    const auto length = int64_t(row.size());
+    if (special.bos) {
+      inputs[0] = *special.bos;
+      std::copy(row.begin(), row.end() - 1, inputs + 1);
+      std::copy(row.begin(), row.end(), targets);
+      batch.predictions += length;
+    } else {
+      std::copy(row.begin(), row.end(), inputs);
+      std::copy(row.begin() + 1, row.end(), targets);
+      batch.predictions += length - 1;
+    }
+    int64_t document = 0;
+    for (int64_t p = 0; p < positions; ++p) {
+      if (p < length && startsDocument(inputs, p))
+        document = p;
+      const size_t token = size_t(s * positions + p);
+      batch.plan.first[token] = int32_t(std::max(document, p - window + 1));
+      std::copy_n(angles.data() + (p - document) * headDim, headDim,
+                  batch.plan.angles.data() + token * size_t(headDim));
+    }
+  }
+  return batch;
+}
+
+} // namespace fairy2

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rows of target tokens as the tensors of a forward pass.
+#pragma once
+
+#include "frontend/HFConfig.h"
+#include "trainer/data/Corpus.h"
+#include "trainer/ops/Ops.h"
+
+#include <ATen/core/Tensor.h>
+
+namespace fairy2 {
+
+struct Batch {
+  at::Tensor tokens;       ///< int64 [sequences * positions]: inputs
+  at::Tensor targets;      ///< int64, the same shape; kIgnored where padded
+  int64_t predictions = 0; ///< targets that count
+  AttentionPlan plan;
+};
+
+class BatchMaker {
+public:
+  BatchMaker(const HFConfig &config, const Recipe::Data &data,
+             SpecialTokens special);
+
+  /// Each row of targets becomes a sequence of `positions` tokens whose inputs
+  /// are BOS and the targets before; what is missing is padded. Without a BOS
+  /// token the first target is the first input instead.
+  Batch make(const std::vector<std::span<const int32_t>> &rows,
+             int64_t positions) const;
+
+private:
+  bool startsDocument(const int64_t *tokens, int64_t position) const;
+
+  SpecialTokens special;
+  bool documentMask, separatesByBos, separatesByEos;
+  int64_t window;
+  int64_t headDim;
+  std::vector<float> angles; ///< [maxPositions, headDim]
+};
+
+} // namespace fairy2

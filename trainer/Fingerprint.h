@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a run's result depends on, as one SHA-256: recipe, program, model,
+// tokenizer and data.
+#pragma once
+
+#include "trainer/Recipe.h"
+
+#include <filesystem>
+#include <string>
+
+namespace fairy2 {
+
+/// SHA-256 of a file's bytes in hexadecimal. Throws Error.
+std::string sha256OfFile(const std::filesystem::path &file);
+
+/// The run's fingerprint in hexadecimal. Keys that do not change the result
+/// (output, how often to save and to validate) do not count. Throws Error when
+/// a file cannot be read.
+std::string fingerprintOf(const Recipe &recipe);
+
+} // namespace fairy2

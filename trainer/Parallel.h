@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A loop over independent pieces of work on as many threads as ATen uses.
+// ATen's own parallel_for needs the OpenMP of the compiler that built it.
+#pragma once
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace fairy2 {
+
+/// Runs body(begin, end) over a partition of [0, count). The body must not
+/// throw, and its result must not depend on the partition. With less work than
+/// `grain` pieces per thread, fewer threads run.
+template <typename Body>
+void parallelFor(int64_t count, int64_t grain, const Body &body) {
+  const int64_t threads = std::min<int64_t>(
+      at::get_num_threads(), count / std::max<int64_t>(grain, 1));
+  if (threads <= 1) {
+    if (count > 0)
+      body(int64_t(0), count);
+    return;
+  }
+  std::vector<std::thread> others;
+  others.reserve(size_t(threads - 1));
+  for (int64_t t = 1; t < threads; ++t)
+    others.emplace_back([&body, count, threads, t] {
+      body(count * t / threads, count * (t + 1) / threads);
+    });
+  body(int64_t(0), count / threads);
+  for (std::thread &thread : others)
+    thread.join();
+}
+
+} // namespace fairy2

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/Plan.h"
+
+#include "frontend/Synthesize.h"
+#include "trainer/Model.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+namespace fairy2 {
+namespace {
+
+int64_t elements(const TensorShape &tensor) {
+  int64_t count = 1;
+  for (const int64_t extent : tensor.shape)
+    count *= extent;
+  return count;
+}
+
+bool isLayerMatrix(const TensorShape &tensor) {
+  return tensor.shape.size() == 2 &&
+         tensor.name.find("_proj.") != std::string::npos;
+}
+
+/// Multiply-adds per second of matrices as a layer has them, measured.
+double measuredRate(const HFConfig &config) {
+  using Clock = std::chrono::steady_clock;
+  const int64_t n = std::min<int64_t>(config.hiddenSize, 1024);
+  const at::Tensor a = at::zeros({1024, n}, at::kFloat),
+                   b = at::zeros({n, n}, at::kFloat);
+  at::mm(a, b);
+  int64_t products = 0;
+  const Clock::time_point begin = Clock::now();
+  std::chrono::duration<double> seconds{};
+  do {
+    at::mm(a, b);
+    products += 1024 * n * n;
+    seconds = Clock::now() - begin;
+  } while (seconds.count() < 0.2);
+  return double(products) / seconds.count();
+}
+
+std::string line(const char *what, const char *format, auto... values) {
+  char text[256];
+  std::snprintf(text, sizeof text, format, values...);
+  char padded[320];
+  std::snprintf(padded, sizeof padded, "%-22s %s\n", what, text);
+  return padded;
+}
+
+double mebibytes(int64_t bytes) { return double(bytes) / 1048576; }
+
+} // namespace
+
+MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe) {
+  const std::unique_ptr<Method> method = makeMethod(recipe.method);
+  MemoryPlan plan;
+  for (const TensorShape &tensor : checkpointTensors(config)) {
+    const int64_t bytes = 4 * elements(tensor);
+    plan.latents += bytes;
+    plan.gradients += bytes;
+    plan.moments += 2 * bytes;
+    if (method && isLayerMatrix(tensor) &&
+        method->accepts(tensor.shape[0], tensor.shape[1]))
+      plan.quantized += bytes;
+  }
+  // Per token and layer, what the nodes of Model::hidden() keep: the residual
+  // stream twice, two norms and their quantized copies, q, k, v, attention's
+  // output and its quantized copy, gate, up, their product and its copy.
+  const int64_t queries = config.heads * config.headDim;
+  const int64_t keys = config.kvHeads * config.headDim;
+  const int64_t copies = method && recipe.quantizeActivations ? 2 : 1;
+  const int64_t perLayer = (2 + 2 * copies) * config.hiddenSize +
+                           (1 + copies) * queries + 2 * keys +
+                           (2 + copies) * config.intermediateSize;
+  const int64_t tokens =
+      recipe.train.batchSequences * recipe.data.sequenceLength;
+  plan.activations =
+      4 * tokens * (config.layers * perLayer + 3 * config.hiddenSize);
+  return plan;
+}
+
+std::string describePlan(const Recipe &recipe) {
+  const HFConfig config = HFConfig::read(recipe.model, Model::architectures());
+  const MemoryPlan memory = planMemory(config, recipe);
+  const int64_t parameters = memory.latents / 4;
+  const int64_t steps = recipe.steps();
+  const int64_t tokens = steps * recipe.tokensPerStep();
+  // Forward and twice that backward, and attention's two products.
+  const double perToken =
+      3 * (double(parameters) +
+           double(config.layers * config.heads * config.headDim) *
+               double(recipe.data.sequenceLength));
+  const double hours = perToken * double(tokens) / measuredRate(config) / 3600;
+  std::string text;
+  text += line("parameters", "%lld", (long long)parameters);
+  text += line("method", "%s, activations %s", recipe.method.c_str(),
+               recipe.quantizeActivations ? "int8" : "float");
+  text += line("memory", "%.0f MiB", mebibytes(memory.total()));
+  text += line("  latents", "%.0f MiB", mebibytes(memory.latents));
+  text += line("  gradients", "%.0f MiB", mebibytes(memory.gradients));
+  text += line("  AdamW's moments", "%.0f MiB", mebibytes(memory.moments));
+  text += line("  quantized weights", "%.0f MiB", mebibytes(memory.quantized));
+  text += line("  activations", "%.0f MiB", mebibytes(memory.activations));
+  text += line("tokens", "%lld", (long long)tokens);
+  text += line("steps", "%lld of %lld tokens", (long long)steps,
+               (long long)recipe.tokensPerStep());
+  text += line("time", "at least %.2f hours on %d threads of this CPU", hours,
+               at::get_num_threads());
+  return text;
+}
+
+} // namespace fairy2

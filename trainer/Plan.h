@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a run will need, before it starts: --dry-run.
+#pragma once
+
+#include "trainer/Recipe.h"
+
+#include <cstdint>
+#include <string>
+
+namespace fairy2 {
+
+struct HFConfig;
+
+/// Bytes that training holds, by purpose.
+struct MemoryPlan {
+  int64_t latents = 0;     ///< float32
+  int64_t gradients = 0;   ///< float32
+  int64_t moments = 0;     ///< AdamW's two, float32
+  int64_t quantized = 0;   ///< effective weights of the quantized layers
+  int64_t activations = 0; ///< what backward keeps of one pass
+
+  int64_t total() const {
+    return latents + gradients + moments + quantized + activations;
+  }
+};
+
+/// The formula is in README.md here.
+MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe);
+
+/// Parameters, memory, tokens, steps and an estimate of the time, as lines of
+/// text. Reads config.json only. Throws Error.
+std::string describePlan(const Recipe &recipe);
+
+} // namespace fairy2

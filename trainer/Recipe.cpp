@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/Recipe.h"
+
+#include "dialect/Error.h"
+#include "frontend/Json.h"
+#include "trainer/Words.h"
+#include "trainer/methods/Methods.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <cmath>
+#include <functional>
+
+namespace fairy2 {
+namespace {
+
+/// One key: how to set it from YAML and how to print it.
+struct Key {
+  std::string name;
+  std::string expected;
+  std::function<bool(const YAML::Node &)> set;
+  std::function<nlohmann::ordered_json()> get;
+};
+
+Key text(std::string name, std::string &value) {
+  return {std::move(name), "text",
+          [&value](const YAML::Node &node) {
+            value = node.IsNull() ? "" : node.as<std::string>();
+            return true;
+          },
+          [&value] { return value; }};
+}
+
+Key choice(std::string name, std::string &value,
+           std::vector<std::string> choices) {
+  return {std::move(name), "one of " + joined(choices),
+          [&value, choices](const YAML::Node &node) {
+            value = node.as<std::string>();
+            return std::find(choices.begin(), choices.end(), value) !=
+                   choices.end();
+          },
+          [&value] { return value; }};
+}
+
+Key flag(std::string name, bool &value) {
+  return {std::move(name), "true or false",
+          [&value](const YAML::Node &node) {
+            value = node.as<bool>();
+            return true;
+          },
+          [&value] { return value; }};
+}
+
+Key integer(std::string name, int64_t &value, int64_t low, int64_t high) {
+  return {std::move(name),
+          "an integer from " + std::to_string(low) + " to " +
+              std::to_string(high),
+          [&value, low, high](const YAML::Node &node) {
+            // 3e6 is a number of tokens to people.
+            const auto number = node.as<double>();
+            if (!(number >= double(low) && number <= double(high)) ||
+                number != std::floor(number))
+              return false;
+            value = int64_t(number);
+            return true;
+          },
+          [&value] { return value; }};
+}
+
+Key number(std::string name, double &value, double low, double high) {
+  return {std::move(name),
+          "a number from " + nlohmann::json(low).dump() + " to " +
+              nlohmann::json(high).dump(),
+          [&value, low, high](const YAML::Node &node) {
+            value = node.as<double>();
+            return value >= low && value <= high;
+          },
+          [&value] { return value; }};
+}
+
+Key sources(std::string name, std::vector<DataSource> &value) {
+  return {std::move(name), "a list of paths or of {path, weight}",
+          [&value](const YAML::Node &node) {
+            value.clear();
+            if (node.IsScalar()) {
+              value.push_back({node.as<std::string>(), 1});
+              return true;
+            }
+            if (!node.IsSequence())
+              return false;
+            for (const YAML::Node &item : node) {
+              DataSource source;
+              if (item.IsScalar()) {
+                source.path = item.as<std::string>();
+              } else {
+                if (!item.IsMap() || !item["path"])
+                  return false;
+                for (const auto &entry : item) {
+                  const auto field = entry.first.as<std::string>();
+                  if (field == "path")
+                    source.path = entry.second.as<std::string>();
+                  else if (field == "weight")
+                    source.weight = entry.second.as<double>();
+                  else
+                    return false;
+                }
+              }
+              if (!(source.weight > 0 && std::isfinite(source.weight)))
+                return false;
+              value.push_back(std::move(source));
+            }
+            return true;
+          },
+          [&value] {
+            nlohmann::ordered_json list = nlohmann::ordered_json::array();
+            for (const DataSource &source : value)
+              list.push_back(
+                  {{"path", source.path}, {"weight", source.weight}});
+            return list;
+          }};
+}
+
+Key pairs(std::string name, std::vector<std::pair<double, double>> &value) {
+  return {std::move(name),
+          "a list of [fraction of the steps, factor], fractions rising from 0 "
+          "to 1",
+          [&value](const YAML::Node &node) {
+            value.clear();
+            if (!node.IsSequence())
+              return false;
+            for (const YAML::Node &item : node) {
+              if (!item.IsSequence() || item.size() != 2)
+                return false;
+              value.emplace_back(item[0].as<double>(), item[1].as<double>());
+              const auto &[at, factor] = value.back();
+              if (!(at >= 0 && at <= 1 && factor >= 0 && factor <= 1) ||
+                  (value.size() > 1 && at <= value[value.size() - 2].first))
+                return false;
+            }
+            return true;
+          },
+          [&value] { return nlohmann::ordered_json(value); }};
+}
+
+std::vector<Key> keysOf(Recipe &r) {
+  constexpr int64_t kMany = int64_t(1) << 50;
+  return {
+      text("model", r.model),
+      text("initialize", r.initialize),
+      text("output", r.output),
+      choice("method", r.method, methodNames()),
+      flag("quantize_activations", r.quantizeActivations),
+      flag("skip_lm_head", r.skipLmHead),
+      integer("seed", r.seed, 0, kMany),
+      sources("data.train", r.data.train),
+      text("data.validation", r.data.validation),
+      integer("data.validation_pieces", r.data.validationPieces, 0, kMany),
+      text("data.text_field", r.data.textField),
+      integer("data.sequence_length", r.data.sequenceLength, 2, 1 << 20),
+      choice("data.separator", r.data.separator,
+             {"none", "bos", "eos", "both"}),
+      flag("data.document_mask", r.data.documentMask),
+      integer("train.tokens", r.train.tokens, 1, kMany),
+      integer("train.batch_sequences", r.train.batchSequences, 1, 1 << 16),
+      integer("train.accumulation", r.train.accumulation, 1, 1 << 16),
+      number("train.learning_rate", r.train.learningRate, 0, 10),
+      number("train.beta1", r.train.beta1, 0, 0.99999),
+      number("train.beta2", r.train.beta2, 0, 0.9999999),
+      number("train.epsilon", r.train.epsilon, 1e-16, 1),
+      number("train.weight_decay", r.train.weightDecay, 0, 10),
+      number("train.clip", r.train.clip, 0, 1e9),
+      choice("train.schedule", r.train.schedule,
+             {"cosine", "wsd", "piecewise"}),
+      number("train.warmup", r.train.warmup, 0, 1),
+      number("train.decay", r.train.decay, 0, 1),
+      number("train.final_factor", r.train.finalFactor, 0, 1),
+      pairs("train.pieces", r.train.pieces),
+      integer("train.quantize_warmup", r.train.quantizeWarmup, 0, kMany),
+      integer("train.validate_every", r.train.validateEvery, 1, kMany),
+      integer("train.save_every", r.train.saveEvery, 0, kMany),
+      integer("train.max_bad_steps", r.train.maxBadSteps, 1, kMany),
+      text("teacher.model", r.teacher.model),
+      number("teacher.weight", r.teacher.weight, 0, 1),
+      number("teacher.temperature", r.teacher.temperature, 0.1, 100),
+      choice("export.type", r.exportOptions.type, {"F32", "BF16", "F16"}),
+  };
+}
+
+class Reader {
+public:
+  explicit Reader(Recipe &recipe) : keys(keysOf(recipe)) {}
+
+  /// Sets every leaf below `node`; `origin` names the file or override.
+  void apply(const YAML::Node &node, const std::string &prefix,
+             const std::string &origin) {
+    for (const Key &key : keys)
+      if (key.name == prefix) {
+        set(key, node, origin);
+        return;
+      }
+    if (!node.IsMap())
+      failUnknown(prefix, origin);
+    for (const auto &entry : node) {
+      const auto name = entry.first.as<std::string>();
+      apply(entry.second, prefix.empty() ? name : prefix + "." + name, origin);
+    }
+  }
+
+private:
+  void set(const Key &key, const YAML::Node &node, const std::string &origin) {
+    bool good = false;
+    try {
+      good = key.set(node);
+    } catch (const YAML::Exception &) {
+      // Wrong kind of value; said below.
+    }
+    if (!good)
+      throw Error(origin + ": key '" + key.name + "': expected " +
+                  key.expected + ", found " +
+                  (node.IsScalar() ? quoteName(node.Scalar())
+                                   : quoteName(YAML::Dump(node))));
+  }
+
+  [[noreturn]] void failUnknown(const std::string &name,
+                                const std::string &origin) const {
+    std::vector<std::string> names;
+    for (const Key &key : keys)
+      names.push_back(key.name);
+    throw Error(origin + ": unknown key '" + name + "'" +
+                didYouMean(name, names));
+  }
+
+  std::vector<Key> keys;
+};
+
+YAML::Node parse(const std::string &text, const std::string &origin) {
+  try {
+    return YAML::Load(text);
+  } catch (const YAML::Exception &error) {
+    throw Error(origin + ": not YAML: " + error.what());
+  }
+}
+
+/// What the keys' own ranges cannot say.
+void check(const Recipe &recipe, const std::string &origin) {
+  const auto need = [&](bool there, const char *key) {
+    if (!there)
+      throw Error(origin + ": key '" + key + "' is missing");
+  };
+  need(!recipe.model.empty(), "model");
+  need(!recipe.output.empty(), "output");
+  need(!recipe.data.train.empty(), "data.train");
+  need(recipe.train.tokens > 0, "train.tokens");
+  if (recipe.train.schedule == "piecewise")
+    need(!recipe.train.pieces.empty(), "train.pieces");
+}
+
+} // namespace
+
+Recipe Recipe::read(const std::filesystem::path &file,
+                    const std::vector<std::string> &overrides) {
+  constexpr int64_t kMostBytes = int64_t(1) << 20;
+  Recipe recipe;
+  Reader reader(recipe);
+  const YAML::Node root = parse(readTextFile(file, kMostBytes), file.string());
+  if (!root.IsMap())
+    throw Error(file.string() + ": expected keys and values");
+  reader.apply(root, "", file.string());
+  for (const std::string &override : overrides) {
+    const size_t equals = override.find('=');
+    if (equals == std::string::npos || equals == 0)
+      throw Error("expected key=value, found '" + override + "'");
+    reader.apply(parse(override.substr(equals + 1), override),
+                 override.substr(0, equals), override);
+  }
+  check(recipe, file.string());
+  return recipe;
+}
+
+nlohmann::ordered_json Recipe::toJson() const {
+  // keysOf() takes a mutable recipe, to set; only get() is used here.
+  Recipe copy = *this;
+  nlohmann::ordered_json json;
+  for (const Key &key : keysOf(copy))
+    json[key.name] = key.get();
+  return json;
+}
+
+} // namespace fairy2

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A training run as a YAML file and key=value overrides describe it. Every key
+// is a row of the table in Recipe.cpp.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+struct DataSource {
+  std::string path;  ///< .txt, .jsonl, .bin, .idx, or .zst of the first two
+  double weight = 1; ///< share of the mixture, relative to the others
+};
+
+struct Recipe {
+  std::string model; ///< folder with config.json, tokenizer and weights
+  std::string initialize = "checkpoint"; ///< checkpoint, random, or a folder
+                                         ///< with a smaller model to grow from
+  std::string output; ///< folder for the export, metrics and checkpoints
+  std::string method = "complex_phase_v2";
+  bool quantizeActivations = true; ///< int8 per token, as compiled
+  bool skipLmHead = true;
+  int64_t seed = 0;
+
+  struct Data {
+    std::vector<DataSource> train;
+    std::string validation; ///< a text file
+    int64_t validationPieces = 60;
+    std::string textField = "text"; ///< of a JSONL record
+    int64_t sequenceLength = 512;
+    std::string separator = "bos"; ///< between documents: none, bos, eos, both
+    bool documentMask = false; ///< whether attention stops at documents' ends
+  } data;
+
+  struct Train {
+    int64_t tokens = 0;
+    int64_t batchSequences = 4; ///< of one forward pass
+    int64_t accumulation = 1;   ///< passes per optimizer step
+    double learningRate = 2e-3;
+    double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
+    double weightDecay = 0;
+    double clip = 1;
+    std::string schedule = "cosine"; ///< cosine, wsd, piecewise
+    double warmup = 0.05;            ///< fraction of the steps
+    double decay = 0.2;              ///< fraction of the steps, for wsd
+    double finalFactor = 0.02;       ///< of the learning rate, at the end
+    /// [step, factor] pairs, step as a fraction of all; linear in between.
+    std::vector<std::pair<double, double>> pieces;
+    int64_t quantizeWarmup = 0;  ///< steps over which lambda goes from 0 to 1
+    int64_t validateEvery = 200; ///< steps
+    int64_t saveEvery = 500;     ///< steps; 0: only when told to stop
+    int64_t maxBadSteps = 10;    ///< steps in a row with NaN before giving up
+  } train;
+
+  struct Teacher {
+    std::string model;   ///< folder of a checkpoint; empty: no distillation
+    double weight = 0.9; ///< of the distillation term; the rest is the text's
+    double temperature = 1;
+  } teacher;
+
+  struct Export {
+    std::string type = "F32"; ///< of the latents: F32, BF16 or F16
+  } exportOptions;
+
+  /// Reads `file` and applies overrides such as "train.tokens=1000". Throws
+  /// Error naming the file or override and the key.
+  static Recipe read(const std::filesystem::path &file,
+                     const std::vector<std::string> &overrides);
+
+  int64_t tokensPerStep() const {
+    return train.batchSequences * train.accumulation * data.sequenceLength;
+  }
+  /// Optimizer steps, at least 1.
+  int64_t steps() const {
+    return train.tokens > tokensPerStep() ? train.tokens / tokensPerStep() : 1;
+  }
+
+  /// All keys with their values, in the order of the table.
+  nlohmann::ordered_json toJson() const;
+};
+
+} // namespace fairy2

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One training run, from recipe to exported checkpoint.
+#pragma once
+
+#include "trainer/Batches.h"
+#include "trainer/Metrics.h"
+#include "trainer/Model.h"
+#include "trainer/Optimizer.h"
+#include "trainer/Recipe.h"
+#include "trainer/TrainingState.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+namespace fairy2 {
+
+/// How a run ended.
+struct RunResult {
+  bool finished = false; ///< otherwise it was told to stop and saved its state
+  std::optional<double> validationLoss; ///< of the exported model
+};
+
+struct StepResult {
+  double loss = 0;         ///< mean over the step's predictions, nats
+  double gradientNorm = 0; ///< before clipping
+  bool skipped = false;    ///< loss or gradient was not finite
+};
+
+class Trainer {
+public:
+  /// Reads model, tokenizer and data. Throws Error.
+  explicit Trainer(Recipe recipe);
+  ~Trainer();
+
+  const Recipe &recipe() const { return settings; }
+  Model &model() { return *network; }
+
+  /// The fairy2-compile command that makes a library of the export.
+  std::string compileCommand() const;
+
+  /// One optimizer step on the next samples.
+  StepResult step();
+  /// Mean loss over the validation pieces: the same figure that fairy2-eval
+  /// gives for the compiled model, with --chunk = data.sequence_length. Nothing
+  /// when the recipe names no validation text.
+  std::optional<double> validate();
+  /// All steps with progress, metrics and validation, then the export to
+  /// recipe().output. A run that was interrupted goes on where it was saved,
+  /// bit for bit; `shouldStop` is asked after every step.
+  RunResult run(const std::function<bool()> &shouldStop = [] { return false; });
+
+private:
+  Numerics numerics() const;
+  void loadData(const std::string &tokenizerFolder);
+  /// The teacher's part of the loss on a batch; nothing without a teacher.
+  Distillation teach(const Batch &batch) const;
+  StepResult accumulate(const Weights &weights);
+  void resume();
+  void save();
+  void report(const StepResult &result, double tokensPerSecond);
+  std::optional<double> reportValidation();
+  void exportModel();
+
+  Recipe settings;
+  std::unique_ptr<Method> method;
+  std::unique_ptr<Model> network;
+  std::unique_ptr<Model> teacher; ///< null: no distillation
+  std::unique_ptr<AdamW> optimizer;
+  std::unique_ptr<Mixture> mixture;
+  std::unique_ptr<BatchMaker> batches;
+  std::unique_ptr<Metrics> metrics;
+  std::vector<int32_t> validation;
+  std::string fingerprint;
+  std::unique_ptr<TrainingState> state;
+  int64_t done = 0;     ///< steps
+  int64_t badSteps = 0; ///< in a row
+};
+
+} // namespace fairy2

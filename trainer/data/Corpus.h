@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tokenized text, cut into training windows, and several of them mixed. What
+// sample k is depends on k, the seed and the sources alone: not on batch size,
+// number of processes or history.
+#pragma once
+
+#include "runtime/Tokenizer.h"
+#include "trainer/Recipe.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace fairy2 {
+
+/// Special tokens that the model's config names.
+struct SpecialTokens {
+  std::optional<int32_t> bos, eos;
+};
+
+/// One source as a single row of tokens, separators between its documents.
+class Corpus {
+public:
+  /// Tokenizes the documents of `source` on all threads. Throws Error when the
+  /// file is unreadable, holds no token, or a token is not below `vocabSize`.
+  static Corpus read(const std::string &source, const Recipe::Data &data,
+                     const Tokenizer &tokenizer, SpecialTokens special,
+                     int64_t vocabSize);
+
+  explicit Corpus(std::vector<int32_t> tokens) : tokens(std::move(tokens)) {}
+
+  std::span<const int32_t> all() const { return tokens; }
+  int64_t size() const { return int64_t(tokens.size()); }
+
+private:
+  std::vector<int32_t> tokens;
+};
+
+/// Cuts one corpus into windows of `length` targets, in another order and from
+/// another first token in each epoch.
+class WindowOrder {
+public:
+  WindowOrder(int64_t tokens, int64_t length, uint64_t seed);
+
+  /// The first target's index of the n-th window of the run.
+  int64_t start(int64_t n) const;
+
+private:
+  int64_t permuted(int64_t index, uint64_t key) const;
+
+  int64_t length, windows, slack;
+  int halfBits;
+  uint64_t seed;
+};
+
+/// Which source sample k comes from: the one that lags most behind its share,
+/// so that after any number of samples every share is exact to within one.
+class Mixture {
+public:
+  Mixture(std::vector<Corpus> corpora, std::vector<double> weights,
+          int64_t length, uint64_t seed);
+
+  /// Targets of the next sample: `length` tokens.
+  std::span<const int32_t> next();
+  /// Goes to sample k as if next() had been called k times.
+  void skipTo(int64_t k);
+
+  int64_t tokens() const; ///< of all sources
+
+private:
+  int64_t choose();
+
+  std::vector<Corpus> corpora;
+  std::vector<double> weights; ///< sum is 1
+  std::vector<WindowOrder> orders;
+  std::vector<int64_t> taken;
+  int64_t length, count = 0;
+};
+
+} // namespace fairy2

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text files as a stream of documents.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+namespace fairy2 {
+
+/// Calls `use` with every document of `path`, in order: the whole of a .txt
+/// file, or the field `textField` of each line of a .jsonl file; either may be
+/// compressed as .zst. Throws Error naming the file and the line.
+void readDocuments(const std::filesystem::path &path,
+                   const std::string &textField,
+                   const std::function<void(std::string text)> &use);
+
+} // namespace fairy2

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernels for x86-64-v3; CMakeLists.txt gives the -march.
+#define FAIRY2_KERNELS_NAME "x86-64-v3"
+#define FAIRY2_KERNELS_TABLE kKernelsX86_64_v3
+#include "trainer/kernels/Kernels.inc"

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The compiler's own quantizer, so that training and compiling agree by
+// construction (Fairy2i, arXiv 2512.02901).
+#include "dialect/Phase.h"
+#include "trainer/Parallel.h"
+#include "trainer/methods/MethodTable.h"
+
+#include <algorithm>
+
+namespace fairy2 {
+namespace {
+
+class ComplexPhase : public Method {
+public:
+  explicit ComplexPhase(int stages) : stages(stages) {}
+
+  void quantize(const float *a, int64_t rows, int64_t columns,
+                const std::string &name, float *out) const override {
+    const std::vector<float> dense = dequantizePhases(quantizePhases(
+        a, rows, columns, stages, name,
+        [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
+          parallelFor(count, 64, body);
+        }));
+    std::copy(dense.begin(), dense.end(), out);
+  }
+
+  bool accepts(int64_t rows, int64_t columns) const override {
+    return rows > 0 && columns > 0 && rows % 2 == 0 && columns % 2 == 0;
+  }
+
+  std::string compilerMethod() const override {
+    return "complex_phase_v" + std::to_string(stages);
+  }
+
+private:
+  int stages;
+};
+
+} // namespace
+
+std::unique_ptr<Method> makeComplexPhase(int stages) {
+  return std::make_unique<ComplexPhase>(stages);
+}
+
+} // namespace fairy2

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a linear layer's weights become: one class per quantization method, one
+// row per name in Methods.cpp.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+class Method {
+public:
+  virtual ~Method() = default;
+
+  /// Replaces the dense matrix [rows, columns] at `a` by the nearest one that
+  /// the method can store. `name` names the tensor in errors.
+  virtual void quantize(const float *a, int64_t rows, int64_t columns,
+                        const std::string &name, float *out) const = 0;
+
+  /// Whether a layer of this shape can be quantized; others stay dense.
+  virtual bool accepts(int64_t rows, int64_t columns) const {
+    return rows > 0 && columns > 0;
+  }
+
+  /// The --method of fairy2-compile that finds the same codes in the latent
+  /// weights; empty when only the quantized weights can be exported.
+  virtual std::string compilerMethod() const { return ""; }
+};
+
+/// The method of that name, or null for "none". Throws Error naming the nearest
+/// name.
+std::unique_ptr<Method> makeMethod(const std::string &name);
+std::vector<std::string> methodNames();
+
+/// latent + lambda * (quantize(latent) - latent) as one node with an identity
+/// backward: the map from dense A to U, W and back is orthogonal up to a
+/// factor, so dLoss/dA is dLoss/dA_q exactly.
+at::Tensor quantizeStraightThrough(const at::Tensor &latent,
+                                   const Method &method,
+                                   const std::string &name, double lambda = 1);
+
+} // namespace fairy2

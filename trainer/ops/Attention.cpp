@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rotary embedding and causal attention over packed documents as one node. The
+// unit of work is a key-value head of a sequence, so gradients of shared heads
+// are summed in one order at any number of threads.
+#include "trainer/Parallel.h"
+#include "trainer/TensorData.h"
+#include "trainer/kernels/Kernels.h"
+#include "trainer/ops/Ops.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+namespace fairy2 {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::tensor_list;
+
+/// Rotates pairs (x[j], x[dim/2 + j]) of one head; `sign` -1 rotates back.
+void rotate(const float *x, const float *angles, int64_t dim, float sign,
+            float *y) {
+  const int64_t half = dim / 2;
+  for (int64_t j = 0; j < half; ++j) {
+    const float c = angles[j], s = sign * angles[half + j];
+    const float a = x[j], b = x[half + j];
+    y[j] = a * c - b * s;
+    y[half + j] = b * c + a * s;
+  }
+}
+
+/// Where one key-value head of one sequence lies, and room for its copies.
+class HeadWork {
+public:
+  HeadWork(const AttentionPlan &plan, int64_t dim, int64_t heads,
+           int64_t kvHeads)
+      : plan(plan), dim(dim), heads(heads), kvHeads(kvHeads),
+        stride(roundUpToLanes(plan.positions)), row(size_t(dim)),
+        kT(size_t(dim * stride)), vT(kT.size()),
+        q(size_t(plan.positions * dim)),
+        scratch(size_t(attentionScratch(plan.positions))) {
+    head.positions = plan.positions;
+    head.dim = dim;
+    head.scale = float(1 / std::sqrt(double(dim)));
+  }
+
+  void start(int64_t unit) {
+    firstToken = unit / kvHeads * plan.positions;
+    kvHead = unit % kvHeads;
+    head.first = plan.first.data() + firstToken;
+  }
+
+  const float *anglesOf(int64_t position) const {
+    return plan.angles.data() + (firstToken + position) * dim;
+  }
+  int64_t groupHeads() const { return heads / kvHeads; }
+  int64_t queryHead(int64_t g) const { return kvHead * groupHeads() + g; }
+
+  /// Element offset of a token's head in a matrix of `count` heads.
+  int64_t place(int64_t position, int64_t index, int64_t count) const {
+    return ((firstToken + position) * count + index) * dim;
+  }
+
+  /// Fills kT (rotated) and vT.
+  void loadKeys(const float *k, const float *v) {
+    for (int64_t i = 0; i < plan.positions; ++i) {
+      const int64_t from = place(i, kvHead, kvHeads);
+      rotate(k + from, anglesOf(i), dim, 1, row.data());
+      for (int64_t d = 0; d < dim; ++d) {
+        kT[d * stride + i] = row[d];
+        vT[d * stride + i] = v[from + d];
+      }
+    }
+  }
+  /// Fills q, rotated, with one query head.
+  void loadQueries(const float *from, int64_t index) {
+    for (int64_t i = 0; i < plan.positions; ++i)
+      rotate(from + place(i, index, heads), anglesOf(i), dim, 1,
+             q.data() + i * dim);
+  }
+  void loadRows(const float *from, int64_t index, float *to) const {
+    for (int64_t i = 0; i < plan.positions; ++i)
+      for (int64_t d = 0; d < dim; ++d)
+        to[i * dim + d] = from[place(i, index, heads) + d];
+  }
+  void storeRows(const float *from, int64_t index, float *to) const {
+    for (int64_t i = 0; i < plan.positions; ++i)
+      for (int64_t d = 0; d < dim; ++d)
+        to[place(i, index, heads) + d] = from[i * dim + d];
+  }
+  /// Undoes the rotation and stores one query head's gradient.
+  void storeQueryGradient(const float *from, int64_t index, float *to) const {
+    for (int64_t i = 0; i < plan.positions; ++i)
+      rotate(from + i * dim, anglesOf(i), dim, -1, to + place(i, index, heads));
+  }
+  void storeKeyGradients(const float *dkT, const float *dvT, float *dk,
+                         float *dv) {
+    for (int64_t i = 0; i < plan.positions; ++i) {
+      const int64_t to = place(i, kvHead, kvHeads);
+      for (int64_t d = 0; d < dim; ++d) {
+        row[d] = dkT[d * stride + i];
+        dv[to + d] = dvT[d * stride + i];
+      }
+      rotate(row.data(), anglesOf(i), dim, -1, dk + to);
+    }
+  }
+
+  const AttentionPlan &plan;
+  AttentionHead head;
+  const int64_t dim, heads, kvHeads, stride;
+  int64_t firstToken = 0, kvHead = 0;
+  std::vector<float> row, kT, vT, q, scratch;
+};
+
+struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
+  static at::Tensor forward(AutogradContext *context, const at::Tensor &q,
+                            const at::Tensor &k, const at::Tensor &v,
+                            int64_t dim, int64_t planAddress) {
+    const auto &plan = *reinterpret_cast<const AttentionPlan *>(planAddress);
+    const int64_t heads = q.size(1) / dim, kvHeads = k.size(1) / dim;
+    at::Tensor out = at::empty_like(q);
+    at::Tensor logSums =
+        at::empty({plan.sequences, heads, plan.positions}, q.options());
+    const float *qs = floatsOf(q);
+    const float *ks = floatsOf(k);
+    const float *vs = floatsOf(v);
+    float *outs = out.mutable_data_ptr<float>();
+    float *sums = logSums.mutable_data_ptr<float>();
+    parallelFor(plan.sequences * kvHeads, 1, [&](int64_t begin, int64_t end) {
+      HeadWork work(plan, dim, heads, kvHeads);
+      std::vector<float> result(work.q.size());
+      for (int64_t unit = begin; unit < end; ++unit) {
+        work.start(unit);
+        work.loadKeys(ks, vs);
+        for (int64_t g = 0; g < work.groupHeads(); ++g) {
+          const int64_t index = work.queryHead(g);
+          work.loadQueries(qs, index);
+          kernels().attentionForward(work.head, work.q.data(), work.kT.data(),
+                                     work.vT.data(), result.data(),
+                                     sums + (unit / kvHeads * heads + index) *
+                                                plan.positions,
+                                     work.scratch.data());
+          work.storeRows(result.data(), index, outs);
+        }
+      }
+    });
+    context->save_for_backward({q, k, v, out, logSums});
+    context->saved_data["dim"] = dim;
+    context->saved_data["plan"] = planAddress;
+    return out;
+  }
+
+  static tensor_list backward(AutogradContext *context, tensor_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const at::Tensor &q = saved[0], &k = saved[1];
+    const int64_t dim = context->saved_data["dim"].toInt();
+    const auto &plan = *reinterpret_cast<const AttentionPlan *>(
+        context->saved_data["plan"].toInt());
+    const int64_t heads = q.size(1) / dim, kvHeads = k.size(1) / dim;
+    const at::Tensor dOut = gradients[0].contiguous();
+    at::Tensor dq = at::empty_like(q), dk = at::empty_like(k);
+    at::Tensor dv = at::empty_like(k);
+    const float *qs = floatsOf(q);
+    const float *ks = floatsOf(k);
+    const float *vs = floatsOf(saved[2]);
+    const float *outs = floatsOf(saved[3]);
+    const float *sums = floatsOf(saved[4]);
+    const float *dOuts = floatsOf(dOut);
+    float *dqs = dq.mutable_data_ptr<float>();
+    float *dks = dk.mutable_data_ptr<float>();
+    float *dvs = dv.mutable_data_ptr<float>();
+    parallelFor(plan.sequences * kvHeads, 1, [&](int64_t begin, int64_t end) {
+      HeadWork work(plan, dim, heads, kvHeads);
+      std::vector<float> out(work.q.size()), up(work.q.size()),
+          down(work.q.size()), dkT(work.kT.size()), dvT(work.kT.size());
+      for (int64_t unit = begin; unit < end; ++unit) {
+        work.start(unit);
+        work.loadKeys(ks, vs);
+        std::fill(dkT.begin(), dkT.end(), 0.f);
+        std::fill(dvT.begin(), dvT.end(), 0.f);
+        for (int64_t g = 0; g < work.groupHeads(); ++g) {
+          const int64_t index = work.queryHead(g);
+          work.loadQueries(qs, index);
+          work.loadRows(outs, index, out.data());
+          work.loadRows(dOuts, index, up.data());
+          kernels().attentionBackward(work.head, work.q.data(), work.kT.data(),
+                                      work.vT.data(), out.data(),
+                                      sums + (unit / kvHeads * heads + index) *
+                                                 plan.positions,
+                                      up.data(), down.data(), dkT.data(),
+                                      dvT.data(), work.scratch.data());
+          work.storeQueryGradient(down.data(), index, dqs);
+        }
+        work.storeKeyGradients(dkT.data(), dvT.data(), dks, dvs);
+      }
+    });
+    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+  }
+};
+
+} // namespace
+
+at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
+                           const at::Tensor &v, int64_t headDim,
+                           const AttentionPlan &plan) {
+  return RotaryAttention::apply(q, k, v, headDim,
+                                reinterpret_cast<int64_t>(&plan));
+}
+
+} // namespace fairy2
