@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# usage: check_kernels.py MODEL.so STAGES
+#
+# The proof that the fast path was taken: the manifest says which kernel every
+# layer on phases uses on every level, and how many bits a parameter takes.
+import json
+import struct
+import subprocess
+import sys
+
+KERNELS = {"x86-64-v4-vnni": "sign-plane-quad64",
+           "x86-64-v3": "sign-plane-lane32",
+           "x86-64-v2": "sign-plane-lane16"}
+HEADER_BYTES = 64
+
+
+def manifest_of(path):
+    section = path + ".manifest"
+    subprocess.run(["llvm-objcopy", "--dump-section",
+                    ".fairy2.manifest=" + section, path, "/dev/null"],
+                   check=True)
+    with open(section, "rb") as file:
+        data = file.read()
+    length = struct.unpack_from("<Q", data, 16)[0]
+    return json.loads(data[HEADER_BYTES:HEADER_BYTES + length])
+
+
+def main():
+    path, stages = sys.argv[1], int(sys.argv[2])
+    manifest = manifest_of(path)
+    variants = [variant["name"] for variant in manifest["variants"]]
+    if variants != list(KERNELS):
+        sys.exit(f"error: expected variants {list(KERNELS)}, found {variants}")
+    layers = [layer for layer in manifest["layers"]
+              if layer["op"] == "packed_linear" and
+              layer["packing"] == "sign_planes"]
+    # q/k/v, o, gate/up and down of every layer.
+    expected = 4 * manifest["model"]["layers"]
+    if len(layers) != expected:
+        sys.exit(f"error: expected {expected} packs, found {len(layers)}")
+    for layer in layers:
+        if layer["kernels"] != KERNELS:
+            sys.exit(f"error: {layer['name']}: {layer['kernels']}")
+        bits = layer["bits_per_parameter"]
+        if not stages <= bits <= 1.03 * stages:
+            sys.exit(f"error: {layer['name']}: {bits} bits per parameter")
+        print(layer["name"], layer["shape"], f"{bits:.3f} bits")
+
+
+main()
