@@ -96,7 +96,7 @@ void AddedTokens::split(std::string_view text, bool normalized,
                         bool parseSpecial,
                         std::vector<Segment> &segments) const {
   const ByteTrie &trie = tries[normalized];
-  size_t covered = 0;
+  size_t covered = 0, endOfSpaces = 0;
   for (size_t at = 0; at < text.size() && !trie.empty();) {
     if (!trie.mayStart(text[at])) {
       ++at;
@@ -122,11 +122,16 @@ void AddedTokens::split(std::string_view text, bool normalized,
         break;
       begin -= c.length;
     }
-    while (token.rightStrip && end < text.size()) {
-      const CodePoint c = codePointAt(text.data() + end);
-      if (!isWhitespace(c.value))
-        break;
-      end += c.length;
+    if (token.rightStrip) {
+      // A run of whitespace is walked once, however many tokens are in it.
+      endOfSpaces = std::max(endOfSpaces, end);
+      while (endOfSpaces < text.size()) {
+        const CodePoint c = codePointAt(text.data() + endOfSpaces);
+        if (!isWhitespace(c.value))
+          break;
+        endOfSpaces += c.length;
+      }
+      end = endOfSpaces;
     }
     if (covered < begin)
       segments.push_back({text.substr(covered, begin - covered), -1});

@@ -4,6 +4,7 @@
 #include "runtime/tokenizer/DecoderStages.h"
 
 #include "runtime/tokenizer/ByteLevel.h"
+#include "runtime/tokenizer/Growth.h"
 #include "runtime/tokenizer/Pattern.h"
 #include "runtime/tokenizer/Utf8.h"
 
@@ -129,6 +130,7 @@ public:
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
   }
+  double growth() const override { return 1; }
 
 private:
   /// In the first token the replacement vanishes, elsewhere it is a space.
@@ -176,6 +178,9 @@ public:
     if (literal.empty())
       return std::make_unique<RegexStage>(next, *this);
     return std::make_unique<LiteralStage>(next, *this);
+  }
+  double growth() const override {
+    return growthOfReplacing(literal.size(), content.size());
   }
 
 private:
@@ -249,6 +254,7 @@ public:
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
   }
+  double growth() const override { return 1; }
 
 private:
   class Stage final : public DecoderStage {
@@ -296,18 +302,23 @@ private:
   size_t start, stop;
 };
 
+std::unique_ptr<Decoder> readStep(const JsonField &field);
+
 class SequenceDecoder final : public Decoder {
 public:
   explicit SequenceDecoder(const JsonField &field) {
     field.requireKeys({"type", "decoders"});
-    for (const JsonField &element : field["decoders"].elements()) {
-      if (element.isNull())
-        element.fail("a decoder");
-      decoders.push_back(readDecoder(element));
-    }
+    for (const JsonField &element : field["decoders"].elements())
+      decoders.push_back(readStep(element));
   }
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
+  }
+  double growth() const override {
+    double product = 1;
+    for (const auto &decoder : decoders)
+      product *= decoder->growth();
+    return product;
   }
 
 private:
@@ -331,11 +342,7 @@ private:
   std::vector<std::unique_ptr<Decoder>> decoders;
 };
 
-} // namespace
-
-std::unique_ptr<Decoder> readDecoder(const JsonField &field) {
-  if (field.isNull())
-    return std::make_unique<PlainDecoder<JoinStage>>();
+std::unique_ptr<Decoder> readStep(const JsonField &field) {
   const std::string type = field["type"].string();
   if (type == "Sequence")
     return std::make_unique<SequenceDecoder>(field);
@@ -348,15 +355,25 @@ std::unique_ptr<Decoder> readDecoder(const JsonField &field) {
   if (type == "ByteLevel") {
     field.requireKeys(
         {"type", "add_prefix_space", "trim_offsets", "use_regex"});
-    return std::make_unique<PlainDecoder<ByteLevelStage>>();
+    return std::make_unique<PlainDecoder<ByteLevelStage>>(3);
   }
   if (type == "Fuse" || type == "ByteFallback")
     field.requireKeys({"type"});
   if (type == "Fuse")
-    return std::make_unique<PlainDecoder<FuseStage>>();
+    return std::make_unique<PlainDecoder<FuseStage>>(1);
   if (type == "ByteFallback")
-    return std::make_unique<PlainDecoder<ByteFallbackStage>>();
+    return std::make_unique<PlainDecoder<ByteFallbackStage>>(1);
   field["type"].refuse("the decoder " + inQuotes(type) + " is not supported");
+}
+
+} // namespace
+
+std::unique_ptr<Decoder> readDecoder(const JsonField &field) {
+  if (field.isNull())
+    return std::make_unique<PlainDecoder<JoinStage>>(2);
+  std::unique_ptr<Decoder> decoder = readStep(field);
+  requireModestGrowth(field, decoder->growth());
+  return decoder;
 }
 
 } // namespace fairy2::tokenizer

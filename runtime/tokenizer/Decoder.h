@@ -31,6 +31,8 @@ public:
   virtual ~Decoder() = default;
   /// The state of decoding one sequence; `next` must outlive it.
   virtual std::unique_ptr<TokenSink> open(TokenSink &next) const = 0;
+  /// By what factor the text of all tokens may become longer.
+  virtual double growth() const = 0;
 };
 
 /// The decoder in `field`; the one of `tokenizers` that joins tokens with

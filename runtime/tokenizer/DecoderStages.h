@@ -42,12 +42,17 @@ private:
   std::string token;
 };
 
-/// A decoder without settings of its own, as a stage type.
+/// A decoder without settings of its own, as a stage type and its growth.
 template <typename Stage> class PlainDecoder final : public Decoder {
 public:
+  explicit PlainDecoder(double factor) : factor(factor) {}
+  double growth() const override { return factor; }
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next);
   }
+
+private:
+  double factor;
 };
 
 } // namespace fairy2::tokenizer

@@ -9,60 +9,66 @@ namespace fairy2::tokenizer {
 namespace {
 
 constexpr size_t longestWord = 64;
-constexpr size_t mostSlots = size_t(1) << 16;
 
 } // namespace
+
+size_t WordCache::slotOf(std::string_view word, uint64_t hash) const {
+  // Few steps only, since who writes the text can choose words that collide.
+  constexpr size_t probes = 8;
+  const size_t mask = slots.size() - 1;
+  for (size_t i = 0; i < probes; ++i) {
+    const Slot &s = slots[(hash + i) & mask];
+    if (!s.wordLength ||
+        (s.hash == hash && s.wordLength == word.size() &&
+         std::string_view(words).substr(s.wordOffset, s.wordLength) == word))
+      return (hash + i) & mask;
+  }
+  return hash & mask;
+}
 
 bool WordCache::find(std::string_view word, std::vector<int32_t> &ids) const {
   if (slots.empty() || word.size() > longestWord)
     return false;
   const uint64_t hash = hashBytes(word);
-  const size_t mask = slots.size() - 1;
-  for (size_t i = hash & mask; slots[i].wordLength; i = (i + 1) & mask) {
-    const Slot &s = slots[i];
-    if (s.hash == hash && s.wordLength == word.size() &&
-        std::string_view(words).substr(s.wordOffset, s.wordLength) == word) {
-      ids.insert(ids.end(), tokens.begin() + s.idsOffset,
-                 tokens.begin() + s.idsOffset + s.idsCount);
-      return true;
-    }
-  }
-  return false;
+  const Slot &s = slots[slotOf(word, hash)];
+  if (!s.wordLength || s.hash != hash || s.wordLength != word.size() ||
+      std::string_view(words).substr(s.wordOffset, s.wordLength) != word)
+    return false;
+  ids.insert(ids.end(), tokens.begin() + s.idsOffset,
+             tokens.begin() + s.idsOffset + s.idsCount);
+  return true;
 }
 
 void WordCache::insert(std::string_view word, std::span<const int32_t> ids) {
   if (word.empty() || word.size() > longestWord)
     return;
-  if (used * 2 >= slots.size()) {
-    std::vector<Slot> old;
-    old.swap(slots);
-    if (old.size() == mostSlots) {
-      old.clear();
-      words.clear();
-      tokens.clear();
-      used = 0;
-      slots.resize(mostSlots);
-    } else {
-      slots.resize(std::max<size_t>(256, old.size() * 4));
-    }
-    for (const Slot &s : old) {
-      if (!s.wordLength)
-        continue;
-      size_t i = s.hash & (slots.size() - 1);
-      while (slots[i].wordLength)
-        i = (i + 1) & (slots.size() - 1);
-      slots[i] = s;
-    }
-  }
+  if (added * 2 >= slots.size())
+    grow();
   const uint64_t hash = hashBytes(word);
-  size_t i = hash & (slots.size() - 1);
-  while (slots[i].wordLength)
-    i = (i + 1) & (slots.size() - 1);
-  slots[i] = {hash, uint32_t(words.size()), uint32_t(word.size()),
-              uint32_t(tokens.size()), uint32_t(ids.size())};
+  slots[slotOf(word, hash)] = {hash, uint32_t(words.size()),
+                               uint32_t(word.size()), uint32_t(tokens.size()),
+                               uint32_t(ids.size())};
   words += word;
   tokens.insert(tokens.end(), ids.begin(), ids.end());
-  ++used;
+  ++added;
+}
+
+/// Makes room, or forgets everything when it is large enough.
+void WordCache::grow() {
+  constexpr size_t mostSlots = size_t(1) << 16;
+  if (slots.size() == mostSlots) {
+    slots.assign(mostSlots, Slot());
+    words.clear();
+    tokens.clear();
+    added = 0;
+    return;
+  }
+  std::vector<Slot> old(std::max<size_t>(256, slots.size() * 4));
+  old.swap(slots);
+  for (const Slot &s : old)
+    if (s.wordLength)
+      slots[slotOf(std::string_view(words).substr(s.wordOffset, s.wordLength),
+                   s.hash)] = s;
 }
 
 std::vector<int32_t> byteTokens(const Vocabulary &pieces) {

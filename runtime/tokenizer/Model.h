@@ -28,10 +28,14 @@ private:
     uint32_t wordOffset = 0, wordLength = 0; // length 0: free
     uint32_t idsOffset = 0, idsCount = 0;
   };
-  std::vector<Slot> slots;
+  /// Where `word` is, may go to, or what it must replace.
+  size_t slotOf(std::string_view word, uint64_t hash) const;
+  void grow();
+
+  std::vector<Slot> slots; // the size a power of two
   std::string words;
   std::vector<int32_t> tokens;
-  size_t used = 0;
+  size_t added = 0; // words since the last time all were forgotten
 };
 
 class Model {

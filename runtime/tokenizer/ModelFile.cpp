@@ -93,7 +93,7 @@ std::unique_ptr<Model> readUnigram(const TokenizerFile &file,
       unknown.isNull() ? -1 : int32_t(unknown.integer(0, pieces.end() - 1));
   return std::make_unique<UnigramModel>(
       std::move(pieces), std::move(scores), unknownId,
-      model["byte_fallback"].boolean(false), std::vector<int32_t>(), origin);
+      model["byte_fallback"].boolean(false), std::vector<bool>(), origin);
 }
 
 } // namespace

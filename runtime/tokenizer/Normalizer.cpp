@@ -4,6 +4,7 @@
 #include "runtime/tokenizer/Normalizer.h"
 
 #include "runtime/tokenizer/ByteLevel.h"
+#include "runtime/tokenizer/Growth.h"
 #include "runtime/tokenizer/Pattern.h"
 #include "runtime/tokenizer/Unicode.h"
 #include "runtime/tokenizer/Utf8.h"
@@ -11,19 +12,24 @@
 namespace fairy2::tokenizer {
 namespace {
 
+std::unique_ptr<Normalizer> readStep(const JsonField &field);
+
 class Sequence final : public Normalizer {
 public:
   explicit Sequence(const JsonField &field) {
     field.requireKeys({"type", "normalizers"});
-    for (const JsonField &element : field["normalizers"].elements()) {
-      if (element.isNull())
-        element.fail("a normalizer");
-      steps.push_back(readNormalizer(element));
-    }
+    for (const JsonField &element : field["normalizers"].elements())
+      steps.push_back(readStep(element));
   }
   void apply(std::string &text) const override {
     for (const auto &step : steps)
       step->apply(text);
+  }
+  double growth() const override {
+    double product = 1;
+    for (const auto &step : steps)
+      product *= step->growth();
+    return product;
   }
 
 private:
@@ -40,6 +46,7 @@ public:
     if (!text.empty())
       text.insert(0, prefix);
   }
+  double growth() const override { return 1 + double(prefix.size()); }
 
 private:
   std::string prefix;
@@ -93,6 +100,9 @@ public:
         out.append(text, s.begin, s.end - s.begin);
     text = std::move(out);
   }
+  double growth() const override {
+    return growthOfReplacing(pattern->literalSize(), content.size());
+  }
 
 private:
   std::unique_ptr<Pattern> pattern;
@@ -103,12 +113,15 @@ class Form final : public Normalizer {
 public:
   explicit Form(NormalForm form) : form(form) {}
   void apply(std::string &text) const override { normalize(text, form); }
+  /// The most any character grows is U+FDFA, 3 bytes, which becomes 33.
+  double growth() const override { return 11; }
 
 private:
   NormalForm form;
 };
 
-/// Rewrites character by character: `append(out, c)`.
+/// Rewrites character by character: `append(out, c)`, at most to twice the
+/// size.
 template <void (*append)(std::string &, char32_t)>
 class EachCharacter final : public Normalizer {
 public:
@@ -122,6 +135,7 @@ public:
     }
     text = std::move(out);
   }
+  double growth() const override { return 2; }
 };
 
 void appendUnlessAccent(std::string &out, char32_t c) {
@@ -151,6 +165,7 @@ public:
     appendByteCharacters(out, text);
     text = std::move(out);
   }
+  double growth() const override { return 2; }
 };
 
 /// A normalizer without settings of its own.
@@ -174,11 +189,7 @@ std::unique_ptr<Normalizer> makePlain(const std::string &type) {
   return nullptr;
 }
 
-} // namespace
-
-std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
-  if (field.isNull())
-    return nullptr;
+std::unique_ptr<Normalizer> readStep(const JsonField &field) {
   const std::string type = field["type"].string();
   if (type == "Sequence")
     return std::make_unique<Sequence>(field);
@@ -194,6 +205,16 @@ std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
   }
   field["type"].refuse("the normalizer " + inQuotes(type) +
                        " is not supported");
+}
+
+} // namespace
+
+std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
+  if (field.isNull())
+    return nullptr;
+  std::unique_ptr<Normalizer> normalizer = readStep(field);
+  requireModestGrowth(field, normalizer->growth());
+  return normalizer;
 }
 
 } // namespace fairy2::tokenizer

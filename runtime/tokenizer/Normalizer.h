@@ -16,6 +16,8 @@ public:
   virtual ~Normalizer() = default;
   /// Rewrites valid UTF-8 in place, to valid UTF-8.
   virtual void apply(std::string &text) const = 0;
+  /// By what factor text may become longer.
+  virtual double growth() const { return 1; }
 };
 
 /// The normalizer in `field`, null when the field is. Throws Error when its

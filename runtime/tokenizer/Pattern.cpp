@@ -26,6 +26,7 @@ public:
     if (end != text.size())
       spans.push_back({end, text.size(), false});
   }
+  size_t literalSize() const override { return literal.size(); }
 
 private:
   std::string literal;

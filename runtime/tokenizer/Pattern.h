@@ -28,6 +28,8 @@ public:
   /// where not empty, what lies between. Throws Error when a regular
   /// expression exceeds its limits on this text.
   virtual void split(std::string_view text, std::vector<Span> &spans) const = 0;
+  /// Bytes of a match if all are alike in this, else 0.
+  virtual size_t literalSize() const { return 0; }
 };
 
 /// Matches every occurrence of `literal`, which must not be empty.

@@ -4,6 +4,7 @@
 #include "runtime/tokenizer/PreTokenizer.h"
 
 #include "runtime/tokenizer/ByteLevel.h"
+#include "runtime/tokenizer/Growth.h"
 #include "runtime/tokenizer/KnownPatterns.h"
 #include "runtime/tokenizer/Unicode.h"
 #include "runtime/tokenizer/Utf8.h"
@@ -78,6 +79,7 @@ public:
       appendByteCharacters(out, piece);
     });
   }
+  double growth() const override { return addPrefixSpace ? 4 : 2; }
 
 private:
   bool addPrefixSpace;
@@ -119,6 +121,8 @@ public:
     if (pattern)
       pieces.split(*pattern, SplitBehavior::MergedWithNext);
   }
+  /// A piece of one byte may become two replacements.
+  double growth() const override { return 2 * double(replacement.size()); }
 
 private:
   enum class Scheme { Always, First, Never };
@@ -130,15 +134,14 @@ private:
   std::unique_ptr<Pattern> pattern;
 };
 
+std::unique_ptr<PreTokenizer> readStep(const JsonField &field);
+
 class Sequence final : public PreTokenizer {
 public:
   explicit Sequence(const JsonField &field) {
     field.requireKeys({"type", "pretokenizers"});
-    for (const JsonField &element : field["pretokenizers"].elements()) {
-      if (element.isNull())
-        element.fail("a pre-tokenizer");
-      steps.push_back(readPreTokenizer(element));
-    }
+    for (const JsonField &element : field["pretokenizers"].elements())
+      steps.push_back(readStep(element));
   }
   bool endsInBytes() const override {
     return !steps.empty() && steps.back()->endsInBytes();
@@ -152,6 +155,12 @@ public:
       steps[i]->apply(pieces);
     if (!steps.empty())
       steps.back()->applyToBytes(pieces);
+  }
+  double growth() const override {
+    double product = 1;
+    for (const auto &step : steps)
+      product *= step->growth();
+    return product;
   }
 
 private:
@@ -211,11 +220,7 @@ std::unique_ptr<PreTokenizer> readSplit(const JsonField &field) {
                                  field["invert"].boolean(false));
 }
 
-} // namespace
-
-std::unique_ptr<PreTokenizer> readPreTokenizer(const JsonField &field) {
-  if (field.isNull())
-    return nullptr;
+std::unique_ptr<PreTokenizer> readStep(const JsonField &field) {
   const std::string type = field["type"].string();
   if (type == "Sequence")
     return std::make_unique<Sequence>(field);
@@ -261,6 +266,16 @@ std::unique_ptr<PreTokenizer> readPreTokenizer(const JsonField &field) {
   }
   field["type"].refuse("the pre-tokenizer " + inQuotes(type) +
                        " is not supported");
+}
+
+} // namespace
+
+std::unique_ptr<PreTokenizer> readPreTokenizer(const JsonField &field) {
+  if (field.isNull())
+    return nullptr;
+  std::unique_ptr<PreTokenizer> preTokenizer = readStep(field);
+  requireModestGrowth(field, preTokenizer->growth());
+  return preTokenizer;
 }
 
 } // namespace fairy2::tokenizer

@@ -63,6 +63,9 @@ public:
   virtual ~PreTokenizer() = default;
   virtual void apply(Pieces &pieces) const = 0;
 
+  /// By what factor the text of all pieces may become longer.
+  virtual double growth() const { return 1; }
+
   /// Whether the last thing apply() does is to spell bytes as characters, and
   /// applyToBytes() leaves that out: then the pieces are raw UTF-8.
   virtual bool endsInBytes() const { return false; }

@@ -21,7 +21,10 @@
 namespace fairy2::tokenizer {
 namespace {
 
-constexpr uint32_t matchLimit = 1'000'000;
+/// Steps of one match: enough to walk back over a long run, not to explode.
+uint32_t matchLimit(size_t textSize) {
+  return uint32_t(std::min<size_t>(1'000'000 + 4 * textSize, 1'000'000'000));
+}
 constexpr uint32_t depthLimit = 100'000;
 constexpr uint32_t heapLimitKiB = 64 * 1024;
 constexpr size_t longestPattern = 64 * 1024;
@@ -195,7 +198,6 @@ public:
     context.reset(pcre2_match_context_create(nullptr));
     if (!context)
       throw std::bad_alloc();
-    pcre2_set_match_limit(context.get(), matchLimit);
     pcre2_set_depth_limit(context.get(), depthLimit);
     pcre2_set_heap_limit(context.get(), heapLimitKiB);
   }
@@ -205,20 +207,24 @@ public:
       return;
     const Handle<pcre2_match_data> match(
         pcre2_match_data_create_from_pattern(code.get(), nullptr));
-    if (!match)
+    const Handle<pcre2_match_context> limits(
+        pcre2_match_context_copy(context.get()));
+    if (!match || !limits)
       throw std::bad_alloc();
+    const uint32_t limit = matchLimit(text.size());
+    pcre2_set_match_limit(limits.get(), limit);
     const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(match.get());
     size_t covered = 0;
     bool matchedBefore = false;
     for (size_t from = 0; from <= text.size();) {
       const int result = pcre2_match(
           code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-          from, PCRE2_NO_UTF_CHECK, match.get(), context.get());
+          from, PCRE2_NO_UTF_CHECK, match.get(), limits.get());
       if (result == PCRE2_ERROR_NOMATCH)
         break;
       if (result < 0 || bounds[0] > bounds[1] || bounds[0] < covered)
         throw Error("regular expression " + inQuotes(source) +
-                    ": expected to match within " + std::to_string(matchLimit) +
+                    ": expected to match within " + std::to_string(limit) +
                     " steps, gave up in a text of " +
                     std::to_string(text.size()) + " bytes");
       const size_t begin = bounds[0], end = bounds[1];

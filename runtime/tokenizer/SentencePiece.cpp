@@ -19,7 +19,6 @@ namespace fairy2::tokenizer {
 namespace {
 
 constexpr std::string_view metaspace = "\xe2\x96\x81";
-constexpr size_t longestPiece = 1024;
 
 /// Goes through the fields of one protobuf message.
 class Message {
@@ -210,6 +209,7 @@ Vocabulary readPieces(const ModelFile &file, const std::string &origin) {
   if (std::cmp_greater(file.pieces.size(), idLimit))
     throw Error(origin + ": expected at most " + std::to_string(idLimit) +
                 " pieces, found " + std::to_string(file.pieces.size()));
+  size_t total = 0;
   for (const ModelFile::Piece &piece : file.pieces) {
     const auto refuse = [&](const std::string &sentence) {
       throw Error(origin + ": pieces[" + std::to_string(pieces.end()) +
@@ -224,6 +224,10 @@ Vocabulary readPieces(const ModelFile &file, const std::string &origin) {
     if (piece.type < PieceType::Normal || piece.type > PieceType::Byte)
       refuse("expected a type from 1 to 6, found " +
              std::to_string(uint64_t(piece.type)));
+    total += piece.text.size();
+    if (total > mostPieceBytes)
+      refuse("expected at most " + std::to_string(mostPieceBytes) +
+             " bytes in all pieces, found more");
     if (pieces.add(piece.text, int32_t(pieces.end())) != Vocabulary::Added::Yes)
       refuse("expected each piece once, found " + inQuotes(piece.text) +
              " again");
@@ -305,6 +309,7 @@ std::unique_ptr<Model> makeBpe(const ModelFile &file, Vocabulary pieces,
 std::unique_ptr<Model> makeUnigram(const ModelFile &file, Vocabulary pieces,
                                    const std::string &origin) {
   std::vector<double> scores;
+  std::vector<bool> hidden;
   double worst = std::numeric_limits<float>::max();
   for (const ModelFile::Piece &piece : file.pieces)
     if (piece.type == PieceType::Normal)
@@ -312,17 +317,16 @@ std::unique_ptr<Model> makeUnigram(const ModelFile &file, Vocabulary pieces,
   // A user's own piece scores above all log probabilities. What is not looked
   // for must not change the score of unknown characters, which follows from the
   // worst.
-  for (const ModelFile::Piece &piece : file.pieces)
+  for (const ModelFile::Piece &piece : file.pieces) {
+    const bool usersOwn = piece.type == PieceType::UserDefined;
     scores.push_back(piece.type == PieceType::Normal ? piece.score
-                     : piece.type == PieceType::UserDefined
-                         ? 0.1 * (double(piece.text.size()) - 1)
-                         : worst);
-  return std::make_unique<UnigramModel>(
-      std::move(pieces), std::move(scores), unknownId(file, origin),
-      file.byteFallback,
-      idsOfType(file, {PieceType::Unknown, PieceType::Control,
-                       PieceType::Unused, PieceType::Byte}),
-      origin);
+                     : usersOwn ? 0.1 * (double(piece.text.size()) - 1)
+                                : worst);
+    hidden.push_back(piece.type != PieceType::Normal && !usersOwn);
+  }
+  return std::make_unique<UnigramModel>(std::move(pieces), std::move(scores),
+                                        unknownId(file, origin),
+                                        file.byteFallback, hidden, origin);
 }
 
 /// What Hugging Face adds when it converts such a file: control tokens are

@@ -11,18 +11,9 @@
 #include <limits>
 
 namespace fairy2::tokenizer {
-namespace {
-
-/// Bounds the work per byte of text, and the memory of the trie.
-constexpr size_t longestPiece = 1024;
-constexpr size_t mostPieceBytes = size_t(32) << 20;
-
-} // namespace
-
 UnigramModel::UnigramModel(Vocabulary vocabulary,
                            std::vector<double> pieceScores, int32_t unknown,
-                           bool byteFallback,
-                           const std::vector<int32_t> &hidden,
+                           bool byteFallback, const std::vector<bool> &hidden,
                            const std::string &origin)
     : scores(std::move(pieceScores)), unknown(unknown), origin(origin) {
   pieces = std::move(vocabulary);
@@ -36,8 +27,7 @@ UnigramModel::UnigramModel(Vocabulary vocabulary,
                   std::to_string(longestPiece) + " bytes and " +
                   std::to_string(mostPieceBytes) + " in all, found more at " +
                   "piece " + std::to_string(id));
-    if (!piece.empty() &&
-        std::find(hidden.begin(), hidden.end(), id) == hidden.end())
+    if (!piece.empty() && !(size_t(id) < hidden.size() && hidden[size_t(id)]))
       entries.push_back({piece, id});
   }
   trie = ByteTrie(std::move(entries));

@@ -10,11 +10,11 @@ namespace fairy2::tokenizer {
 
 class UnigramModel final : public Model {
 public:
-  /// `scores` belong to the ids 0, 1, ..; `unknown` is -1 for none. `hidden`
-  /// pieces are not found in text. `origin` names the file. Throws Error.
+  /// `scores` belong to the ids 0, 1, ..; `unknown` is -1 for none. Ids marked
+  /// in `hidden` are not found in text. `origin` names the file. Throws Error.
   UnigramModel(Vocabulary vocabulary, std::vector<double> scores,
                int32_t unknown, bool byteFallback,
-               const std::vector<int32_t> &hidden, const std::string &origin);
+               const std::vector<bool> &hidden, const std::string &origin);
 
   void encode(std::string_view piece, bool avoidSpecial, WordCache &cache,
               std::vector<int32_t> &ids) const override;

@@ -14,6 +14,10 @@ namespace fairy2::tokenizer {
 /// No id may reach this: it bounds the memory a small file can ask for.
 constexpr int64_t idLimit = int64_t(1) << 22;
 
+/// What the pieces of a model whose pieces are all searched for may measure.
+constexpr size_t longestPiece = 1024;
+constexpr size_t mostPieceBytes = size_t(32) << 20;
+
 /// A fast hash of short strings.
 uint64_t hashBytes(std::string_view bytes);
 

@@ -251,6 +251,39 @@ TEST(TokenizerErrorsTest, Sizes) {
             "bytes, found 1048576");
 }
 
+/// Steps that each double the text must not turn a letter into a terabyte.
+TEST(TokenizerErrorsTest, Growth) {
+  const json doubling = {
+      {"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}};
+  const auto chain = [](const char *type, const char *list, const json &step,
+                        int length) {
+    json steps = json::array();
+    for (int i = 0; i < length; ++i)
+      steps.push_back(step);
+    return json{{"type", type}, {list, steps}};
+  };
+  const std::string tooMuch =
+      ": expected steps that make text at most 1024 times longer, found more";
+  for (int length : {10, 11, 60}) {
+    json file = smallest();
+    file["normalizer"] = chain("Sequence", "normalizers", doubling, length);
+    EXPECT_EQ(message(file.dump()),
+              length == 10 ? "no error"
+                           : "tokenizer.json: normalizer" + tooMuch);
+    file = smallest();
+    file["decoder"] = chain("Sequence", "decoders", doubling, length);
+    EXPECT_EQ(message(file.dump()),
+              length == 10 ? "no error" : "tokenizer.json: decoder" + tooMuch);
+    file = smallest();
+    file["pre_tokenizer"] =
+        chain("Sequence", "pretokenizers",
+              {{"type", "ByteLevel"}, {"add_prefix_space", false}}, length);
+    EXPECT_EQ(message(file.dump()),
+              length == 10 ? "no error"
+                           : "tokenizer.json: pre_tokenizer" + tooMuch);
+  }
+}
+
 /// A byte token is "<0x", two upper-case digits and ">": nothing else counts.
 TEST(TokenizerErrorsTest, ByteTokensAreReadStrictly) {
   json file = smallest();
