@@ -124,12 +124,14 @@ void ManifestBuilder::setTokenizer(int64_t offset, int64_t bytes) {
 
 std::vector<LayerSummary> ManifestBuilder::layers() const {
   std::vector<LayerSummary> result;
+  std::string best; // The first target.
+  if (!manifest["variants"].empty())
+    best = manifest["variants"].front()["name"];
   for (const nlohmann::json &layer : manifest["layers"]) {
     LayerSummary summary;
     summary.name = layer["name"];
     summary.op = layer["op"];
-    if (!layer["kernels"].empty())
-      summary.kernel = layer["kernels"].begin()->get<std::string>();
+    summary.kernel = layer["kernels"].value(best, "");
     summary.parameters = 1;
     for (int64_t extent : layer["shape"])
       summary.parameters *= extent;
