@@ -46,7 +46,9 @@ Value constantTable(Emitter &e, ModuleOp module, StringRef name,
 struct CacheLayout {
   KVCacheType type;
 
-  int64_t floatsPerPosition() const { return 2 * headFloats() * type.getLayers(); }
+  int64_t floatsPerPosition() const {
+    return 2 * headFloats() * type.getLayers();
+  }
   int64_t headFloats() const { return type.getHeads() * type.getDim(); }
 
   Value layerBase(Emitter &e, Value slot, Value layer, Value context) const {
@@ -77,8 +79,8 @@ void lowerRopeTable(RopeTableOp op, LoopContext &context) {
   auto table = [&](int64_t count, int64_t step) {
     std::vector<double> values;
     for (int64_t p = 0; p < count; ++p)
-      for (double (*f)(double) : {(double (*)(double))std::cos,
-                                  (double (*)(double))std::sin})
+      for (double (*f)(double) :
+           {(double (*)(double))std::cos, (double (*)(double))std::sin})
         for (float frequency : frequencies)
           values.push_back(f(double(p * step) * double(frequency)));
     return values;
@@ -136,22 +138,22 @@ void lowerRope(RopeOp op, LoopContext &context) {
           Value from = e.add(e.mul(i, in.stride), head);
           Value to = e.add(e.mul(i, out.stride), head);
           Value angles = e.mul(i, table.stride);
-          e.forLoop(
-              e.index(0), e.index(half), lanes, {},
-              [&](Value j, ValueRange) -> SmallVector<Value> {
-                auto load = [&](Value memref, Value base, int64_t shift) {
-                  return e.loadVector(memref, e.add(e.add(base, j), shift),
-                                      lanes);
-                };
-                Value x1 = load(a[0], from, 0), x2 = load(a[0], from, half);
-                Value cos = load(a[1], angles, 0),
-                      sin = load(a[1], angles, half);
-                e.storeVector(e.sub(e.mul(x1, cos), e.mul(x2, sin)), a[2],
-                              e.add(to, j));
-                e.storeVector(e.add(e.mul(x2, cos), e.mul(x1, sin)), a[2],
-                              e.add(e.add(to, j), half));
-                return {};
-              });
+          e.forLoop(e.index(0), e.index(half), lanes, {},
+                    [&](Value j, ValueRange) -> SmallVector<Value> {
+                      auto load = [&](Value memref, Value base, int64_t shift) {
+                        return e.loadVector(
+                            memref, e.add(e.add(base, j), shift), lanes);
+                      };
+                      Value x1 = load(a[0], from, 0),
+                            x2 = load(a[0], from, half);
+                      Value cos = load(a[1], angles, 0),
+                            sin = load(a[1], angles, half);
+                      e.storeVector(e.sub(e.mul(x1, cos), e.mul(x2, sin)), a[2],
+                                    e.add(to, j));
+                      e.storeVector(e.add(e.mul(x2, cos), e.mul(x1, sin)), a[2],
+                                    e.add(e.add(to, j), half));
+                      return {};
+                    });
         });
       });
 }
@@ -175,10 +177,9 @@ static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
           Value slot = e.toIndex(e.load(a[3], i));
           Value position = e.toIndex(e.load(a[4], i));
           Value base = layout.layerBase(e, slot, a[7], a[5]);
-          Value keys =
-              e.add(layout.keys(e, base, head, a[5]),
-                    e.add(e.mul(e.div(position, kLanes), dim * kLanes),
-                          e.rem(position, kLanes)));
+          Value keys = e.add(layout.keys(e, base, head, a[5]),
+                             e.add(e.mul(e.div(position, kLanes), dim * kLanes),
+                                   e.rem(position, kLanes)));
           Value values =
               e.add(layout.values(e, base, head, a[5]), e.mul(position, dim));
           Value headStart = e.mul(head, dim);
@@ -187,8 +188,7 @@ static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
           e.forLoop(e.index(0), e.index(dim), [&](Value d) {
             e.store(e.load(a[0], e.add(fromKey, d)), a[2],
                     e.add(keys, e.mul(d, kLanes)));
-            e.store(e.load(a[1], e.add(fromValue, d)), a[2],
-                    e.add(values, d));
+            e.store(e.load(a[1], e.add(fromValue, d)), a[2], e.add(values, d));
           });
         });
       });
@@ -302,57 +302,78 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
             init.push_back(e.constant(f32, 0.0));
             init.append(shape.vectors, e.constant(e.floats(lanes), 0.0));
           }
-          SmallVector<Value> final = e.forLoop(
-              e.index(0), e.add(e.toIndex(position), 1), kLanes, init,
-              [&](Value start, ValueRange carried) {
-                SmallVector<Value> scores =
-                    blockScores(e, shape, a[0], row, a[1],
-                                e.add(keys, e.mul(start, dim)));
-                Value at = e.add(e.splat(arith::IndexCastOp::create(
-                                     e, e.getI32Type(), start)),
-                                 lane);
-                Value visible = arith::CmpIOp::create(
-                    e, arith::CmpIPredicate::sle, at, e.splat(position));
-                SmallVector<Value> next(carried), weights;
+          // Blocks of 16 positions; in the last one some may not be visible
+          // yet. What the cache holds there is undefined and must not count,
+          // not even as 0 times NaN.
+          auto attendBlock = [&](Value start, ValueRange carried,
+                                 bool isPartial) {
+            SmallVector<Value> scores = blockScores(
+                e, shape, a[0], row, a[1], e.add(keys, e.mul(start, dim)));
+            Value visible;
+            if (isPartial) {
+              Value at = e.add(
+                  e.splat(arith::IndexCastOp::create(e, e.getI32Type(), start)),
+                  lane);
+              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, at,
+                                              e.splat(position));
+            }
+            SmallVector<Value> next(carried), weights;
+            for (int64_t h = 0; h < shape.together; ++h) {
+              Value *mine = &next[h * state];
+              Value score = e.mul(scores[h], e.constant(e.floats(), scale));
+              if (isPartial)
+                score = arith::SelectOp::create(e, visible, score,
+                                                e.constant(e.floats(), lowest));
+              Value max = e.maximum(
+                  mine[0], vector::ReductionOp::create(
+                               e, vector::CombiningKind::MAXNUMF, score));
+              Value weight = e.keep(
+                  math::ExpOp::create(e, e.sub(score, e.splat(max))), visible);
+              Value rescale = math::ExpOp::create(e, e.sub(mine[0], max));
+              mine[0] = max;
+              mine[1] = e.add(e.mul(mine[1], rescale), e.treeSum(weight));
+              Value rescales = e.splat(rescale, lanes);
+              for (int64_t v = 0; v < shape.vectors; ++v)
+                mine[2 + v] = e.mul(mine[2 + v], rescales);
+              weights.push_back(weight);
+            }
+            Value blockValues = e.add(values, e.mul(start, dim));
+            for (int64_t p = 0; p < kLanes; ++p) {
+              Value counts;
+              if (isPartial)
+                counts = vector::BroadcastOp::create(
+                    e, e.vector(e.getI1Type(), lanes),
+                    vector::ExtractOp::create(e, visible, p));
+              for (int64_t v = 0; v < shape.vectors; ++v) {
+                Value value = e.keep(
+                    e.loadVector(a[1], e.add(blockValues, p * dim + v * lanes),
+                                 lanes),
+                    counts);
                 for (int64_t h = 0; h < shape.together; ++h) {
-                  Value *mine = &next[h * state];
-                  Value score = arith::SelectOp::create(
-                      e, visible,
-                      e.mul(scores[h], e.constant(e.floats(), scale)),
-                      e.constant(e.floats(), lowest));
-                  Value max = e.maximum(
-                      mine[0], vector::ReductionOp::create(
-                                   e, vector::CombiningKind::MAXNUMF, score));
-                  Value weight = e.keep(
-                      math::ExpOp::create(e, e.sub(score, e.splat(max))),
-                      visible);
-                  Value rescale =
-                      math::ExpOp::create(e, e.sub(mine[0], max));
-                  mine[0] = max;
-                  mine[1] = e.add(e.mul(mine[1], rescale), e.treeSum(weight));
-                  Value rescales = e.splat(rescale, lanes);
-                  for (int64_t v = 0; v < shape.vectors; ++v)
-                    mine[2 + v] = e.mul(mine[2 + v], rescales);
-                  weights.push_back(weight);
+                  Value weight = e.splat(
+                      vector::ExtractOp::create(e, weights[h], p), lanes);
+                  Value &sum = next[h * state + 2 + v];
+                  sum = e.add(sum, e.mul(weight, value));
                 }
-                Value blockValues = e.add(values, e.mul(start, dim));
-                for (int64_t p = 0; p < kLanes; ++p)
-                  for (int64_t v = 0; v < shape.vectors; ++v) {
-                    Value value = e.loadVector(
-                        a[1], e.add(blockValues, p * dim + v * lanes), lanes);
-                    for (int64_t h = 0; h < shape.together; ++h) {
-                      Value weight = e.splat(
-                          vector::ExtractOp::create(e, weights[h], p), lanes);
-                      Value &sum = next[h * state + 2 + v];
-                      sum = e.add(sum, e.mul(weight, value));
-                    }
-                  }
-                return next;
-              });
+              }
+            }
+            return next;
+          };
+          Value end = e.add(e.toIndex(position), 1);
+          Value whole = e.mul(e.div(end, kLanes), kLanes);
+          SmallVector<Value> final =
+              e.forLoop(e.index(0), whole, kLanes, init,
+                        [&](Value start, ValueRange carried) {
+                          return attendBlock(start, carried, false);
+                        });
+          final = e.forLoop(whole, end, kLanes, final,
+                            [&](Value start, ValueRange carried) {
+                              return attendBlock(start, carried, true);
+                            });
           for (int64_t h = 0; h < shape.together; ++h) {
             Value total = e.splat(final[h * state + 1], lanes);
-            Value to = e.add(e.add(e.mul(i, out.stride), e.mul(head, dim)),
-                             h * dim);
+            Value to =
+                e.add(e.add(e.mul(i, out.stride), e.mul(head, dim)), h * dim);
             for (int64_t v = 0; v < shape.vectors; ++v)
               e.storeVector(e.div(final[h * state + 2 + v], total), a[4],
                             e.add(to, v * lanes));
