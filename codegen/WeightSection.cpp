@@ -74,12 +74,9 @@ public:
     }
   }
 
-  std::vector<float> allFloats(WeightOp weight,
-                               const ParallelFor &parallelFor) const {
+  std::vector<float> allFloats(WeightOp weight) const {
     std::vector<float> values(weight.getTensorType().getNumElements());
-    parallelFor(int64_t(values.size()), [&](int64_t begin, int64_t end) {
-      floats(weight, begin, end, values.data() + begin);
-    });
+    floats(weight, 0, int64_t(values.size()), values.data());
     return values;
   }
 
@@ -105,11 +102,13 @@ void signPlanes(PackOp pack, const Tensors &tensors,
         pack, cast<FlatSymbolRefAttr>(source)));
     WeightOp weight = tensors.weight(recipe.getWeightAttr());
     RankedTensorType type = weight.getTensorType();
-    const std::vector<float> values = tensors.allFloats(weight, parallelFor);
+    const int64_t columns = type.getDimSize(1);
     matrices.push_back(quantizePhases(
-        values.data(), type.getDimSize(0), type.getDimSize(1),
-        int(recipe.getScheme().getStages()), weight.getSymName().str(),
-        parallelFor));
+        [&](int64_t begin, int64_t end, float *out) {
+          tensors.floats(weight, begin * columns, end * columns, out);
+        },
+        type.getDimSize(0), columns, int(recipe.getScheme().getStages()),
+        weight.getSymName().str(), parallelFor));
     layout.rows.push_back(matrices.back().rows);
     layout.columns = matrices.back().columns;
     layout.sets = matrices.back().sets();
@@ -132,7 +131,7 @@ void signPlanes(PackOp pack, const Tensors &tensors,
       continue;
     if (auto symbol = dyn_cast<FlatSymbolRefAttr>((*pack.getBiases())[i])) {
       const std::vector<float> bias =
-          tensors.allFloats(tensors.weight(symbol), serialFor);
+          tensors.allFloats(tensors.weight(symbol));
       requireFinite(bias.data(), int64_t(bias.size()), symbol.getValue());
       for (int64_t half = 0; half < 2; ++half)
         for (int64_t row = 0; row < matrix.rows; ++row)

@@ -48,11 +48,14 @@ void scaledPhase(Phase p, AxisScales s, float &re, float &im) {
   im = s.im * float(imagPart(p));
 }
 
-[[noreturn]] void throwNotFinite(const std::string &name, int64_t row,
-                                 int64_t column, float value) {
-  throw Error(name + ": expected finite values, found " +
-              (std::isnan(value) ? "NaN" : "infinity") + " at row " +
-              std::to_string(row) + ", column " + std::to_string(column));
+void requireFinite(const std::string &name, int64_t firstRow, int64_t columns,
+                   int64_t rows, const float *values) {
+  for (int64_t i = 0; i < rows * columns; ++i)
+    if (!std::isfinite(values[i]))
+      throw Error(name + ": expected finite values, found " +
+                  (std::isnan(values[i]) ? "NaN" : "infinity") + " at row " +
+                  std::to_string(firstRow + i / columns) + ", column " +
+                  std::to_string(i % columns));
 }
 
 } // namespace
@@ -76,6 +79,17 @@ PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, int stages,
                            const std::string &name,
                            const ParallelFor &parallelFor) {
+  const RowReader readRows = [&](int64_t begin, int64_t end, float *out) {
+    std::copy(a + begin * realColumns, a + end * realColumns, out);
+  };
+  return quantizePhases(readRows, realRows, realColumns, stages, name,
+                        parallelFor);
+}
+
+PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
+                           int64_t realColumns, int stages,
+                           const std::string &name,
+                           const ParallelFor &parallelFor) {
   if (realRows % 2 || realColumns % 2)
     throw Error(name + ": expected even extents to pair rows and columns as "
                        "complex numbers, found " +
@@ -90,25 +104,24 @@ PhaseMatrix quantizePhases(const float *a, int64_t realRows,
 
   // The residuals of U and W, which each stage makes smaller.
   std::vector<WidelyLinear> residual(size_t(n) * m);
-  std::vector<int64_t> badRow(n, -1);
   parallelFor(n, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float *top = a + i * realColumns, *bottom = top + n * realColumns;
-      for (int64_t j = 0; j < m; ++j) {
-        const float sum = std::fabs(top[j]) + std::fabs(top[m + j]) +
-                          std::fabs(bottom[j]) + std::fabs(bottom[m + j]);
-        if (!std::isfinite(sum) && badRow[i] < 0)
-          badRow[i] = j;
-        residual[i * m + j] =
-            toWidelyLinear(top[j], top[m + j], bottom[j], bottom[m + j]);
+    constexpr int64_t kRows = 16;
+    std::vector<float> top(kRows * realColumns), bottom(kRows * realColumns);
+    for (int64_t first = begin; first < end; first += kRows) {
+      const int64_t count = std::min(kRows, end - first);
+      readRows(first, first + count, top.data());
+      readRows(n + first, n + first + count, bottom.data());
+      requireFinite(name, first, realColumns, count, top.data());
+      requireFinite(name, n + first, realColumns, count, bottom.data());
+      for (int64_t i = 0; i < count; ++i) {
+        const float *a1 = top.data() + i * realColumns;
+        const float *a2 = bottom.data() + i * realColumns;
+        for (int64_t j = 0; j < m; ++j)
+          residual[(first + i) * m + j] =
+              toWidelyLinear(a1[j], a1[m + j], a2[j], a2[m + j]);
       }
     }
   });
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t row = i; badRow[i] >= 0 && row < realRows; row += n)
-      for (int64_t column = badRow[i]; column < realColumns; column += m)
-        if (float v = a[row * realColumns + column]; !std::isfinite(v))
-          throwNotFinite(name, row, column, v);
 
   struct RowSums {
     AxisSums u, w;

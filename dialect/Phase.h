@@ -76,12 +76,22 @@ using ParallelFor = std::function<void(
 void serialFor(int64_t count,
                const std::function<void(int64_t, int64_t)> &body);
 
-/// Quantizes `a` (float32, row-major, shape [2n, 2m]) in `stages` residual
-/// stages, canonical mode: float32 arithmetic, scales are per matrix and stage,
+/// Writes rows [begin, end) of a real matrix to `out`, row-major, as float32.
+/// Called from many threads at once.
+using RowReader =
+    std::function<void(int64_t begin, int64_t end, float *out)>;
+
+/// Quantizes the matrix of shape [2n, 2m] that `readRows` reads, each row once,
+/// in `stages` residual stages, canonical mode: float32 arithmetic, scales are per matrix and stage,
 /// s_re = mean |re| over the codes +-1 and s_im = mean |im| over the codes
 /// +-i, at least 1e-6; sums are in double, row by row. Throws Error naming
 /// `name` when an extent is odd or a value is not finite.
 /// Fairy2i (arXiv 2512.02901); the group and ties as in README.md here.
+PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
+                           int64_t realColumns, int stages,
+                           const std::string &name,
+                           const ParallelFor &parallelFor = serialFor);
+/// The same for a matrix in memory.
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, int stages,
                            const std::string &name,
