@@ -77,10 +77,11 @@ std::string sha256OfFile(const fs::path &file) {
   return hash.finish();
 }
 
-std::string fingerprintOf(const Recipe &recipe) {
+std::string fingerprintOf(const Recipe &recipe, int processes) {
   nlohmann::ordered_json json = recipe.toJson();
   for (const char *key : {"output", "train.save_every", "train.validate_every"})
     json.erase(key);
+  json["processes"] = processes;
   json["program"] = "fairy2-train " FAIRY2_VERSION;
   std::vector<fs::path> files = modelFiles(recipe.model);
   for (const std::string &folder : {recipe.initialize, recipe.teacher.model})

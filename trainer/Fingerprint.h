@@ -14,9 +14,9 @@ namespace fairy2 {
 /// SHA-256 of a file's bytes in hexadecimal. Throws Error.
 std::string sha256OfFile(const std::filesystem::path &file);
 
-/// The run's fingerprint in hexadecimal. Keys that do not change the result
-/// (output, how often to save and to validate) do not count. Throws Error when
-/// a file cannot be read.
-std::string fingerprintOf(const Recipe &recipe);
+/// The fingerprint of a run of that many processes, in hexadecimal. Keys that
+/// do not change the result (output, how often to save and to validate) do not
+/// count. Throws Error when a file cannot be read.
+std::string fingerprintOf(const Recipe &recipe, int processes);
 
 } // namespace fairy2

@@ -8,6 +8,7 @@
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Schedule.h"
 
+#include <ATen/ops/cat.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
@@ -65,8 +66,9 @@ DType exportType(const Recipe &recipe) {
 
 } // namespace
 
-Trainer::Trainer(Recipe recipe)
-    : settings(std::move(recipe)), method(makeMethod(settings.method)) {
+Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
+    : settings(std::move(recipe)), ranks(std::move(communicator)),
+      method(makeMethod(settings.method)) {
   network = std::make_unique<Model>(makeModel(settings));
   if (!settings.teacher.model.empty())
     teacher = std::make_unique<Model>(loadTeacher(settings, *network));
@@ -103,6 +105,14 @@ void Trainer::loadData(const std::string &tokenizerFolder) {
     throw Error(settings.data.validation + ": expected text, found none");
 }
 
+int64_t Trainer::tokensPerStep() const {
+  return settings.tokensPerStep() * ranks->size();
+}
+
+int64_t Trainer::steps() const {
+  return std::max<int64_t>(1, settings.train.tokens / tokensPerStep());
+}
+
 Numerics Trainer::numerics() const {
   Numerics numerics;
   numerics.method = method.get();
@@ -127,8 +137,10 @@ StepResult Trainer::accumulate(const Weights &weights) {
   int64_t predictions = 0;
   for (int64_t pass = 0; pass < settings.train.accumulation; ++pass) {
     std::vector<std::span<const int32_t>> rows;
-    for (int64_t s = 0; s < settings.train.batchSequences; ++s)
-      rows.push_back(mixture->next());
+    for (int rank = 0; rank < ranks->size(); ++rank)
+      for (int64_t s = 0; s < settings.train.batchSequences; ++s)
+        if (const auto row = mixture->next(); rank == ranks->rank())
+          rows.push_back(row);
     const Batch batch = batches->make(rows, settings.data.sequenceLength);
     const Distillation distillation = teach(batch);
     double entropy = 0;
@@ -140,9 +152,30 @@ StepResult Trainer::accumulate(const Weights &weights) {
     result.loss += std::isfinite(loss.item<double>()) ? entropy : NAN;
     predictions += batch.predictions;
   }
-  result.loss /= double(predictions);
-  optimizer->scaleGradients(1 / double(predictions));
+  const std::vector<double> sums =
+      ranks->sums({result.loss, double(predictions)});
+  result.loss = sums[0] / sums[1];
+  sumGradients();
+  optimizer->scaleGradients(1 / sums[1]);
   return result;
+}
+
+void Trainer::sumGradients() {
+  if (ranks->size() == 1)
+    return;
+  const at::NoGradGuard noGradients;
+  std::vector<at::Tensor> parts;
+  for (const Parameter &parameter : network->parameters())
+    parts.push_back(parameter.latent.grad().reshape({-1}));
+  at::Tensor all = at::cat(parts);
+  ranks->sum(all);
+  int64_t offset = 0;
+  for (Parameter &parameter : network->parameters()) {
+    const int64_t count = parameter.latent.numel();
+    parameter.latent.mutable_grad().copy_(
+        all.narrow(0, offset, count).view(parameter.latent.sizes()));
+    offset += count;
+  }
 }
 
 StepResult Trainer::step() {
@@ -155,7 +188,7 @@ StepResult Trainer::step() {
     if (settings.train.clip > 0 && result.gradientNorm > settings.train.clip)
       optimizer->scaleGradients(settings.train.clip / result.gradientNorm);
     optimizer->step(settings.train.learningRate *
-                    learningRateFactor(settings.train, done, settings.steps()));
+                    learningRateFactor(settings.train, done, steps()));
   }
   optimizer->clearGradients();
   badSteps = result.skipped ? badSteps + 1 : 0;
@@ -179,7 +212,8 @@ std::optional<double> Trainer::validate() {
   const auto length = size_t(settings.data.sequenceLength);
   double sum = 0;
   int64_t predictions = 0;
-  for (size_t begin = 0; begin < validation.size();) {
+  int turn = 0;
+  for (size_t begin = 0; begin < validation.size(); ++turn) {
     std::vector<std::span<const int32_t>> rows;
     for (int64_t s = 0;
          s < settings.train.batchSequences && begin < validation.size(); ++s) {
@@ -187,24 +221,30 @@ std::optional<double> Trainer::validate() {
       rows.push_back(std::span(validation).subspan(begin, size));
       begin += size;
     }
+    if (turn % ranks->size() != ranks->rank())
+      continue;
     const Batch batch = batches->make(rows, settings.data.sequenceLength);
     sum += linearCrossEntropy(network->hidden(weights, batch), weights.head,
                               batch.targets)
                .item<double>();
     predictions += batch.predictions;
   }
-  return sum / double(predictions);
+  const std::vector<double> sums = ranks->sums({sum, double(predictions)});
+  return sums[0] / sums[1];
 }
 
 void Trainer::report(const StepResult &result, double tokensPerSecond) {
-  const double rate =
-      settings.train.learningRate *
-      learningRateFactor(settings.train, done - 1, settings.steps());
-  metrics->progress(done, settings.steps(), result.loss, rate, tokensPerSecond);
+  if (!leads())
+    return;
+  const double rate = settings.train.learningRate *
+                      learningRateFactor(settings.train, done - 1, steps());
+  metrics->progress(done, steps(), result.loss, rate, tokensPerSecond);
   nlohmann::ordered_json line = {
-      {"step", done},          {"tokens", done * settings.tokensPerStep()},
+      {"step", done},          {"tokens", done * tokensPerStep()},
       {"loss", result.loss},   {"gradient_norm", result.gradientNorm},
       {"learning_rate", rate}, {"tokens_per_second", tokensPerSecond}};
+  if (ranks->size() > 1)
+    line["bytes_reduced"] = ranks->bytesReduced();
   if (result.skipped) {
     line["skipped"] = true;
     std::fprintf(stderr,
@@ -217,7 +257,7 @@ void Trainer::report(const StepResult &result, double tokensPerSecond) {
 
 std::optional<double> Trainer::reportValidation() {
   const std::optional<double> loss = validate();
-  if (loss) {
+  if (loss && leads()) {
     metrics->write({{"step", done}, {"validation_loss", *loss}});
     std::fprintf(stderr, "\nstep %lld: validation loss %.4f\n", (long long)done,
                  *loss);
@@ -240,7 +280,7 @@ void Trainer::exportModel() {
 }
 
 void Trainer::resume() {
-  fingerprint = fingerprintOf(settings);
+  fingerprint = fingerprintOf(settings, ranks->size());
   state = std::make_unique<TrainingState>(fs::path(settings.output) / "state");
   const std::optional<RunPosition> position =
       state->load(*network, *optimizer, fingerprint);
@@ -248,46 +288,55 @@ void Trainer::resume() {
     return;
   done = position->step;
   badSteps = position->badSteps;
-  mixture->skipTo(done * settings.train.batchSequences *
-                  settings.train.accumulation);
-  std::fprintf(stderr, "going on after step %lld\n", (long long)done);
+  mixture->skipTo(done * tokensPerStep() / settings.data.sequenceLength);
+  if (leads())
+    std::fprintf(stderr, "going on after step %lld\n", (long long)done);
 }
 
 void Trainer::save() {
-  state->save(*network, *optimizer, {done, badSteps, fingerprint});
+  if (leads())
+    state->save(*network, *optimizer, {done, badSteps, fingerprint});
 }
 
 RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   using Clock = std::chrono::steady_clock;
   fs::create_directories(settings.output);
   resume();
-  metrics = std::make_unique<Metrics>(
-      fs::path(settings.output) / "metrics.jsonl", /*append=*/done > 0);
-  metrics->write({{"recipe", settings.toJson()},
-                  {"fingerprint", fingerprint},
-                  {"parameters", network->parameterCount()},
-                  {"training_tokens", mixture->tokens()},
-                  {"first_step", done + 1},
-                  {"steps", settings.steps()}});
-  while (done < settings.steps()) {
+  // Nobody saves before all have looked for what was saved.
+  ranks->barrier();
+  if (leads()) {
+    metrics = std::make_unique<Metrics>(
+        fs::path(settings.output) / "metrics.jsonl", /*append=*/done > 0);
+    metrics->write({{"recipe", settings.toJson()},
+                    {"fingerprint", fingerprint},
+                    {"parameters", network->parameterCount()},
+                    {"training_tokens", mixture->tokens()},
+                    {"processes", ranks->size()},
+                    {"first_step", done + 1},
+                    {"steps", steps()}});
+  }
+  while (done < steps()) {
     const Clock::time_point begin = Clock::now();
     const StepResult result = step();
     const std::chrono::duration<double> seconds = Clock::now() - begin;
-    report(result, double(settings.tokensPerStep()) / seconds.count());
-    if (done < settings.steps() && done % settings.train.validateEvery == 0)
+    report(result, double(tokensPerStep()) / seconds.count());
+    if (done < steps() && done % settings.train.validateEvery == 0)
       reportValidation();
-    if (shouldStop()) {
+    if (ranks->sums({double(shouldStop())})[0] > 0) {
       save();
       return {};
     }
-    if (done < settings.steps() && settings.train.saveEvery > 0 &&
+    if (done < steps() && settings.train.saveEvery > 0 &&
         done % settings.train.saveEvery == 0)
       save();
   }
   roundLatents(*network, exportType(settings));
   const std::optional<double> loss = reportValidation();
-  exportModel();
-  state->clear();
+  if (leads()) {
+    exportModel();
+    state->clear();
+  }
+  ranks->barrier();
   return {true, loss};
 }
 

@@ -9,6 +9,7 @@
 #include "trainer/Optimizer.h"
 #include "trainer/Recipe.h"
 #include "trainer/TrainingState.h"
+#include "trainer/distributed/Communicator.h"
 
 #include <functional>
 #include <memory>
@@ -30,10 +31,17 @@ struct StepResult {
 
 class Trainer {
 public:
-  /// Reads model, tokenizer and data. Throws Error.
-  explicit Trainer(Recipe recipe);
+  /// Reads model, tokenizer and data. Every rank of `ranks` makes its own
+  /// trainer of the same recipe; they share each step's sequences, and hold
+  /// equal weights at all times. Throws Error.
+  explicit Trainer(Recipe recipe,
+                   std::unique_ptr<Communicator> ranks = Communicator::alone());
   ~Trainer();
 
+  int64_t steps() const;
+  int64_t tokensPerStep() const; ///< of all ranks
+  /// Whether this rank writes files and speaks.
+  bool leads() const { return ranks->rank() == 0; }
   const Recipe &recipe() const { return settings; }
   Model &model() { return *network; }
 
@@ -63,7 +71,10 @@ private:
   std::optional<double> reportValidation();
   void exportModel();
 
+  void sumGradients();
+
   Recipe settings;
+  std::unique_ptr<Communicator> ranks;
   std::unique_ptr<Method> method;
   std::unique_ptr<Model> network;
   std::unique_ptr<Model> teacher; ///< null: no distillation

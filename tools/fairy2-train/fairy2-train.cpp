@@ -3,11 +3,13 @@
 // fairy2-train: trains a model that survives quantization.
 #include "trainer/Plan.h"
 #include "trainer/Trainer.h"
+#include "trainer/distributed/Launcher.h"
 
 #include <CLI/CLI.hpp>
 
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 using namespace fairy2;
 
@@ -23,12 +25,16 @@ void askToStop(int) { stopAsked = 1; }
 int train(const Recipe &recipe) {
   std::signal(SIGTERM, askToStop);
   std::signal(SIGINT, askToStop);
-  Trainer trainer(recipe);
+  Trainer trainer(recipe, Communicator::fromEnvironment());
   const RunResult result = trainer.run([] { return stopAsked != 0; });
+  const bool leads = trainer.leads();
   if (!result.finished) {
-    std::fprintf(stderr, "\nstopped; the same command goes on from here\n");
+    if (leads)
+      std::fprintf(stderr, "\nstopped; the same command goes on from here\n");
     return kStoppedExit;
   }
+  if (!leads)
+    return 0;
   if (result.validationLoss)
     std::printf("validation loss: %.5f\n", *result.validationLoss);
   std::printf("exported to %s\n%s\n", recipe.output.c_str(),
@@ -49,6 +55,7 @@ int main(int argc, char **argv) {
   std::string file;
   std::vector<std::string> overrides;
   bool dryRun = false, smoke = false;
+  int processes = 1;
   app.add_option("recipe", file, "The run, in YAML")
       ->required()
       ->type_name("RECIPE.yaml");
@@ -57,6 +64,10 @@ int main(int argc, char **argv) {
   app.add_flag("--dry-run", dryRun,
                "Print size, memory, steps and time of the run, and stop");
   app.add_flag("--smoke", smoke, "Do 10 steps in place of all");
+  app.add_option("--nproc", processes,
+                 "Processes on this machine that share each step's sequences")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -70,6 +81,8 @@ int main(int argc, char **argv) {
       std::fputs(describePlan(recipe).c_str(), stdout);
       return 0;
     }
+    if (processes > 1 && !std::getenv("RANK"))
+      return launch(processes, argv);
     return train(recipe);
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-train: error: %s\n", error.what());

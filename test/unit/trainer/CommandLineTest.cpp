@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-train as a user starts it: several processes, signals, bad input.
+#include "TestFiles.h"
+#include "runtime/File.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace fairy2;
+
+namespace {
+
+struct Outcome {
+  int status;
+  std::string text;
+};
+
+class CommandLineTest : public testing::Test {
+protected:
+  CommandLineTest() {
+    writeTinyModel(folder / "model");
+    folder.write("train.txt", tinyText(400, 1));
+    folder.write("val.txt", tinyText(60, 2));
+    folder.write("r.yaml",
+                 "model: " + (folder / "model").string() +
+                     "\ndata:\n  train: " + (folder / "train.txt").string() +
+                     "\n  validation: " + (folder / "val.txt").string() +
+                     "\n  sequence_length: 48\ntrain:\n  tokens: 2000"
+                     "\n  batch_sequences: 2\n");
+  }
+
+  Outcome run(const std::string &arguments,
+              const std::string &environment = "") const {
+    Outcome outcome;
+    FILE *pipe =
+        popen((environment + " " + FAIRY2_TRAIN + " " +
+               (folder / "r.yaml").string() + " " + arguments + " 2>&1")
+                  .c_str(),
+              "r");
+    char buffer[4096];
+    while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
+      outcome.text.append(buffer, size);
+    const int status = pclose(pipe);
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return outcome;
+  }
+  std::string output(const char *name) const {
+    return "output=" + (folder / name).string();
+  }
+  std::string weights(const char *name) const {
+    return readWholeFile(folder / name / "model.safetensors");
+  }
+
+  TestFolder folder;
+};
+
+/// Two ranks sum two gradients, and so does one rank that accumulates: even
+/// the bits are the same.
+TEST_F(CommandLineTest, TwoProcessesTrainWhatOneDoes) {
+  const Outcome one = run(output("one") + " train.accumulation=2");
+  EXPECT_EQ(one.status, 0) << one.text;
+  const Outcome two = run(output("two") + " --nproc 2");
+  EXPECT_EQ(two.status, 0) << two.text;
+  EXPECT_TRUE(weights("one") == weights("two"));
+  EXPECT_NE(
+      readWholeFile(folder / "two" / "metrics.jsonl").find("\"bytes_reduced\""),
+      std::string::npos);
+}
+
+/// When a rank dies the others end soon, and the output names it.
+TEST_F(CommandLineTest, ADeadRankIsNamed) {
+  const pid_t launcher = ::fork();
+  const std::string log = (folder / "log").string();
+  const std::string recipe = (folder / "r.yaml").string();
+  if (launcher == 0) {
+    if (!std::freopen(log.c_str(), "w", stderr))
+      std::_Exit(126);
+    ::execl(FAIRY2_TRAIN, FAIRY2_TRAIN, recipe.c_str(), "--nproc", "2",
+            "train.tokens=1e9", output("dead").c_str(), nullptr);
+    std::_Exit(127);
+  }
+  // The second child of the launcher is rank 1.
+  const std::string children = "/proc/" + std::to_string(launcher) + "/task/" +
+                               std::to_string(launcher) + "/children";
+  const std::filesystem::path metrics = folder / "dead" / "metrics.jsonl";
+  for (int i = 0; i < 600 && (!std::filesystem::exists(metrics) ||
+                              std::filesystem::file_size(metrics) == 0);
+       ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ASSERT_TRUE(std::filesystem::exists(metrics));
+  FILE *list = std::fopen(children.c_str(), "r");
+  ASSERT_NE(list, nullptr);
+  int first = 0, second = 0;
+  ASSERT_EQ(std::fscanf(list, "%d %d", &first, &second), 2);
+  std::fclose(list);
+  ::kill(second, SIGKILL);
+  int status = 0;
+  ::waitpid(launcher, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+  const std::string text = readWholeFile(log);
+  EXPECT_NE(text.find("rank 1 was ended by signal 9"), std::string::npos)
+      << text;
+}
+
+TEST_F(CommandLineTest, SmokeIsTenSteps) {
+  const Outcome outcome = run(output("smoke") + " train.tokens=1e12 --smoke");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_NE(outcome.text.find("step 10/10"), std::string::npos);
+}
+
+TEST_F(CommandLineTest, DryRunWritesNothing) {
+  const Outcome outcome = run(output("dry") + " --dry-run");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_NE(outcome.text.find("steps                  20 of 96 tokens"),
+            std::string::npos)
+      << outcome.text;
+  EXPECT_FALSE(std::filesystem::exists(folder / "dry"));
+}
+
+TEST_F(CommandLineTest, BadInputIsOneSentence) {
+  struct Case {
+    const char *arguments, *environment, *expected;
+    int status;
+  };
+  const std::string out = output("bad");
+  const Case cases[] = {
+      {"train.tokns=3", "",
+       "unknown key 'train.tokns'; did you mean "
+       "'train.tokens'?",
+       1},
+      {"data.train=absent.txt", "", "absent.txt: cannot open", 1},
+      {"model=absent", "", "absent", 1},
+      {"--nproc 0", "", "--nproc", 2},
+      {"", "WORLD_SIZE=0", "WORLD_SIZE: expected an integer from 1", 1},
+      {"", "WORLD_SIZE=2", "neither RANK nor SLURM_PROCID is set", 1},
+      {"", "WORLD_SIZE=2 RANK=1", "MASTER_ADDR or MASTER_PORT is not set", 1},
+      {"", "WORLD_SIZE=2 RANK=2", "RANK: expected an integer from 0 to 1", 1},
+      {"", "WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=x",
+       "MASTER_PORT: expected an integer from 1 to 65535, found 'x'", 1},
+  };
+  for (const Case &c : cases) {
+    const Outcome outcome = run(out + " " + c.arguments, c.environment);
+    EXPECT_EQ(outcome.status, c.status) << outcome.text;
+    EXPECT_NE(outcome.text.find(c.expected), std::string::npos)
+        << "found: " << outcome.text << "\nexpected: " << c.expected;
+  }
+}
+
+} // namespace

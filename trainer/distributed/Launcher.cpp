@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/distributed/Launcher.h"
+
+#include "dialect/Error.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace fairy2 {
+namespace {
+
+/// Seconds between asking the other processes to end and ending them.
+constexpr unsigned kGrace = 10;
+
+volatile std::sig_atomic_t signalToPass = 0;
+
+void remember(int signal) { signalToPass = signal; }
+void wake(int) {}
+
+/// A TCP port that nobody listens on now.
+int freePort() {
+  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  if (socket < 0 ||
+      ::bind(socket, reinterpret_cast<sockaddr *>(&address), size) != 0 ||
+      ::getsockname(socket, reinterpret_cast<sockaddr *>(&address), &size) != 0)
+    throw Error(std::string("cannot find a free port: ") +
+                std::strerror(errno));
+  ::close(socket);
+  return ntohs(address.sin_port);
+}
+
+pid_t start(int rank, int processes, int port, char **argv) {
+  const pid_t child = ::fork();
+  if (child < 0)
+    throw Error(std::string("cannot start a process: ") + std::strerror(errno));
+  if (child != 0)
+    return child;
+  ::setenv("RANK", std::to_string(rank).c_str(), 1);
+  ::setenv("LOCAL_RANK", std::to_string(rank).c_str(), 1);
+  ::setenv("WORLD_SIZE", std::to_string(processes).c_str(), 1);
+  ::setenv("MASTER_ADDR", "127.0.0.1", 1);
+  // Ranks share the cores, unless somebody has decided otherwise.
+  const unsigned cores = std::thread::hardware_concurrency();
+  ::setenv("OMP_NUM_THREADS",
+           std::to_string(std::max(1u, cores / unsigned(processes))).c_str(),
+           0);
+  ::setenv("MASTER_PORT", std::to_string(port).c_str(), 1);
+  ::execv("/proc/self/exe", argv);
+  std::_Exit(127);
+}
+
+void handle(int signal, void (*handler)(int)) {
+  struct sigaction action{};
+  action.sa_handler = handler; // and no SA_RESTART: waitpid() must wake up
+  ::sigaction(signal, &action, nullptr);
+}
+
+void tellAll(const std::vector<pid_t> &children, int signal) {
+  for (const pid_t child : children)
+    if (child > 0)
+      ::kill(child, signal);
+}
+
+std::string describeStatus(int status) {
+  return WIFSIGNALED(status)
+             ? "was ended by signal " + std::to_string(WTERMSIG(status))
+             : "failed with exit status " + std::to_string(WEXITSTATUS(status));
+}
+
+} // namespace
+
+int launch(int processes, char **argv) {
+  const int port = freePort();
+  handle(SIGTERM, remember);
+  handle(SIGINT, remember);
+  handle(SIGALRM, wake);
+  std::vector<pid_t> children;
+  for (int rank = 0; rank < processes; ++rank)
+    children.push_back(start(rank, processes, port, argv));
+  int result = 0;
+  bool stopping = false; // on a signal, and then not zero is no failure
+  for (int running = processes; running > 0;) {
+    int status = 0;
+    const pid_t ended = ::waitpid(-1, &status, 0);
+    if (ended < 0) {
+      if (signalToPass) {
+        tellAll(children, signalToPass);
+        stopping = true;
+      } else if (result != 0)
+        tellAll(children, SIGKILL); // the grace is over
+      signalToPass = 0;
+      continue;
+    }
+    --running;
+    for (size_t rank = 0; rank < children.size(); ++rank) {
+      if (children[rank] != ended)
+        continue;
+      children[rank] = 0;
+      if (status == 0 || result != 0)
+        continue;
+      result = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+      if (stopping)
+        continue;
+      std::fprintf(stderr, "\nrank %zu %s\n", rank,
+                   describeStatus(status).c_str());
+      tellAll(children, SIGTERM);
+      ::alarm(kGrace);
+    }
+  }
+  return result;
+}
+
+} // namespace fairy2
