@@ -39,18 +39,19 @@ std::vector<int64_t> packShape(PackOp pack) {
   return shape;
 }
 
-/// What reads the pack in the function.
-std::string readerOf(ModuleOp module, PackOp pack) {
-  std::string name;
+/// The ops that read the pack, in their order: an embedding and a head may
+/// share one.
+std::vector<std::string> readersOf(ModuleOp module, PackOp pack) {
+  std::vector<std::string> names;
   module.walk([&](Operation *op) {
-    if (op->getBlock() == module.getBody() || !name.empty())
+    if (op->getBlock() == module.getBody())
       return;
     for (NamedAttribute attribute : op->getAttrs())
       if (auto symbol = dyn_cast<FlatSymbolRefAttr>(attribute.getValue()))
         if (symbol.getValue() == pack.getSymName())
-          name = op->getName().stripDialect().str();
+          names.push_back(op->getName().stripDialect().str());
   });
-  return name;
+  return names;
 }
 
 } // namespace
@@ -76,15 +77,22 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
     int64_t parameters = 1;
     for (int64_t extent : shape)
       parameters *= extent;
+    const std::vector<std::string> readers = readersOf(packed, pack);
+    // An embedding reads one row per token, everything else all rows.
+    int64_t bytesPerToken = 0;
+    for (const std::string &reader : readers)
+      bytesPerToken += int64_t(pack.getBytes()) /
+                       (reader == "embedding" ? shape.front() : 1);
     manifest["layers"].push_back(
         {{"name", pack.getSymName().str()},
-         {"op", readerOf(packed, pack)},
+         {"op", llvm::join(readers, "+")},
          {"packing", stringifyPackingKind(pack.getKind()).str()},
          {"shape", shape},
          {"bits_per_parameter",
           double(pack.getBytes()) * 8 / double(parameters)},
          {"offset", int64_t(pack.getOffset())},
          {"bytes", int64_t(pack.getBytes())},
+         {"bytes_per_token", bytesPerToken},
          {"kernels", nlohmann::json::object()}});
   }
 }

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "runtime/Benchmark.h"
+
+#include "runtime/Cores.h"
+#include "runtime/Session.h"
+#include "runtime/Status.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <numeric>
+
+namespace fairy2 {
+namespace {
+
+/// More than any cache of a core, so that reads come from memory.
+constexpr size_t kBandwidthBytesPerThread = size_t(256) << 20;
+
+double secondsOf(const std::function<void()> &work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+Spread spreadOf(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return {values.front(), values[values.size() / 2], values.back()};
+}
+
+/// Best GB/s of sequential reads by all threads of the pool at once.
+double readBandwidth(ThreadPool &pool) {
+  constexpr size_t kWords = kBandwidthBytesPerThread / sizeof(uint64_t);
+  std::vector<std::vector<uint64_t>> arenas(pool.size());
+  std::vector<uint64_t> sums(pool.size());
+  pool.run([&](int thread, int) { arenas[thread].assign(kWords, 1); });
+  double best = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    const double seconds = secondsOf([&] {
+      pool.run([&](int thread, int) {
+        sums[thread] += std::accumulate(arenas[thread].begin(),
+                                        arenas[thread].end(), uint64_t(0));
+      });
+    });
+    best = std::max(best, double(kBandwidthBytesPerThread) * pool.size() /
+                              seconds / 1e9);
+  }
+  if (sums[0] == 0)
+    throw StatusError(FAIRY2_INTERNAL, "bandwidth: reads were not made");
+  return best;
+}
+
+int64_t weightBytesPerToken(const Manifest &manifest) {
+  int64_t bytes = 0;
+  const nlohmann::json json = nlohmann::json::parse(manifest.text);
+  for (const nlohmann::json &layer :
+       json.value("layers", nlohmann::json::array()))
+    bytes += layer.value("bytes_per_token", int64_t(0));
+  return bytes;
+}
+
+/// Any ids do: speed does not depend on them.
+std::vector<int32_t> someTokens(int32_t count, int32_t vocabulary) {
+  std::vector<int32_t> tokens(count);
+  for (int32_t i = 0; i < count; ++i)
+    tokens[i] = int32_t(int64_t(i) * 7919 % vocabulary);
+  return tokens;
+}
+
+void requireCounts(const Model &model, const BenchmarkOptions &options) {
+  auto require = [](bool condition, const std::string &text) {
+    if (!condition)
+      throw StatusError(FAIRY2_BAD_ARGUMENT, text);
+  };
+  require(options.prompt >= 0 && options.generate >= 0 &&
+              options.prompt + options.generate > 0,
+          "prompt and gen: expected tokens to measure");
+  require(options.repeat >= 1, "repeat: expected at least 1, found " +
+                                   std::to_string(options.repeat));
+  const int32_t most = model.manifest().maxPositions;
+  require(options.prompt <= most && options.generate <= most,
+          "prompt and gen: expected at most the model's " +
+              std::to_string(most) + " positions");
+}
+
+} // namespace
+
+std::string cpuName() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name"))
+      return line.substr(std::min(line.find(':') + 2, line.size()));
+  return "unknown";
+}
+
+BenchmarkResult benchmark(std::shared_ptr<const Model> model,
+                          const BenchmarkOptions &options) {
+  requireCounts(*model, options);
+  BenchmarkResult result;
+  result.cpu = cpuName();
+  result.variant = model->variant().name;
+  result.weightBytesPerToken = weightBytesPerToken(model->manifest());
+  std::vector<int32_t> threadCounts = options.threads;
+  if (threadCounts.empty())
+    threadCounts.push_back(usableCores());
+
+  const int32_t vocabulary = model->manifest().vocabSize;
+  const std::vector<int32_t> prompt = someTokens(options.prompt, vocabulary);
+  const std::vector<int32_t> generated =
+      someTokens(options.generate, vocabulary);
+  std::vector<float> logits(vocabulary);
+  int64_t done = 0;
+  const int64_t total = int64_t(threadCounts.size()) * options.repeat;
+  for (int32_t threads : threadCounts) {
+    SessionOptions sessionOptions;
+    sessionOptions.threads = threads;
+    sessionOptions.context = std::max(options.prompt, options.generate);
+    Session session(model, sessionOptions);
+    const double bandwidth = readBandwidth(session.threads());
+    // Once without the clock: pages of weights and buffers come in.
+    session.eval(0, std::span(prompt.empty() ? generated : prompt).first(1),
+                 Session::Logits::Last, logits.data());
+    std::vector<double> prefill, decode;
+    for (int32_t repeat = 0; repeat < options.repeat; ++repeat) {
+      if (options.onProgress)
+        options.onProgress(done++, total);
+      if (!prompt.empty()) {
+        session.reset(0);
+        prefill.push_back(options.prompt / secondsOf([&] {
+          session.eval(0, prompt, Session::Logits::Last, logits.data());
+        }));
+      }
+      if (!generated.empty()) {
+        session.reset(0);
+        decode.push_back(options.generate / secondsOf([&] {
+          for (int32_t token : generated)
+            session.eval(0, std::span(&token, 1), Session::Logits::Last,
+                         logits.data());
+        }));
+      }
+    }
+    if (!prefill.empty())
+      result.rows.push_back({"prefill", options.prompt, threads,
+                             spreadOf(prefill), bandwidth, 0, 0});
+    if (!decode.empty()) {
+      const Spread spread = spreadOf(decode);
+      const double rate =
+          spread.max * double(result.weightBytesPerToken) / 1e9;
+      result.rows.push_back({"decode", options.generate, threads, spread,
+                             bandwidth, rate, rate / bandwidth});
+    }
+  }
+  if (options.onProgress)
+    options.onProgress(total, total);
+  return result;
+}
+
+} // namespace fairy2
