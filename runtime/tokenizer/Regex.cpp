@@ -2,8 +2,8 @@
 //
 // Regular expressions of tokenizer.json, written for Oniguruma, run by PCRE2
 // without JIT and under limits, since neither file nor text is trusted. The
-// two dialects agree on what such files use, but for \s, \w, \h, nested
-// classes and line anchors, which are translated or refused here.
+// two dialects agree on most of what such files use; where they do not, the
+// pattern is translated, or refused by name.
 #include "runtime/tokenizer/Pattern.h"
 
 #include "dialect/Error.h"
@@ -57,8 +57,12 @@ public:
         classMember(c);
       else if (c == '[')
         openClass();
-      else if (pattern.substr(at).starts_with("(*"))
-        field.refuse("(* is not supported in a regular expression");
+      else if (c == '(')
+        openGroup();
+      else if (c == '}' && rest().starts_with("}+"))
+        refuse("}+"); // possessive for one, another repeat for the other
+      else if (rest().starts_with("{,"))
+        refuse("{,");
       else
         copy(1);
     }
@@ -77,17 +81,52 @@ private:
     out += inClass ? members : (negated ? "[^" : "[") + members + "]";
   }
 
+  [[noreturn]] void refuse(std::string_view construct) {
+    field.refuse(std::string(construct) +
+                 " is not supported in a regular expression");
+  }
+  std::string_view rest() const { return pattern.substr(at); }
+
+  void openGroup() {
+    if (rest().starts_with("(*"))
+      refuse("(*");
+    // Options such as (?i) and (?i:..); of these only i means the same.
+    const size_t end =
+        std::min(pattern.find_first_of(":)", at), pattern.size());
+    const std::string_view options = pattern.substr(at, end - at);
+    if (options.size() > 2 && options[1] == '?' &&
+        (std::isalpha(static_cast<unsigned char>(options[2])) ||
+         options[2] == '-')) {
+      if (options != "(?i")
+        refuse(options);
+      refuseFoldings();
+    }
+    copy(1);
+  }
+  /// Without case Oniguruma also takes one letter for two: a sharp s for "ss".
+  void refuseFoldings() {
+    std::string lower;
+    for (char c : pattern) {
+      if (uint8_t(c) >= 0x80)
+        refuse("a letter beyond ASCII beside (?i");
+      lower += char(std::tolower(static_cast<unsigned char>(c)));
+    }
+    for (const char *pair : {"ss", "ff", "fi", "fl", "st"})
+      if (lower.find(pair) != lower.npos)
+        refuse(std::string(pair) + " beside (?i");
+  }
+
   void openClass() {
     inClass = true;
-    copy(pattern.substr(at).starts_with("[^") ? 2 : 1);
+    copy(rest().starts_with("[^") ? 2 : 1);
     // A bracket that comes first is a member.
-    if (pattern.substr(at).starts_with(']'))
+    if (rest().starts_with(']'))
       copy(1);
   }
   void classMember(char c) {
     if (c == '[')
       field.refuse("a class inside a class is not supported");
-    if (pattern.substr(at).starts_with("&&"))
+    if (rest().starts_with("&&"))
       field.refuse("&& inside a class is not supported");
     inClass = c != ']';
     copy(1);
@@ -107,6 +146,9 @@ private:
     case 'd':
     case 'D':
       set("\\p{Nd}" + newMembers("Nd"), name == 'D');
+      break;
+    case 'v':
+      out += "\\x0b";
       break;
     case 'h':
     case 'H':
@@ -130,9 +172,8 @@ private:
     default:
       // Escapes of letters mean different things; only these agree.
       if (std::isalnum(static_cast<unsigned char>(name)) &&
-          !std::strchr("rntfvaexAzZ0", name))
-        field.refuse("\\" + std::string(1, name) +
-                     " is not supported in a regular expression");
+          !std::strchr("rntfaexAzZ0", name))
+        refuse(pattern.substr(at, 2));
       if (name == '\0')
         field.refuse("expected a character after \\ at the end of the regular "
                      "expression");
@@ -171,6 +212,9 @@ private:
 struct Free {
   void operator()(pcre2_code *p) const { pcre2_code_free(p); }
   void operator()(pcre2_match_data *p) const { pcre2_match_data_free(p); }
+  void operator()(pcre2_compile_context *p) const {
+    pcre2_compile_context_free(p);
+  }
   void operator()(pcre2_match_context *p) const { pcre2_match_context_free(p); }
 };
 template <typename T> using Handle = std::unique_ptr<T, Free>;
@@ -185,10 +229,15 @@ public:
     const std::string pattern = Translation(field, source).run();
     int error;
     PCRE2_SIZE offset;
+    const Handle<pcre2_compile_context> settings(
+        pcre2_compile_context_create(nullptr));
+    if (!settings)
+      throw std::bad_alloc();
+    pcre2_set_newline(settings.get(), PCRE2_NEWLINE_LF);
     code.reset(pcre2_compile(
         reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
         PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
-        &error, &offset, nullptr));
+        &error, &offset, settings.get()));
     if (!code) {
       PCRE2_UCHAR text[256];
       pcre2_get_error_message(error, text, sizeof text);

@@ -11,6 +11,7 @@
 #include <limits>
 
 namespace fairy2::tokenizer {
+
 UnigramModel::UnigramModel(Vocabulary vocabulary,
                            std::vector<double> pieceScores, int32_t unknown,
                            bool byteFallback, const std::vector<bool> &hidden,

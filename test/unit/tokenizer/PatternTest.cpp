@@ -106,6 +106,16 @@ TEST(RegexTest, WhatTheEngineWouldMisreadIsRefused) {
       {"\\bx", "tokenizer.json: \\b is not supported in a regular expression"},
       {"(*UTF8)x",
        "tokenizer.json: (* is not supported in a regular expression"},
+      {"(?m)x", "tokenizer.json: (?m is not supported in a regular expression"},
+      {"(?i-x:a)",
+       "tokenizer.json: (?i-x is not supported in a regular expression"},
+      {"(?i:mess)", "tokenizer.json: ss beside (?i is not supported in a "
+                    "regular expression"},
+      {"(?i:\u00e9)", "tokenizer.json: a letter beyond ASCII beside (?i is not "
+                      "supported in a regular expression"},
+      {"a{1,3}+b",
+       "tokenizer.json: }+ is not supported in a regular expression"},
+      {"a{,3}", "tokenizer.json: {, is not supported in a regular expression"},
       {"\\u12", "tokenizer.json: expected four digits after \\u in the regular "
                 "expression"},
       {"\\p{L", "tokenizer.json: expected \\p{NAME} in the regular expression"},

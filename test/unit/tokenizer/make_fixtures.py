@@ -215,7 +215,7 @@ PRE_TOKENIZERS = {
            "D": r"\D", "h": r"\h", "H": r"\H", "L": r"\p{L}", "notL": r"\P{L}",
            "hatN": r"\p{^N}", "Lu": r"\p{Lu}", "M": r"\p{M}", "P": r"\p{P}",
            "S2": r"\p{S}", "inside": r"[\w\d\s\p{So}\h]", "not": r"[^\w\p{P}]",
-           "case": r"(?i:stra|K|\x{e5}|\u03c3)", "dot": r"a.",
+           "case": r"(?i:'s|K|ve)", "dot": r"a.", "v": r"[\v\f]|\v",
        }.items()},
 }
 
