@@ -88,8 +88,12 @@ std::string fingerprintOf(const Recipe &recipe, int processes) {
     if (fs::is_directory(folder))
       for (const fs::path &file : modelFiles(folder))
         files.push_back(file);
-  for (const DataSource &source : recipe.data.train)
+  for (const DataSource &source : recipe.data.train) {
     files.push_back(source.path);
+    // Megatron's index has its tokens beside it.
+    if (files.back().extension() == ".idx")
+      files.push_back(fs::path(source.path).replace_extension(".bin"));
+  }
   if (!recipe.data.validation.empty())
     files.push_back(recipe.data.validation);
   for (const fs::path &file : files)

@@ -5,6 +5,7 @@
 #include "trainer/Parallel.h"
 #include "trainer/Random.h"
 #include "trainer/data/Documents.h"
+#include "trainer/data/TokenShards.h"
 
 #include <bit>
 #include <numeric>
@@ -32,6 +33,10 @@ public:
     texts.push_back(std::move(text));
     if (bytes >= kBatchBytes)
       flush();
+  }
+
+  std::vector<int32_t> shard(const std::string &path) const {
+    return readTokenShard(path, before, after);
   }
 
   std::vector<int32_t> finish() {
@@ -77,9 +82,14 @@ Corpus Corpus::read(const std::string &source, const Recipe::Data &data,
                     const Tokenizer &tokenizer, SpecialTokens special,
                     int64_t vocabSize) {
   Tokenizing work(data, tokenizer, special);
-  readDocuments(source, data.textField,
-                [&](std::string text) { work.add(std::move(text)); });
-  std::vector<int32_t> tokens = work.finish();
+  std::vector<int32_t> tokens;
+  if (isTokenShard(source)) {
+    tokens = work.shard(source);
+  } else {
+    readDocuments(source, data.textField,
+                  [&](std::string text) { work.add(std::move(text)); });
+    tokens = work.finish();
+  }
   if (tokens.empty())
     throw Error(source + ": expected text, found none");
   for (const int32_t token : tokens)

@@ -24,7 +24,8 @@ struct SpecialTokens {
 /// One source as a single row of tokens, separators between its documents.
 class Corpus {
 public:
-  /// Tokenizes the documents of `source` on all threads. Throws Error when the
+  /// Tokenizes the documents of `source` on all threads, or reads the tokens of
+  /// a shard. Throws Error when the
   /// file is unreadable, holds no token, or a token is not below `vocabSize`.
   static Corpus read(const std::string &source, const Recipe::Data &data,
                      const Tokenizer &tokenizer, SpecialTokens special,

@@ -4,6 +4,7 @@
 #include "TestFiles.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/data/Documents.h"
+#include "trainer/data/TokenShards.h"
 
 #include <gtest/gtest.h>
 #include <zstd.h>
@@ -93,6 +94,83 @@ TEST(CorpusTest, SeparatesDocuments) {
               Corpus::read(file, data, *tokenizer, both, 1);
             }).find("does not fit the model's vocabulary of 1"),
             std::string::npos);
+}
+
+template <typename T> std::string bytesOf(const std::vector<T> &values) {
+  return {reinterpret_cast<const char *>(values.data()),
+          values.size() * sizeof(T)};
+}
+
+std::string llmC(int32_t magic, int32_t count, const std::string &tokens) {
+  std::vector<int32_t> header(256);
+  header[0] = magic;
+  header[1] = 1;
+  header[2] = count;
+  return bytesOf(header) + tokens;
+}
+
+std::string megatron(uint8_t type, const std::vector<int32_t> &sizes,
+                     const std::vector<int64_t> &places) {
+  return std::string("MMIDIDX\0\0", 9) + bytesOf<uint64_t>({1}) + char(type) +
+         bytesOf<uint64_t>({sizes.size(), sizes.size() + 1}) + bytesOf(sizes) +
+         bytesOf(places) + bytesOf(std::vector<int64_t>(sizes.size() + 1));
+}
+
+TEST(TokenShardsTest, ReadsLlmCAndMegatron) {
+  const TestFolder folder;
+  const std::vector<int32_t> expected = {5, 65000, 7};
+  EXPECT_EQ(readTokenShard(
+                folder.write("a.bin", llmC(20240520, 3,
+                                           bytesOf<uint16_t>({5, 65000, 7}))),
+                {}, {}),
+            expected);
+  EXPECT_EQ(readTokenShard(
+                folder.write("b.bin", llmC(20240801, 3,
+                                           bytesOf<uint32_t>({5, 65000, 7}))),
+                {}, {}),
+            expected);
+  folder.write("c.bin", bytesOf<uint16_t>({5, 65000, 7}));
+  const std::string index = folder.write("c.idx", megatron(8, {1, 2}, {0, 2}));
+  EXPECT_EQ(readTokenShard(index, {}, {}), expected);
+  EXPECT_EQ(readTokenShard(index, 1, 2),
+            (std::vector<int32_t>{1, 5, 2, 1, 65000, 7, 2}));
+  folder.write("d.bin", bytesOf<int32_t>({5, 65000, 7}));
+  EXPECT_EQ(
+      readTokenShard(folder.write("d.idx", megatron(4, {3}, {0})), {}, {}),
+      expected);
+}
+
+TEST(TokenShardsTest, BadShardsAreNamed) {
+  const TestFolder folder;
+  folder.write("e.bin", bytesOf<uint16_t>({1, 2}));
+  folder.write("f.bin", bytesOf<int32_t>({-1}));
+  folder.write("g.bin", "");
+  folder.write("e2.bin", "");
+  const std::pair<std::string, std::string> cases[] = {
+      {folder.write("a.bin", llmC(1, 0, "")), "a.bin: expected llm.c's magic"},
+      {folder.write("b.bin", llmC(20240520, 4, bytesOf<uint16_t>({1}))),
+       "b.bin: the file ends before its tokens"},
+      {folder.write("c.bin", llmC(20240520, -4, "")),
+       "c.bin: expected a number of tokens, found -4"},
+      {folder.write("d.bin", "xy"), "d.bin: the file ends before its header"},
+      {folder.write("e.idx", megatron(8, {3}, {0})),
+       "e.bin: the file ends before its tokens"},
+      {folder.write("f.idx", megatron(4, {1}, {0})),
+       "f.bin: token -1 is not in the range of a token"},
+      {folder.write("g.idx", megatron(6, {0}, {0})),
+       "g.idx: expected tokens of type 4"},
+      {folder.write("e2.idx", megatron(8, {1}, {-2})),
+       "e2.idx: sequence 0 has a negative size or place"},
+      {folder.write("h.idx", "MMIDIDX"), "h.idx: the file ends before"},
+      {folder.write("i.idx", "not an index of Megatron"),
+       "i.idx: expected Megatron's MMIDIDX at its start"},
+  };
+  for (const auto &[path, expected] : cases) {
+    const std::string message =
+        messageOf([&] { readTokenShard(path, {}, {}); });
+    EXPECT_NE(message.find(expected), std::string::npos)
+        << "found: " << message << "\nexpected: " << expected;
+  }
 }
 
 TEST(WindowOrderTest, EveryWindowOncePerEpoch) {
