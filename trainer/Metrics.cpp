@@ -10,11 +10,16 @@
 
 namespace fairy2 {
 
-Metrics::Metrics(const std::filesystem::path &file, bool append)
-    : path(file.string()),
+Metrics::Metrics(const std::filesystem::path &folder, bool append)
+    : path((folder / "metrics.jsonl").string()),
       out(std::fopen(path.c_str(), append ? "a" : "w"), &std::fclose) {
   if (!out)
     throw Error(path + ": cannot open to write: " + std::strerror(errno));
+  const std::filesystem::path events = folder / "tensorboard";
+  if (!append)
+    std::filesystem::remove_all(events);
+  std::filesystem::create_directories(events);
+  board.emplace(events);
 }
 
 void Metrics::write(const nlohmann::ordered_json &values) {
@@ -22,6 +27,12 @@ void Metrics::write(const nlohmann::ordered_json &values) {
   if (std::fwrite(line.data(), 1, line.size(), out.get()) != line.size() ||
       std::fflush(out.get()) != 0)
     throw Error(path + ": cannot write: " + std::strerror(errno));
+  if (!values.contains("step"))
+    return;
+  const auto step = values["step"].get<int64_t>();
+  for (const auto &[tag, value] : values.items())
+    if (tag != "step" && value.is_number())
+      board->scalar(tag, step, value.get<float>());
 }
 
 void Metrics::progress(int64_t step, int64_t steps, double loss,

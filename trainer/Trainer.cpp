@@ -305,8 +305,8 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   // Nobody saves before all have looked for what was saved.
   ranks->barrier();
   if (leads()) {
-    metrics = std::make_unique<Metrics>(
-        fs::path(settings.output) / "metrics.jsonl", /*append=*/done > 0);
+    metrics = std::make_unique<Metrics>(fs::path(settings.output),
+                                        /*append=*/done > 0);
     metrics->write({{"recipe", settings.toJson()},
                     {"fingerprint", fingerprint},
                     {"parameters", network->parameterCount()},

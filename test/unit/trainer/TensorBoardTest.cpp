@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/TensorBoard.h"
+
+#include "TestFiles.h"
+#include "runtime/File.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+using namespace fairy2;
+
+namespace {
+
+TEST(TensorBoardTest, Crc32cMatchesItsPublishedValues) {
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283u); // the standard check value
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau); // RFC 3720, B.4
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
+}
+
+/// Takes the file apart frame by frame, as a reader does.
+TEST(TensorBoardTest, FramesHoldTheScalars) {
+  const TestFolder folder;
+  {
+    TensorBoard board(folder.path);
+    board.scalar("loss", 300, 1.5f);
+  }
+  std::string bytes;
+  for (const auto &entry : std::filesystem::directory_iterator(folder.path))
+    bytes = readWholeFile(entry.path());
+  std::vector<std::string> events;
+  for (size_t at = 0; at < bytes.size();) {
+    uint64_t size;
+    uint32_t crc;
+    std::memcpy(&size, bytes.data() + at, 8);
+    std::memcpy(&crc, bytes.data() + at + 12 + size, 4);
+    events.push_back(bytes.substr(at + 12, size));
+    const uint32_t plain = crc32c(events.back());
+    EXPECT_EQ(crc, (plain >> 15 | plain << 17) + 0xa282ead8u);
+    at += 16 + size;
+  }
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_NE(events[0].find("brain.Event:2"), std::string::npos);
+  // After wall_time: step 300 as a varint, then the nested summary.
+  const std::string expected("\x10\xac\x02\x2a\x0d\x0a\x0b\x0a\x04loss"
+                             "\x15\x00\x00\xc0\x3f",
+                             18);
+  EXPECT_EQ(events[1].substr(9), expected);
+}
+
+} // namespace

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Scalars in TensorBoard's event files: TFRecord frames around protobuf
+// messages, both simple enough to write by hand.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace fairy2 {
+
+/// CRC-32C (Castagnoli).
+uint32_t crc32c(std::string_view bytes);
+
+class TensorBoard {
+public:
+  /// Starts a new event file in `folder`. Throws Error.
+  explicit TensorBoard(const std::filesystem::path &folder);
+
+  /// Throws Error when the disk is full.
+  void scalar(const std::string &tag, int64_t step, float value);
+
+private:
+  void record(const std::string &event);
+
+  std::string path;
+  std::unique_ptr<FILE, int (*)(FILE *)> out;
+};
+
+} // namespace fairy2
