@@ -251,6 +251,9 @@ void check(const Recipe &recipe, const std::string &origin) {
   need(!recipe.output.empty(), "output");
   need(!recipe.data.train.empty(), "data.train");
   need(recipe.train.tokens > 0, "train.tokens");
+  if (recipe.data.documentMask && recipe.data.separator == "none")
+    throw Error(origin + ": key 'data.document_mask': expected false where "
+                         "data.separator is none, found true");
   if (recipe.train.schedule == "piecewise")
     need(!recipe.train.pieces.empty(), "train.pieces");
 }

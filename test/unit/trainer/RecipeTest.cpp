@@ -78,6 +78,8 @@ TEST(RecipeTest, BadInputIsNamed) {
        "key 'data.train': expected a list of paths"},
       {good, "data.document_mask=perhaps",
        "key 'data.document_mask': expected true or false"},
+      {good, "data={separator: none, document_mask: true}",
+       "key 'data.document_mask': expected false where"},
       {good, "model=", "key 'model' is missing"},
       {good, "nonsense", "expected key=value, found 'nonsense'"},
       {good, "data=3", "unknown key 'data'"},

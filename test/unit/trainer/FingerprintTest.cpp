@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/Fingerprint.h"
+
+#include "TestFiles.h"
+
+#include <gtest/gtest.h>
+
+using namespace fairy2;
+
+namespace {
+
+TEST(FingerprintTest, Sha256MatchesItsPublishedValue) {
+  const TestFolder folder;
+  EXPECT_EQ(sha256OfFile(folder.write("a", "abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_NE(messageOf([&] {
+              sha256OfFile(folder / "absent");
+            }).find("absent: cannot open"),
+            std::string::npos);
+}
+
+TEST(FingerprintTest, CountsWhatChangesTheResult) {
+  const TestFolder folder;
+  writeTinyModel(folder / "model");
+  Recipe recipe;
+  recipe.model = (folder / "model").string();
+  recipe.data.train = {{folder.write("a.txt", "text"), 1}};
+  const std::string before = fingerprintOf(recipe, 1);
+  recipe.output = "elsewhere";
+  recipe.train.saveEvery = 3;
+  EXPECT_EQ(fingerprintOf(recipe, 1), before);
+  EXPECT_NE(fingerprintOf(recipe, 2), before);
+  folder.write("a.txt", "other");
+  EXPECT_NE(fingerprintOf(recipe, 1), before);
+  folder.write("a.txt", "text");
+  EXPECT_EQ(fingerprintOf(recipe, 1), before);
+  recipe.train.clip = 3;
+  EXPECT_NE(fingerprintOf(recipe, 1), before);
+}
+
+} // namespace
