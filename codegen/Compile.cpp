@@ -6,10 +6,9 @@
 #include "codegen/Manifest.h"
 #include "dialect/Error.h"
 #include "passes/Passes.h"
+#include "runtime/File.h"
 
 #include "llvm/Support/raw_ostream.h"
-
-#include <fstream>
 
 using namespace mlir;
 
@@ -49,12 +48,16 @@ void lowerToLlvm(ModuleOp module, const CpuTarget &target, int64_t batch) {
   run(module, [&](OpPassManager &pm) { buildLlvmPipeline(pm, cpu); });
 }
 
+/// "-" is standard output.
 void writeText(const std::filesystem::path &path, llvm::StringRef text) {
-  std::ofstream stream(path, std::ios::binary);
-  stream.write(text.data(), std::streamsize(text.size()));
-  stream.close();
-  if (!stream)
-    throw Error(path.string() + ": cannot be written");
+  if (path == "-") {
+    llvm::outs() << text;
+    llvm::outs().flush();
+    return;
+  }
+  OutputFile file(path);
+  file.append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+  file.commit();
 }
 
 std::string textOf(ModuleOp module) {

@@ -94,19 +94,35 @@ OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
       kind != std::filesystem::file_type::regular)
     throw Error(path.string() + ": expected a regular file or a new name for "
                                 "the output, found a folder or device");
-  for (int attempt = 0;; ++attempt) {
-    temporary = target;
-    temporary.replace_filename("." + target.filename().string() + "." +
-                               std::to_string(getpid()) + "." +
-                               std::to_string(attempt) + ".tmp");
-    descriptor = FileDescriptor(
-        ::open(temporary.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-    if (descriptor.get() >= 0)
-      break;
-    if (errno != EEXIST || attempt == 1000)
-      failOn(path.string(), "cannot create", errno);
-  }
+  // A file without a name is gone with the process, however that ends. Not
+  // every file system has them.
+  const std::filesystem::path folder =
+      target.has_parent_path() ? target.parent_path() : ".";
+  descriptor = FileDescriptor(
+      ::open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, mode));
+  if (descriptor.get() < 0)
+    nameTemporary([&](const char *name) {
+      descriptor = FileDescriptor(
+          ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+      return descriptor.get() >= 0;
+    });
   buffer.reserve(kBufferBytes);
+}
+
+void OutputFile::nameTemporary(
+    const std::function<bool(const char *name)> &create) {
+  for (int attempt = 0;; ++attempt) {
+    std::filesystem::path name = target;
+    name.replace_filename("." + target.filename().string() + "." +
+                          std::to_string(getpid()) + "." +
+                          std::to_string(attempt) + ".tmp");
+    if (create(name.c_str())) {
+      temporary = name;
+      return;
+    }
+    if (errno != EEXIST || attempt == 1000)
+      fail("cannot create", errno);
+  }
 }
 
 OutputFile::~OutputFile() {
@@ -154,6 +170,14 @@ void OutputFile::overwrite(uint64_t offset, std::span<const uint8_t> bytes) {
 
 void OutputFile::commit() {
   flush();
+  if (temporary.empty()) {
+    const std::string self =
+        "/proc/self/fd/" + std::to_string(descriptor.get());
+    nameTemporary([&](const char *name) {
+      return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name,
+                    AT_SYMLINK_FOLLOW) == 0;
+    });
+  }
   // close() is where network file systems report a full disk.
   if (const int error = descriptor.close())
     fail("cannot write", error);

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -66,10 +67,12 @@ public:
 
 private:
   void flush();
+  /// Tries names beside the target until `create` succeeds with one.
+  void nameTemporary(const std::function<bool(const char *name)> &create);
   [[noreturn]] void fail(const char *what, int error) const;
 
   std::filesystem::path target;
-  std::filesystem::path temporary;
+  std::filesystem::path temporary; ///< empty while the file has no name
   FileDescriptor descriptor;
   std::vector<uint8_t> buffer;
   uint64_t flushed = 0;

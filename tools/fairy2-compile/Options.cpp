@@ -86,7 +86,8 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   app.add_option("model", line.model, "The checkpoint's folder")
       ->required()
       ->type_name("MODEL_DIR");
-  app.add_option("-o,--output", output, "The file to write")
+  app.add_option("-o,--output", output,
+                 "The file to write; - prints a stage's text")
       ->required()
       ->type_name("FILE");
   auto *method = addChoice(app, "--method", options.stages, kMethods,
@@ -137,6 +138,11 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   if (options.targets.empty())
     options.targets = defaultTargets();
   options.output = output;
+  if (output == "-" && options.emit == Stage::So) {
+    std::fprintf(stderr, "fairy2-compile: error: --output: expected a file for "
+                         "a library, found standard output\n");
+    return 2;
+  }
   options.method = options.stages == 0
                        ? "none"
                        : "complex_phase_v" + std::to_string(options.stages);
@@ -145,6 +151,8 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
 
 void printSummary(const CommandLine &line, const CompileSummary &summary,
                   double seconds) {
+  if (line.options.output == "-")
+    return;
   struct Group {
     int64_t packs = 0, parameters = 0, bytes = 0;
   };
