@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-  cmake ninja-build ccache pkg-config file
+  cmake ninja-build ccache pkg-config
   clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
   nlohmann-json3-dev libcli11-dev libxxhash-dev libpcre2-dev libutf8proc-dev
   libgtest-dev python3
