@@ -11,14 +11,14 @@ packages=(
   cmake ninja-build ccache pkg-config
   clang-22 lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
   nlohmann-json3-dev libcli11-dev libxxhash-dev libpcre2-dev libutf8proc-dev
-  libgtest-dev python3
+  libgtest-dev zlib1g-dev libzstd-dev python3
 )
 trainer=no
 for argument in "$@"; do
   case "$argument" in
     --trainer)
       trainer=yes
-      packages+=(libyaml-cpp-dev libssl-dev libzstd-dev)
+      packages+=(libyaml-cpp-dev libssl-dev)
       ;;
     *)
       echo "usage: tools/setup.sh [--trainer]" >&2
