@@ -18,7 +18,7 @@ for argument in "$@"; do
   case "$argument" in
     --trainer)
       trainer=yes
-      packages+=(libyaml-cpp-dev libssl-dev)
+      packages+=(libyaml-cpp-dev libssl-dev gcc python3-pip)
       ;;
     *)
       echo "usage: tools/setup.sh [--trainer]" >&2
@@ -49,8 +49,8 @@ fi
 
 options=()
 if [[ $trainer == yes ]]; then
-  tools/setup-libtorch.sh
-  options+=(-DFAIRY2_TRAINER=ON)
+  torch_root=$(tools/setup-libtorch.sh)
+  options+=(-DFAIRY2_TRAINER=ON "-DTORCH_ROOT=$torch_root")
 fi
 cmake --preset release "${options[@]}" >build-configure.log 2>&1 || {
   cat build-configure.log >&2
