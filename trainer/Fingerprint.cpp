@@ -46,14 +46,15 @@ private:
 };
 
 /// The files of a model's folder that decide what it computes, sorted.
-std::vector<fs::path> modelFiles(const fs::path &folder) {
+std::vector<fs::path> modelFiles(const fs::path &folder, bool withWeights) {
   std::vector<fs::path> files;
   if (!fs::is_directory(folder))
     throw Error(folder.string() + ": expected a folder with a model");
   for (const auto &entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
     if (name == "config.json" || name == "tokenizer.json" ||
-        name == "tokenizer.model" || entry.path().extension() == ".safetensors")
+        name == "tokenizer.model" ||
+        (withWeights && entry.path().extension() == ".safetensors"))
       files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
@@ -83,10 +84,11 @@ std::string fingerprintOf(const Recipe &recipe, int processes) {
     json.erase(key);
   json["processes"] = processes;
   json["program"] = "fairy2-train " FAIRY2_VERSION;
-  std::vector<fs::path> files = modelFiles(recipe.model);
+  std::vector<fs::path> files =
+      modelFiles(recipe.model, recipe.initialize == "checkpoint");
   for (const std::string &folder : {recipe.initialize, recipe.teacher.model})
     if (fs::is_directory(folder))
-      for (const fs::path &file : modelFiles(folder))
+      for (const fs::path &file : modelFiles(folder, /*withWeights=*/true))
         files.push_back(file);
   for (const DataSource &source : recipe.data.train) {
     files.push_back(source.path);

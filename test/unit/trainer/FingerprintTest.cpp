@@ -34,6 +34,13 @@ TEST(FingerprintTest, CountsWhatChangesTheResult) {
   EXPECT_NE(fingerprintOf(recipe, 1), before);
   folder.write("a.txt", "text");
   EXPECT_EQ(fingerprintOf(recipe, 1), before);
+  // A model that begins at random does not begin with the folder's weights.
+  recipe.initialize = "random";
+  const std::string random = fingerprintOf(recipe, 1);
+  std::filesystem::remove(folder / "model" / "model.safetensors");
+  EXPECT_EQ(fingerprintOf(recipe, 1), random);
+  recipe.initialize = "checkpoint";
+  EXPECT_NE(fingerprintOf(recipe, 1), before);
   recipe.train.clip = 3;
   EXPECT_NE(fingerprintOf(recipe, 1), before);
 }
