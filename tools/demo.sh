@@ -2,29 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # From a fresh clone to generated text: sets up, builds, compiles a model and
-# lets it speak. `tools/demo.sh [MODEL_DIR]`; without one it takes stories260K
-# where it is at hand, and else a random model, whose text is noise.
+# lets it speak. `tools/demo.sh [MODEL_DIR [OPTIONS of fairy2-compile]]`; by
+# default the model that fairy2-train made for this demo, at 2 bits.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
-model=${1:+$(cd "$1" && pwd)}
+model=$here/trainer/recipes/demo
+if (($#)); then
+  [[ -d $1 ]] || {
+    echo "tools/demo.sh: $1: no such folder" >&2
+    exit 1
+  }
+  model=$(cd "$1" && pwd)
+  shift
+fi
 cd "$here"
 
 tools/setup.sh
-cmake --build --preset release -- fairy2-compile fairy2-run fairy2-synth
+cmake --build --preset release -- fairy2-compile fairy2-run
 
-bin=build/bin
-if [[ -z $model ]]; then
-  model=../shared/data/stories260K-hf
-  if [[ ! -d $model ]]; then
-    model=build/demo-model
-    "$bin/fairy2-synth" --config test/data/tiny_llama.config.json \
-      -o "$model" --tokenizer bytes --force
-  fi
-fi
-
-# Without training, quality comes with the number of stages: 8 bits talk.
-echo "+ fairy2-compile $model -o build/demo.so --stages=8"
-"$bin/fairy2-compile" "$model" -o build/demo.so --stages=8
+echo "+ fairy2-compile ${model#"$here"/} -o build/demo.so $*"
+build/bin/fairy2-compile "$model" -o build/demo.so "$@"
 echo "+ fairy2-run build/demo.so -p 'Once upon a time' -n 120"
 echo -n "Once upon a time"
-"$bin/fairy2-run" build/demo.so -p "Once upon a time" -n 120
+build/bin/fairy2-run build/demo.so -p "Once upon a time" -n 120
