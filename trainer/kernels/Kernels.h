@@ -63,11 +63,13 @@ struct Kernels {
 
 constexpr int64_t kAttentionRows = 4;
 constexpr int64_t kAttentionLanes = 32;
-constexpr int64_t roundUpToLanes(int64_t n) {
+// Internal linkage, or the linker could take one instruction set's copy for
+// all.
+static inline constexpr int64_t roundUpToLanes(int64_t n) {
   return (n + kAttentionLanes - 1) / kAttentionLanes * kAttentionLanes;
 }
 /// kT, vT, dkT and dvT have rows of roundUpToLanes(positions) floats.
-constexpr int64_t attentionScratch(int64_t positions) {
+static inline constexpr int64_t attentionScratch(int64_t positions) {
   return 2 * kAttentionRows * roundUpToLanes(positions);
 }
 
