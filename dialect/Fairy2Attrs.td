@@ -45,7 +45,8 @@ def Fairy2_PackingKindAttr
 
 def Fairy2_GateKind : I32EnumAttr<"GateKind",
     "activation function of a gated unit", [
-      I32EnumAttrCase<"Silu", 0, "silu">
+      I32EnumAttrCase<"Silu", 0, "silu">,
+      I32EnumAttrCase<"GeluTanh", 1, "gelu_tanh">
     ]> {
   let cppNamespace = "::fairy2";
   let genSpecializedAttr = 0;

@@ -61,6 +61,14 @@ LogicalResult verifyShape(Operation *op, RankedTensorType weight,
   return diag << "]";
 }
 
+/// Scores are divided by a cap and multiplied again.
+LogicalResult verifyCap(Operation *op, const APFloat &cap) {
+  if (cap.isFinite() && !cap.isZero() && !cap.isNegative())
+    return success();
+  return op->emitOpError("expected a positive cap, found ")
+         << cap.convertToFloat();
+}
+
 LogicalResult verifyBias(Operation *op, std::optional<FlatSymbolRefAttr> bias,
                          Value result, SymbolTableCollection &symbols) {
   if (!bias)
@@ -154,8 +162,12 @@ LogicalResult EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbols) {
 }
 
 LogicalResult RmsNormOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  const int64_t features = featuresOf(getInput()), heads = int64_t(getHeads());
+  if (features % heads)
+    return emitOpError("expected whole heads, found ")
+           << features << " features and " << heads << " heads";
   return verifyShape(*this, weightType(*this, getWeightAttr(), symbols),
-                     {featuresOf(getInput())});
+                     {features / heads});
 }
 
 LogicalResult LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -167,14 +179,22 @@ LogicalResult RopeTableOp::verify() {
   if (half == 0 || featuresOf(getResult()) != 2 * half)
     return emitOpError("expected a result with two features per frequency, ")
            << 2 * half << ", found " << featuresOf(getResult());
+  if (getLongFrequencies().has_value() != getLongAfter().has_value())
+    return emitOpError("expected long_frequencies and long_after together");
+  if (getLongFrequencies() && int64_t(getLongFrequencies()->size()) != half)
+    return emitOpError("expected as many long frequencies as others, ")
+           << half << ", found " << getLongFrequencies()->size();
   return success();
 }
 
 LogicalResult RopeOp::verify() {
-  const int64_t head = featuresOf(getTable());
-  if (head % 2 || featuresOf(getInput()) % head)
-    return emitOpError("expected whole heads of an even size, found ")
-           << featuresOf(getInput()) << " features and heads of " << head;
+  const int64_t features = featuresOf(getInput()), heads = int64_t(getHeads()),
+                turned = featuresOf(getTable());
+  if (features % heads || turned % 2 || turned > features / heads)
+    return emitOpError("expected whole heads, at least as wide as the table, "
+                       "which is even, found ")
+           << features << " features, " << heads << " heads and a table of "
+           << turned;
   return success();
 }
 
@@ -192,6 +212,19 @@ LogicalResult AttentionOp::verify() {
   if (int64_t(getLayer()) >= cache.getLayers())
     return emitOpError("expected a layer below ")
            << cache.getLayers() << ", found " << getLayer();
+  if (getSoftCap())
+    return verifyCap(*this, *getSoftCap());
+  return success();
+}
+
+LogicalResult SoftCapOp::verify() { return verifyCap(*this, getCap()); }
+
+LogicalResult SliceOp::verify() {
+  const int64_t from = int64_t(getBegin()), count = featuresOf(getResult());
+  if (count > featuresOf(getInput()) || from > featuresOf(getInput()) - count)
+    return emitOpError("expected a range within ")
+           << featuresOf(getInput()) << " features, found " << count << " from "
+           << from;
   return success();
 }
 

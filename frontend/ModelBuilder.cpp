@@ -98,13 +98,15 @@ Value ModelBuilder::embedding(const std::string &name) {
 Value ModelBuilder::ropeTable() {
   return RopeTableOp::create(
       builder, builder.getUnknownLoc(), activations(config.headDim), positions,
-      config.rope.inverseFrequencies(config.headDim), config.maxPositions);
+      config.rope.inverseFrequencies(config.headDim), config.maxPositions,
+      APFloat(1.0f), DenseF32ArrayAttr(), IntegerAttr());
 }
 
 Value ModelBuilder::rmsNorm(Value x, const std::string &name) {
   return RmsNormOp::create(
       builder, locationOf(name), x, weight(name, {featuresOf(x)}),
-      builder.getF32FloatAttr(float(config.rmsNormEpsilon)));
+      builder.getF32FloatAttr(float(config.rmsNormEpsilon)),
+      builder.getI64IntegerAttr(1), UnitAttr());
 }
 
 Value ModelBuilder::linear(Value x, const std::string &prefix,
@@ -127,7 +129,9 @@ Value ModelBuilder::head(Value x, const std::string &name) {
 }
 
 Value ModelBuilder::rope(Value x, Value table) {
-  return RopeOp::create(builder, x.getLoc(), x.getType(), x, table);
+  return RopeOp::create(builder, x.getLoc(), x.getType(), x, table,
+                        builder.getI64IntegerAttr(featuresOf(x) /
+                                                  config.headDim));
 }
 
 Value ModelBuilder::attention(Value query, Value key, Value value,
@@ -136,7 +140,8 @@ Value ModelBuilder::attention(Value query, Value key, Value value,
   return AttentionOp::create(
       builder, locationOf("layers." + std::to_string(layer) + ".attention"),
       query.getType(), query, key, value, cache, slots, positions,
-      builder.getI64IntegerAttr(layer), builder.getF32FloatAttr(scale));
+      builder.getI64IntegerAttr(layer), builder.getF32FloatAttr(scale),
+      IntegerAttr(), FloatAttr());
 }
 
 Value ModelBuilder::gated(GateKind kind, Value gate, Value up) {

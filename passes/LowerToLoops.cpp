@@ -107,14 +107,20 @@ private:
                      .Case<arith::AddFOp>(isRows)
                      .Default(success())))
         return failure();
-    // Rows of logits are not padded; only the kernels of linears heed that.
+    // Rows of logits are not padded; only the kernels of linears and caps heed
+    // that.
     Operation *terminator = function.getBody().front().getTerminator();
     Value logits = terminator->getOperand(0);
-    auto head = logits.getDefiningOp<PackedLinearOp>();
-    if (!head || head.getNumResults() != 1 || !logits.hasOneUse())
+    Value product = beforeSoftCap(logits);
+    auto head = product.getDefiningOp<PackedLinearOp>();
+    if (!head || head.getNumResults() != 1 || !logits.hasOneUse() ||
+        !product.hasOneUse())
       return terminator->emitOpError("expected logits that are the only result "
                                      "of a fairy2.packed_linear and have no "
                                      "other use");
+    for (auto cap : function.getBody().front().getOps<SoftCapOp>())
+      if (cap.getResult() != logits)
+        return cap.emitOpError("expected to be applied to the logits only");
     return success();
   }
 
@@ -128,6 +134,11 @@ private:
             [&](auto op) { return lowerRmsNorm(op, context), success(); })
         .Case<arith::AddFOp>(
             [&](auto op) { return lowerAdd(op, context), success(); })
+        .Case<ScaleOp>(
+            [&](auto op) { return lowerScale(op, context), success(); })
+        .Case<SoftCapOp>(
+            [&](auto op) { return lowerSoftCap(op, context), success(); })
+        .Case<SliceOp>([](auto) { return success(); }) // A view, no kernel.
         .Case<GatedActivationOp>([&](auto op) {
           return lowerGatedActivation(op, context), success();
         })

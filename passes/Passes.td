@@ -189,7 +189,7 @@ def Fairy2LowerLookupsPass : Pass<"fairy2-lower-lookups", "::mlir::ModuleOp"> {
 }
 
 def Fairy2ExpandMathPass : Pass<"fairy2-expand-math", "::mlir::ModuleOp"> {
-  let summary = "replace exponentials by polynomials, without fused products";
+  let summary = "replace exp and tanh by polynomials, without fused products";
   let description = [{
     ```mlir
     %0 = math.exp %x : vector<16xf32>

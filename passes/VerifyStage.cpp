@@ -28,7 +28,7 @@ Span spanOf(Operation *op) {
   return llvm::TypeSwitch<Operation *, Span>(op)
       .Case<LinearOp>([](auto) { return Span{Model, Quantized}; })
       .Case<EmbeddingOp, GatherRowsOp, RmsNormOp, RopeTableOp, RopeOp,
-            AttentionOp, GatedActivationOp>(
+            AttentionOp, GatedActivationOp, ScaleOp, SoftCapOp, SliceOp>(
           [](auto) { return Span{Model, Packed}; })
       .Case<WidelyLinearOp>([](auto) { return Span{Quantized, Model}; })
       .Case<PhaseLinearOp, Int8LinearOp>(

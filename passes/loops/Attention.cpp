@@ -11,6 +11,7 @@
 #include "passes/loops/LoopContext.h"
 
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/xxhash.h"
 
 #include <cmath>
 
@@ -69,36 +70,57 @@ struct CacheLayout {
 /// cos and sin of p f by the angle sum of p = a B + b: two small tables of
 /// float64 instead of one row per position, and no library call.
 void lowerRopeTable(RopeTableOp op, LoopContext &context) {
-  const ArrayRef<float> frequencies = op.getInverseFrequencies();
-  const int64_t half = int64_t(frequencies.size());
+  const int64_t half = int64_t(op.getInverseFrequencies().size());
   const int64_t positions = op.getMaxPositions();
   int64_t fine = 1;
   while (fine * fine < positions)
     fine *= 2;
   const int64_t coarse = (positions + fine - 1) / fine;
-  auto table = [&](int64_t count, int64_t step) {
+  // Long frequencies follow the others in both tables.
+  SmallVector<ArrayRef<float>> sets = {op.getInverseFrequencies()};
+  if (op.getLongFrequencies())
+    sets.push_back(*op.getLongFrequencies());
+  auto table = [&](int64_t count, int64_t step, double magnitude) {
     std::vector<double> values;
-    for (int64_t p = 0; p < count; ++p)
-      for (double (*f)(double) :
-           {(double (*)(double))std::cos, (double (*)(double))std::sin})
-        for (float frequency : frequencies)
-          values.push_back(f(double(p * step) * double(frequency)));
+    for (ArrayRef<float> frequencies : sets)
+      for (int64_t p = 0; p < count; ++p)
+        for (double (*f)(double) :
+             {(double (*)(double))std::cos, (double (*)(double))std::sin})
+          for (float frequency : frequencies)
+            values.push_back(magnitude *
+                             f(double(p * step) * double(frequency)));
     return values;
   };
   const Buffer &out = context.buffer(op.getResult());
   ModuleOp module = op->getParentOfType<ModuleOp>();
+  // A model may have several tables; equal ones share constants and kernel.
+  std::string name;
+  llvm::raw_string_ostream(name) << op->getAttrDictionary();
+  name = llvm::formatv("{0}_{1:x}", 2 * half, llvm::xxh3_64bits(name));
   context.call(
-      op.getLoc(), llvm::formatv("rope_table_{0}_{1}", 2 * half, out.stride),
+      op.getLoc(), llvm::formatv("rope_table_{0}_{1}", name, out.stride),
       {context.view(op.getPositions()), context.view(op.getResult()),
-       context.tokenCount(op.getPositions())},
+       context.tokenCount(op.getPositions()), context.arguments.context},
       [&](Emitter &e, ValueRange a) {
-        Value coarseTable =
-            constantTable(e, module, "rope_coarse", table(coarse, fine));
-        Value fineTable = constantTable(e, module, "rope_fine", table(fine, 1));
+        Value coarseTable = constantTable(
+            e, module, "rope_coarse_" + name,
+            table(coarse, fine, op.getMagnitude().convertToFloat()));
+        Value fineTable =
+            constantTable(e, module, "rope_fine_" + name, table(fine, 1, 1));
+        auto rowOf = [&](Value index, int64_t rows) {
+          if (op.getLongAfter()) {
+            Value isLong =
+                arith::CmpIOp::create(e, arith::CmpIPredicate::ugt, a[3],
+                                      e.index(int64_t(*op.getLongAfter())));
+            index = e.add(index, arith::SelectOp::create(
+                                     e, isLong, e.index(rows), e.index(0)));
+          }
+          return e.mul(index, 2 * half);
+        };
         e.forall(a[2], [&](Value i) {
           Value position = e.toIndex(e.load(a[0], i));
-          Value coarseRow = e.mul(e.div(position, fine), 2 * half);
-          Value fineRow = e.mul(e.rem(position, fine), 2 * half);
+          Value coarseRow = rowOf(e.div(position, fine), coarse);
+          Value fineRow = rowOf(e.rem(position, fine), fine);
           Value to = e.mul(i, out.stride);
           e.forLoop(e.index(0), e.index(half), [&](Value j) {
             auto entry = [&](Value table, Value row, int64_t shift) {
@@ -123,13 +145,14 @@ void lowerRope(RopeOp op, LoopContext &context) {
   const Buffer &in = context.buffer(op.getInput());
   const Buffer &table = context.buffer(op.getTable());
   const Buffer &out = context.buffer(op.getResult());
-  const int64_t dim = featuresOf(op.getTable()), half = dim / 2;
-  const int64_t heads = featuresOf(op.getInput()) / dim;
+  const int64_t heads = int64_t(op.getHeads());
+  const int64_t dim = featuresOf(op.getInput()) / heads;
+  const int64_t turned = featuresOf(op.getTable()), half = turned / 2;
   const int64_t lanes = dividingLanes(half);
   context.call(
       op.getLoc(),
-      llvm::formatv("rope_{0}x{1}_{2}_{3}_{4}", heads, dim, in.stride,
-                    table.stride, out.stride),
+      llvm::formatv("rope_{0}x{1}_{2}_{3}_{4}_{5}", heads, dim, turned,
+                    in.stride, table.stride, out.stride),
       {context.view(op.getInput()), context.view(op.getTable()),
        context.view(op.getResult()), context.tokenCount(op.getInput())},
       [&](Emitter &e, ValueRange a) {
@@ -154,6 +177,9 @@ void lowerRope(RopeOp op, LoopContext &context) {
                                     e.add(e.add(to, j), half));
                       return {};
                     });
+          e.forLoop(e.index(turned), e.index(dim), [&](Value j) {
+            e.store(e.load(a[0], e.add(from, j)), a[2], e.add(to, j));
+          });
         });
       });
 }
@@ -266,12 +292,16 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
   const Buffer &query = context.buffer(op.getQuery());
   const Buffer &out = context.buffer(op.getResult());
   const double scale = op.getScale().convertToDouble();
+  const std::optional<uint64_t> window = op.getWindow();
+  const double cap = op.getSoftCap() ? op.getSoftCap()->convertToDouble() : 0;
   // Far below any score, yet finite, so that differences stay numbers.
   const double lowest = -1e30;
   context.call(
       op.getLoc(),
-      llvm::formatv("attend_{0}x{1}_{2}_{3}_{4}", heads, dim,
-                    layout.type.getHeads(), query.stride, out.stride),
+      llvm::formatv("attend_{0}x{1}_{2}_{3}_{4}_{5}_window{6}_cap{7}", heads,
+                    dim, layout.type.getHeads(), query.stride, out.stride,
+                    bitsOf(op.getScale()), window.value_or(0),
+                    op.getSoftCap() ? bitsOf(*op.getSoftCap()) : 0),
       {context.view(op.getQuery()), context.arguments.cache,
        context.view(op.getSlots()), context.view(op.getPositions()),
        context.view(op.getResult()), context.arguments.context,
@@ -302,9 +332,14 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
             init.push_back(e.constant(f32, 0.0));
             init.append(shape.vectors, e.constant(e.floats(lanes), 0.0));
           }
+          Value end = e.add(e.toIndex(position), 1);
+          Value first = e.index(0); // The first position that is visible.
+          if (window)
+            first = e.sub(
+                end, arith::MinUIOp::create(e, end, e.index(int64_t(*window))));
           // Blocks of 16 positions; in the last one some may not be visible
-          // yet. What the cache holds there is undefined and must not count,
-          // not even as 0 times NaN.
+          // yet, in the first one not any more. What the cache holds there is
+          // undefined and must not count, not even as 0 times NaN.
           auto attendBlock = [&](Value start, ValueRange carried,
                                  bool isPartial) {
             SmallVector<Value> scores = blockScores(
@@ -316,11 +351,19 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
                   lane);
               visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, at,
                                               e.splat(position));
+              if (window)
+                visible = arith::AndIOp::create(
+                    e, visible,
+                    arith::CmpIOp::create(e, arith::CmpIPredicate::sge, at,
+                                          e.splat(arith::IndexCastOp::create(
+                                              e, e.getI32Type(), first))));
             }
             SmallVector<Value> next(carried), weights;
             for (int64_t h = 0; h < shape.together; ++h) {
               Value *mine = &next[h * state];
               Value score = e.mul(scores[h], e.constant(e.floats(), scale));
+              if (op.getSoftCap())
+                score = e.softCap(score, cap);
               if (isPartial)
                 score = arith::SelectOp::create(e, visible, score,
                                                 e.constant(e.floats(), lowest));
@@ -359,17 +402,25 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
             }
             return next;
           };
-          Value end = e.add(e.toIndex(position), 1);
+          auto attendBlocks = [&](Value begin, Value stop, ValueRange carried,
+                                  bool arePartial) {
+            return e.forLoop(begin, stop, kLanes, carried,
+                             [&](Value start, ValueRange inner) {
+                               return attendBlock(start, inner, arePartial);
+                             });
+          };
+          SmallVector<Value> final(init);
+          Value firstWhole = first; // Nothing before the window is read.
+          if (window) {
+            firstWhole = e.mul(e.div(e.add(first, kLanes - 1), kLanes), kLanes);
+            final = attendBlocks(e.mul(e.div(first, kLanes), kLanes),
+                                 firstWhole, final, true);
+          }
           Value whole = e.mul(e.div(end, kLanes), kLanes);
-          SmallVector<Value> final =
-              e.forLoop(e.index(0), whole, kLanes, init,
-                        [&](Value start, ValueRange carried) {
-                          return attendBlock(start, carried, false);
-                        });
-          final = e.forLoop(whole, end, kLanes, final,
-                            [&](Value start, ValueRange carried) {
-                              return attendBlock(start, carried, true);
-                            });
+          final = attendBlocks(firstWhole, whole, final, false);
+          if (window)
+            whole = arith::MaxUIOp::create(e, whole, firstWhole);
+          final = attendBlocks(whole, end, final, true);
           for (int64_t h = 0; h < shape.together; ++h) {
             Value total = e.splat(final[h * state + 1], lanes);
             Value to =

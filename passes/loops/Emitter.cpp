@@ -77,6 +77,11 @@ Value Emitter::maximum(Value a, Value b) {
   return arith::MaxSIOp::create(*this, a, b);
 }
 
+Value Emitter::softCap(Value x, double cap) {
+  Value bound = constant(x.getType(), cap);
+  return mul(math::TanhOp::create(*this, div(x, bound)), bound);
+}
+
 Value Emitter::toIndex(Value integer) {
   return arith::IndexCastUIOp::create(*this, getIndexType(), integer);
 }

@@ -53,6 +53,8 @@ public:
   mlir::Value div(mlir::Value a, int64_t b);
   mlir::Value rem(mlir::Value a, int64_t b);
   mlir::Value maximum(mlir::Value a, mlir::Value b);
+  /// cap tanh(x / cap).
+  mlir::Value softCap(mlir::Value x, double cap);
   mlir::Value toIndex(mlir::Value integer);
   /// The same bits as another vector or scalar type.
   mlir::Value bitcast(mlir::Type type, mlir::Value v);

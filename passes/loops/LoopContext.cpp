@@ -66,24 +66,34 @@ void LoopContext::place(MutableArrayRef<Placement> placements) {
     mine.buffer->offset = offset;
     // Views of later columns stick out by less than a row (see view).
     const int64_t row = mine.buffer->bytes() / mine.buffer->rows;
-    workspaceBytes = std::max(
-        workspaceBytes, roundUp(offset + mine.buffer->bytes() + row, 64));
+    workspaceBytes = std::max(workspaceBytes,
+                              roundUp(offset + mine.buffer->bytes() + row, 64));
   }
+}
+
+Value beforeSoftCap(Value logits) {
+  auto cap = logits.getDefiningOp<SoftCapOp>();
+  return cap ? cap.getInput() : logits;
+}
+
+/// The number of the last op that reads `value`, or a slice of it.
+static int64_t lastUse(Value value,
+                       const DenseMap<Operation *, int64_t> &number) {
+  int64_t last = number.lookup(value.getDefiningOp());
+  for (Operation *user : value.getUsers()) {
+    auto slice = dyn_cast<SliceOp>(user);
+    last = std::max(last, slice ? lastUse(slice.getResult(), number)
+                                : number.lookup(user));
+  }
+  return last;
 }
 
 LogicalResult LoopContext::planBuffers() {
   Block &block = oldEntry.getBody().front();
-  Operation *terminator = block.getTerminator();
   DenseMap<Operation *, int64_t> number;
   for (auto [i, op] : llvm::enumerate(block))
     number[&op] = int64_t(i);
-
-  auto lastUse = [&](Value value) {
-    int64_t last = number[value.getDefiningOp()];
-    for (Operation *user : value.getUsers())
-      last = std::max(last, number[user]);
-    return last;
-  };
+  Value logits = block.getTerminator()->getOperand(0);
 
   // DenseMap entries move; placements point at buffers kept here meanwhile.
   std::deque<Buffer> storage;
@@ -91,13 +101,14 @@ LogicalResult LoopContext::planBuffers() {
   SmallVector<std::pair<Value, std::pair<Buffer *, int64_t>>> results;
   SmallVector<std::pair<Operation *, Buffer *>> extra;
   for (Operation &op : block.without_terminator()) {
+    if (isa<SliceOp>(op))
+      continue;
     const int64_t now = number[&op];
     // The results of one op are columns of one buffer when their elements are
     // of one type.
     llvm::MapVector<Type, SmallVector<Value>> byType;
     for (Value result : op.getResults()) {
-      if (terminator->getNumOperands() == 1 &&
-          terminator->getOperand(0) == result)
+      if (result == logits || result == beforeSoftCap(logits))
         continue;
       auto type = dyn_cast<RankedTensorType>(result.getType());
       if (!type)
@@ -111,7 +122,7 @@ LogicalResult LoopContext::planBuffers() {
         auto type = cast<RankedTensorType>(value.getType());
         results.push_back({value, {nullptr, buffer.stride}});
         buffer.stride += type.getRank() == 2 ? type.getDimSize(1) : 1;
-        last = std::max(last, lastUse(value));
+        last = std::max(last, lastUse(value, number));
       }
       if (cast<RankedTensorType>(values[0].getType()).getRank() == 2)
         buffer.stride = roundUp(buffer.stride, element.isInteger(8) ? 64 : 16);
@@ -132,6 +143,11 @@ LogicalResult LoopContext::planBuffers() {
     buffer.shift = where.second;
     buffers[value] = buffer;
   }
+  for (auto slice : block.getOps<SliceOp>()) {
+    Buffer buffer = buffers[slice.getInput()];
+    buffer.shift += int64_t(slice.getBegin());
+    buffers[slice.getResult()] = buffer;
+  }
   for (auto &[op, buffer] : extra)
     scratches[op].push_back(*buffer);
   return success();
@@ -146,9 +162,9 @@ void LoopContext::beginEntry(StringRef name) {
        f32 = builder.getF32Type(), index = builder.getIndexType();
   int64_t weightBytes = 0;
   for (auto pack : module.getOps<PackOp>())
-    weightBytes = std::max(weightBytes,
-                           roundUp(int64_t(pack.getOffset() + pack.getBytes()),
-                                   kPackAlignment));
+    weightBytes = std::max(
+        weightBytes,
+        roundUp(int64_t(pack.getOffset() + pack.getBytes()), kPackAlignment));
   Value logits = oldEntry.getBody().front().getTerminator()->getOperand(0);
   const int64_t vocabulary = featuresOf(logits);
   auto ids = MemRefType::get({batch}, i32);
@@ -170,15 +186,17 @@ void LoopContext::beginEntry(StringRef name) {
   Block *body = entry.addEntryBlock();
   builder.setInsertionPointToStart(body);
   Value *fields[] = {
-      &arguments.weights, &arguments.cache,     &arguments.workspace,
-      &arguments.tokens,  &arguments.slots,     &arguments.positions,
-      &arguments.count,   &arguments.rows,      &arguments.rowCount,
+      &arguments.weights, &arguments.cache,  &arguments.workspace,
+      &arguments.tokens,  &arguments.slots,  &arguments.positions,
+      &arguments.count,   &arguments.rows,   &arguments.rowCount,
       &arguments.logits,  &arguments.context};
   for (auto [field, argument] : llvm::zip(fields, body->getArguments()))
     *field = argument;
 
-  buffers[logits] = Buffer{0, batch, vocabulary, 0, f32};
-  argumentOf[logits] = arguments.logits;
+  for (Value tensor : {logits, beforeSoftCap(logits)}) {
+    buffers[tensor] = Buffer{0, batch, vocabulary, 0, f32};
+    argumentOf[tensor] = arguments.logits;
+  }
   int64_t bytesPerPosition = 0;
   for (BlockArgument argument : oldEntry.getArguments())
     if (auto cache = dyn_cast<KVCacheType>(argument.getType()))
@@ -202,15 +220,14 @@ void LoopContext::endEntry() {
 }
 
 Value LoopContext::view(const Buffer &buffer) {
-  const int64_t elementBytes =
-      (buffer.element.getIntOrFloatBitWidth() + 7) / 8;
+  const int64_t elementBytes = (buffer.element.getIntOrFloatBitWidth() + 7) / 8;
   Value offset = arith::ConstantIndexOp::create(
       builder, entry.getLoc(), buffer.offset + buffer.shift * elementBytes);
   // All columns of a buffer have one type, so that they can share kernels.
   return memref::ViewOp::create(
       builder, entry.getLoc(),
-      MemRefType::get({buffer.elements()}, buffer.element),
-      arguments.workspace, offset, ValueRange());
+      MemRefType::get({buffer.elements()}, buffer.element), arguments.workspace,
+      offset, ValueRange());
 }
 
 Value LoopContext::view(Value tensor) {
@@ -253,9 +270,9 @@ void LoopContext::call(Location loc, const std::string &name,
         builder, loc, name,
         builder.getFunctionType(kernelArguments.getTypes(), {}));
     kernel.setPrivate();
-    kernel->setAttr("llvm.linkage",
-                    LLVM::LinkageAttr::get(builder.getContext(),
-                                           LLVM::Linkage::Internal));
+    kernel->setAttr(
+        "llvm.linkage",
+        LLVM::LinkageAttr::get(builder.getContext(), LLVM::Linkage::Internal));
     for (auto [i, type] : llvm::enumerate(kernelArguments.getTypes()))
       if (isa<MemRefType>(type))
         kernel.setArgAttr(unsigned(i), LLVM::LLVMDialect::getNoAliasAttrName(),

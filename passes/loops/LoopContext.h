@@ -92,6 +92,10 @@ private:
   int64_t workspaceBytes = 0;
 };
 
+/// The head's result behind the logits, which a soft cap may follow; both lie
+/// in the caller's memory.
+mlir::Value beforeSoftCap(mlir::Value logits);
+
 /// Scratch buffers that lowering `op` needs beside its operands and results.
 llvm::SmallVector<Buffer> scratchOf(mlir::Operation *op, LoopContext &context);
 
@@ -100,6 +104,8 @@ void lowerEmbedding(EmbeddingOp op, LoopContext &context);
 void lowerGatherRows(GatherRowsOp op, LoopContext &context);
 void lowerRmsNorm(RmsNormOp op, LoopContext &context);
 void lowerAdd(mlir::arith::AddFOp op, LoopContext &context);
+void lowerScale(ScaleOp op, LoopContext &context);
+void lowerSoftCap(SoftCapOp op, LoopContext &context);
 void lowerGatedActivation(GatedActivationOp op, LoopContext &context);
 void lowerQuantizeActivations(QuantizeActivationsOp op, LoopContext &context);
 void lowerRopeTable(RopeTableOp op, LoopContext &context);
@@ -115,6 +121,11 @@ llvm::SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
                                              LoopContext &context);
 /// Layout of a sign-plane pack, from its sources.
 SignPlanePack signPlanePackOf(PackOp pack, LoopContext &context);
+
+/// A constant's bits, for the name of the kernel that holds it.
+inline uint64_t bitsOf(const llvm::APFloat &value) {
+  return value.bitcastToAPInt().getZExtValue();
+}
 
 /// More floats than any KV cache has: the cache's size is the runtime's choice.
 constexpr int64_t kUnboundedFloats = int64_t(1) << 40;

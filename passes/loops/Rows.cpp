@@ -7,6 +7,9 @@
 
 #include "llvm/Support/FormatVariadic.h"
 
+#include <cmath>
+#include <numbers>
+
 using namespace mlir;
 
 namespace fairy2 {
@@ -96,18 +99,22 @@ void lowerRmsNorm(RmsNormOp op, LoopContext &context) {
   const DenseRows weight = denseRows(context.pack(op.getWeightAttr()), context);
   const Buffer &in = context.buffer(op.getInput());
   const Buffer &out = context.buffer(op.getResult());
-  const int64_t features = featuresOf(op.getInput());
+  const int64_t heads = int64_t(op.getHeads());
+  const int64_t features = featuresOf(op.getInput()) / heads;
   const double epsilon = op.getEpsilon().convertToDouble();
   context.call(
       op.getLoc(),
-      llvm::formatv("rms_norm_{0}_{1}_{2}_{3}_{4}", features, in.stride,
-                    out.stride, typeName(weight.element),
-                    op.getEpsilon().bitcastToAPInt().getZExtValue()),
+      llvm::formatv("rms_norm_{0}x{1}_{2}_{3}_{4}{5}_{6}", heads, features,
+                    in.stride, out.stride, typeName(weight.element),
+                    op.getUnitOffset() ? "_plus1" : "",
+                    bitsOf(op.getEpsilon())),
       {context.view(op.getInput()), weight.memref,
        context.view(op.getResult()), context.tokenCount(op.getInput())},
       [&](Emitter &e, ValueRange a) {
-        e.forall(a[3], [&](Value i) {
-          Value from = e.mul(i, in.stride), to = e.mul(i, out.stride);
+        e.forall(e.mul(a[3], heads), [&](Value f) {
+          Value i = e.div(f, heads), head = e.mul(e.rem(f, heads), features);
+          Value from = e.add(e.mul(i, in.stride), head);
+          Value to = e.add(e.mul(i, out.stride), head);
           Value squares = e.forRow(
               features, {e.constant(e.floats(), 0.0)},
               [&](Value offset, Value mask,
@@ -122,15 +129,25 @@ void lowerRmsNorm(RmsNormOp op, LoopContext &context) {
           Value scale = e.splat(e.div(
               e.constant(f32, 1.0),
               math::SqrtOp::create(e, e.add(mean, e.constant(f32, epsilon)))));
-          e.forRow(features, {},
-                   [&](Value offset, Value, ValueRange) -> SmallVector<Value> {
-                     Value x =
-                         e.loadVector(a[0], e.add(from, offset), kLanes);
-                     e.storeVector(e.mul(e.mul(x, scale),
-                                         e.loadWeights(a[1], offset)),
-                                   a[2], e.add(to, offset));
-                     return {};
-                   });
+          e.forRow(
+              features, {},
+              [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
+                Value x = e.loadVector(a[0], e.add(from, offset), kLanes);
+                Value w = e.loadWeights(a[1], offset);
+                if (op.getUnitOffset())
+                  w = e.add(w, e.constant(e.floats(), 1.0));
+                Value y = e.mul(e.mul(x, scale), w);
+                Value at = e.add(to, offset);
+                // What follows the last vector of a head is the next one's.
+                const int64_t rest = features % kLanes;
+                if (!mask || heads == 1)
+                  e.storeVector(y, a[2], at);
+                else
+                  for (int64_t lane = 0; lane < rest; ++lane)
+                    e.store(vector::ExtractOp::create(e, y, lane), a[2],
+                            e.add(at, lane));
+                return {};
+              });
         });
       });
 }
@@ -158,6 +175,80 @@ void lowerAdd(arith::AddFOp op, LoopContext &context) {
       });
 }
 
+void lowerScale(ScaleOp op, LoopContext &context) {
+  const Buffer &in = context.buffer(op.getInput());
+  const Buffer &out = context.buffer(op.getResult());
+  const int64_t features = featuresOf(op.getResult());
+  context.call(
+      op.getLoc(),
+      llvm::formatv("scale_{0}_{1}_{2}_{3}", features, in.stride, out.stride,
+                    bitsOf(op.getFactor())),
+      {context.view(op.getInput()), context.view(op.getResult()),
+       context.tokenCount(op.getResult())},
+      [&](Emitter &e, ValueRange a) {
+        Value factor =
+            e.constant(e.floats(), op.getFactor().convertToDouble());
+        forallVectors(e, a[2], features, [&](Value i, Value offset) {
+          Value x = e.loadVector(a[0], e.add(e.mul(i, in.stride), offset),
+                                 kLanes);
+          e.storeVector(e.mul(x, factor), a[1],
+                        e.add(e.mul(i, out.stride), offset));
+        });
+      });
+}
+
+/// Works in place, on logits: their rows are not padded, so they are one run
+/// of values, and the values after the last whole vector are done one by one.
+void lowerSoftCap(SoftCapOp op, LoopContext &context) {
+  const int64_t features = featuresOf(op.getResult());
+  const double cap = op.getCap().convertToDouble();
+  context.call(
+      op.getLoc(),
+      llvm::formatv("soft_cap_{0}_{1}", features, bitsOf(op.getCap())),
+      {context.view(op.getResult()), context.tokenCount(op.getResult())},
+      [&](Emitter &e, ValueRange a) {
+        Value values = e.mul(a[1], features);
+        e.forall(e.div(e.add(values, kLanes - 1), kLanes), [&](Value i) {
+          Value begin = e.mul(i, kLanes);
+          Value end = arith::MinUIOp::create(e, e.add(begin, kLanes), values);
+          Value whole =
+              e.mul(e.div(e.sub(end, begin), kLanes), kLanes);
+          Value rest = e.add(begin, whole);
+          e.forLoop(begin, rest, kLanes, {},
+                    [&](Value at, ValueRange) -> SmallVector<Value> {
+                      e.storeVector(
+                          e.softCap(e.loadVector(a[0], at, kLanes), cap), a[0],
+                          at);
+                      return {};
+                    });
+          e.forLoop(rest, end, [&](Value at) {
+            e.store(e.softCap(e.load(a[0], at), cap), a[0], at);
+          });
+        });
+      });
+}
+
+/// What is left of `gate` after the sigmoid of `x`: gate / (1 + exp(-x)).
+static Value timesSigmoid(Emitter &e, Value gate, Value x) {
+  Value exp = math::ExpOp::create(e, arith::NegFOp::create(e, x));
+  return e.div(gate, e.add(e.constant(e.floats(), 1.0), exp));
+}
+
+static Value activate(Emitter &e, GateKind kind, Value gate) {
+  switch (kind) {
+  case GateKind::Silu:
+    return timesSigmoid(e, gate, gate);
+  case GateKind::GeluTanh: {
+    // (1 + tanh(u)) / 2 is the sigmoid of 2 u.
+    Value cube = e.mul(e.mul(gate, gate), gate);
+    Value u = e.mul(e.add(gate, e.mul(cube, e.constant(e.floats(), 0.044715))),
+                    e.constant(e.floats(), 2 * std::sqrt(2 / std::numbers::pi)));
+    return timesSigmoid(e, gate, u);
+  }
+  }
+  llvm_unreachable("all kinds are handled");
+}
+
 void lowerGatedActivation(GatedActivationOp op, LoopContext &context) {
   const Buffer &gate = context.buffer(op.getGate());
   const Buffer &up = context.buffer(op.getUp());
@@ -176,9 +267,7 @@ void lowerGatedActivation(GatedActivationOp op, LoopContext &context) {
           };
           Value g = e.loadVector(a[0], at(gate), kLanes);
           Value u = e.loadVector(a[1], at(up), kLanes);
-          Value one = e.constant(e.floats(), 1.0);
-          Value exp = math::ExpOp::create(e, arith::NegFOp::create(e, g));
-          e.storeVector(e.mul(e.div(g, e.add(one, exp)), u), a[2], at(out));
+          e.storeVector(e.mul(activate(e, op.getKind(), g), u), a[2], at(out));
         });
       });
 }

@@ -97,17 +97,93 @@ func.func @rope_table_positions(%p: tensor<?xi32>) -> tensor<?x2xf32> {
 // -----
 
 func.func @rope_heads(%x: tensor<?x10xf32>, %t: tensor<?x4xf32>) -> tensor<?x10xf32> {
-  // expected-error @+1 {{expected whole heads of an even size, found 10 features and heads of 4}}
-  %0 = fairy2.rope %x, %t : tensor<?x10xf32>, tensor<?x4xf32>
+  // expected-error @+1 {{expected whole heads, at least as wide as the table, which is even, found 10 features, 4 heads and a table of 4}}
+  %0 = fairy2.rope %x, %t {heads = 4 : i64} : tensor<?x10xf32>, tensor<?x4xf32>
   return %0 : tensor<?x10xf32>
 }
 
 // -----
 
-func.func @rope_odd_head(%x: tensor<?x9xf32>, %t: tensor<?x3xf32>) -> tensor<?x9xf32> {
-  // expected-error @+1 {{expected whole heads of an even size, found 9 features and heads of 3}}
-  %0 = fairy2.rope %x, %t : tensor<?x9xf32>, tensor<?x3xf32>
+func.func @rope_narrow_heads(%x: tensor<?x10xf32>, %t: tensor<?x4xf32>) -> tensor<?x10xf32> {
+  // expected-error @+1 {{expected whole heads, at least as wide as the table, which is even, found 10 features, 5 heads and a table of 4}}
+  %0 = fairy2.rope %x, %t {heads = 5 : i64} : tensor<?x10xf32>, tensor<?x4xf32>
+  return %0 : tensor<?x10xf32>
+}
+
+// -----
+
+func.func @rope_odd_table(%x: tensor<?x9xf32>, %t: tensor<?x3xf32>) -> tensor<?x9xf32> {
+  // expected-error @+1 {{expected whole heads, at least as wide as the table, which is even, found 9 features, 3 heads and a table of 3}}
+  %0 = fairy2.rope %x, %t {heads = 3 : i64} : tensor<?x9xf32>, tensor<?x3xf32>
   return %0 : tensor<?x9xf32>
+}
+
+// -----
+
+func.func @long_alone(%p: tensor<?xi32>) -> tensor<?x2xf32> {
+  // expected-error @+1 {{expected long_frequencies and long_after together}}
+  %0 = fairy2.rope_table %p {inverse_frequencies = array<f32: 1.0>, max_positions = 8 : i64, long_after = 4 : i64} : tensor<?xi32> -> tensor<?x2xf32>
+  return %0 : tensor<?x2xf32>
+}
+
+// -----
+
+func.func @long_count(%p: tensor<?xi32>) -> tensor<?x2xf32> {
+  // expected-error @+1 {{expected as many long frequencies as others, 1, found 2}}
+  %0 = fairy2.rope_table %p {inverse_frequencies = array<f32: 1.0>, max_positions = 8 : i64, long_after = 4 : i64, long_frequencies = array<f32: 1.0, 0.5>} : tensor<?xi32> -> tensor<?x2xf32>
+  return %0 : tensor<?x2xf32>
+}
+
+// -----
+
+fairy2.weight @w : tensor<16xf32> from "a.safetensors" at 0
+func.func @norm_heads(%x: tensor<?x40xf32>) -> tensor<?x40xf32> {
+  // expected-error @+1 {{expected whole heads, found 40 features and 3 heads}}
+  %0 = fairy2.rms_norm %x, @w {epsilon = 1.0e-5 : f32, heads = 3 : i64} : tensor<?x40xf32>
+  return %0 : tensor<?x40xf32>
+}
+
+// -----
+
+fairy2.weight @w : tensor<16xf32> from "a.safetensors" at 0
+func.func @norm_head_weight(%x: tensor<?x64xf32>) -> tensor<?x64xf32> {
+  // expected-error @+1 {{expected a weight of shape [32], found [16]}}
+  %0 = fairy2.rms_norm %x, @w {epsilon = 1.0e-5 : f32, heads = 2 : i64} : tensor<?x64xf32>
+  return %0 : tensor<?x64xf32>
+}
+
+// -----
+
+func.func @cap(%x: tensor<?x16xf32>) -> tensor<?x16xf32> {
+  // expected-error @+1 {{expected a positive cap, found 0}}
+  %0 = fairy2.soft_cap %x {cap = 0.0 : f32} : tensor<?x16xf32>
+  return %0 : tensor<?x16xf32>
+}
+
+// -----
+
+func.func @slice(%x: tensor<?x16xf32>) -> tensor<?x8xf32> {
+  // expected-error @+1 {{expected a range within 16 features, found 8 from 9}}
+  %0 = fairy2.slice %x from 9 : tensor<?x16xf32> -> tensor<?x8xf32>
+  return %0 : tensor<?x8xf32>
+}
+
+// -----
+
+!cache = !fairy2.kv_cache<layers = 2, heads = 2, dim = 8>
+func.func @score_cap(%q: tensor<?x16xf32>, %c: !cache, %i: tensor<?xi32>) -> tensor<?x16xf32> {
+  // expected-error @+1 {{expected a positive cap, found -1}}
+  %0 = fairy2.attention %q, %q, %q cache %c[%i, %i] {layer = 0 : i64, scale = 1.0 : f32, soft_cap = -1.0 : f32} : tensor<?x16xf32>, tensor<?x16xf32>, !cache, tensor<?xi32>
+  return %0 : tensor<?x16xf32>
+}
+
+// -----
+
+!cache = !fairy2.kv_cache<layers = 2, heads = 2, dim = 8>
+func.func @window(%q: tensor<?x16xf32>, %c: !cache, %i: tensor<?xi32>) -> tensor<?x16xf32> {
+  // expected-error @+1 {{attribute 'window' failed to satisfy constraint}}
+  %0 = fairy2.attention %q, %q, %q cache %c[%i, %i] {layer = 0 : i64, scale = 1.0 : f32, window = 0 : i64} : tensor<?x16xf32>, tensor<?x16xf32>, !cache, tensor<?xi32>
+  return %0 : tensor<?x16xf32>
 }
 
 // -----

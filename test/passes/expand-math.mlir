@@ -3,6 +3,7 @@
 // No library function is left, and no fused product either: it would round
 // once where other CPUs round twice.
 // CHECK-NOT: math.exp
+// CHECK-NOT: math.tanh
 // CHECK-NOT: math.fma
 
 // CHECK-LABEL: func @exp
@@ -20,6 +21,14 @@ func.func @scalar(%x: f32) -> f32 {
   // CHECK: return
   %0 = math.exp %x : f32
   return %0 : f32
+}
+
+// CHECK-LABEL: func @tanh
+func.func @tanh(%x: vector<16xf32>) -> vector<16xf32> {
+  // CHECK: arith.divf
+  // CHECK: return
+  %0 = math.tanh %x : vector<16xf32>
+  return %0 : vector<16xf32>
 }
 
 // CHECK-LABEL: func @fma

@@ -69,3 +69,17 @@ func.func @padded_logits(%t: !ids, %s: !ids, %p: !ids, %r: !ids, %c: !cache) -> 
   // expected-error @below {{expected logits that are the only result of a fairy2.packed_linear and have no other use}}
   return %0 : tensor<?x4xf32>
 }
+
+// -----
+
+!ids = tensor<?xi32>
+!cache = !fairy2.kv_cache<layers = 1, heads = 1, dim = 4>
+fairy2.weight @w : tensor<8x4xf32> from "a.safetensors" at 0
+fairy2.pack @w.pack <dense> [@w] {bytes = 512 : i64, offset = 0 : i64}
+func.func @cap_of_activations(%t: !ids, %s: !ids, %p: !ids, %r: !ids, %c: !cache) -> tensor<?x8xf32> {
+  %0 = fairy2.embedding %t, @w.pack : !ids -> tensor<?x4xf32>
+  // expected-error @below {{expected to be applied to the logits only}}
+  %1 = fairy2.soft_cap %0 {cap = 30.0 : f32} : tensor<?x4xf32>
+  %2 = fairy2.packed_linear %1 @w.pack : tensor<?x4xf32> -> tensor<?x8xf32>
+  return %2 : tensor<?x8xf32>
+}

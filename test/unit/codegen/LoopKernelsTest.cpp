@@ -9,6 +9,7 @@
 
 #include <cmath>
 #include <functional>
+#include <numbers>
 #include <random>
 
 using namespace fairy2;
@@ -116,6 +117,90 @@ TEST_P(RowKernelTest, RmsNorm) {
   }
 }
 
+/// Heads of odd sizes lie side by side: no vector may reach into the next.
+TEST(NormKernelTest, EveryHeadOnItsOwnAndUnitOffset) {
+  struct Case {
+    int64_t heads, dim;
+    bool unitOffset;
+  };
+  for (const Case c : {Case{1, 40, true}, Case{3, 16, false}, Case{4, 7, true},
+                       Case{2, 35, false}, Case{5, 1, true}}) {
+    const int64_t n = c.heads * c.dim;
+    const Floats x = randomFloats(kTokens * n, 1);
+    Floats w = randomFloats(c.dim, 2);
+    const Floats y = runEverywhere(moduleWithIdentityHead(
+        weight("x", x, {kTokens, n}) + weight("w", w, {c.dim}),
+        embed("x", n) + "%z = fairy2.rms_norm %x, @w {epsilon = 1.0e-3 : f32" +
+            ", heads = " + std::to_string(c.heads) + " : i64" +
+            (c.unitOffset ? ", unit_offset" : "") + "} : " + tensor(n) + "\n",
+        n, kSmallCache));
+    Doubles expected;
+    for (size_t head = 0; head < x.size(); head += c.dim) {
+      double squares = 0;
+      for (int64_t i = 0; i < c.dim; ++i)
+        squares += double(x[head + i]) * x[head + i];
+      for (int64_t i = 0; i < c.dim; ++i)
+        expected.push_back(x[head + i] /
+                           std::sqrt(squares / double(c.dim) + 1e-3) *
+                           (w[i] + (c.unitOffset ? 1 : 0)));
+    }
+    expectNear(y, expected, 1e-5);
+  }
+}
+
+TEST_P(RowKernelTest, Scale) {
+  const int64_t n = GetParam();
+  const Floats x = randomFloats(kTokens * n, 1);
+  const Floats y = runEverywhere(moduleWithIdentityHead(
+      weight("x", x, {kTokens, n}),
+      embed("x", n) +
+          "%z = fairy2.scale %x {factor = 0.3 : f32} : " + tensor(n) + "\n",
+      n, kSmallCache));
+  for (size_t i = 0; i < y.size(); ++i)
+    ASSERT_EQ(y[i], x[i] * 0.3f);
+}
+
+TEST_P(RowKernelTest, SoftCapOfLogits) {
+  const int64_t n = GetParam();
+  Floats x = randomFloats(kTokens * n, 1, 20), identity(n * n, 0.0f);
+  x[0] = 1e5f;
+  x[1] = -1e5f;
+  x[2] = 1e-5f;
+  for (int64_t i = 0; i < n; ++i)
+    identity[i * n + i] = 1;
+  const Floats y = runEverywhere(moduleWithLogits(
+      weight("x", x, {kTokens, n}) + weight("identity", identity, {n, n}),
+      embed("x", n) + "%p = fairy2.linear %x, @identity : " + tensor(n) +
+          " -> " + tensor(n) +
+          "\n%y = fairy2.soft_cap %p {cap = 30.0 : f32} : " + tensor(n) + "\n",
+      n, kSmallCache));
+  Doubles expected;
+  for (float v : x)
+    expected.push_back(30 * std::tanh(v / 30.0));
+  expectNear(y, expected, 2e-5);
+}
+
+/// Parts of one row, used after other buffers have come and gone.
+TEST(SliceKernelTest, PartsOfARowOutliveOtherBuffers) {
+  for (auto [from, n] :
+       {std::pair<int64_t, int64_t>{0, 16}, {5, 7}, {32, 35}}) {
+    const int64_t width = 67;
+    const Floats x = randomFloats(kTokens * width, 1),
+                 a = randomFloats(kTokens * n, 2);
+    const Floats y = runEverywhere(moduleWithIdentityHead(
+        weight("x", x, {kTokens, width}) + weight("a", a, {kTokens, n}),
+        embed("x", width) + "%part = fairy2.slice %x from " +
+            std::to_string(from) + " : " + tensor(width) + " -> " + tensor(n) +
+            "\n" + embed("a", n) + "%twice = arith.addf %a, %a : " + tensor(n) +
+            "\n%z = arith.addf %part, %twice : " + tensor(n) + "\n",
+        n, kSmallCache));
+    for (int64_t t = 0; t < kTokens; ++t)
+      for (int64_t i = 0; i < n; ++i)
+        ASSERT_EQ(y[t * n + i],
+                  x[t * width + from + i] + (a[t * n + i] + a[t * n + i]));
+  }
+}
+
 TEST_P(RowKernelTest, Add) {
   const int64_t n = GetParam();
   const Floats a = randomFloats(kTokens * n, 1),
@@ -139,15 +224,23 @@ TEST_P(RowKernelTest, GatedActivation) {
     gate[2] = -100;
     gate[3] = -88;
   }
-  const Floats y = runEverywhere(moduleWithIdentityHead(
-      weight("gate", gate, {kTokens, n}) + weight("up", up, {kTokens, n}),
-      embed("gate", n) + embed("up", n) +
-          "%z = fairy2.gated_activation silu %gate, %up : " + tensor(n) + "\n",
-      n, kSmallCache));
-  Doubles expected;
-  for (size_t i = 0; i < y.size(); ++i)
-    expected.push_back(gate[i] / (1 + std::exp(-double(gate[i]))) * up[i]);
-  expectNear(y, expected, 1e-5);
+  for (std::string kind : {"silu", "gelu_tanh"}) {
+    const Floats y = runEverywhere(moduleWithIdentityHead(
+        weight("gate", gate, {kTokens, n}) + weight("up", up, {kTokens, n}),
+        embed("gate", n) + embed("up", n) + "%z = fairy2.gated_activation " +
+            kind + " %gate, %up : " + tensor(n) + "\n",
+        n, kSmallCache));
+    Doubles expected;
+    for (size_t i = 0; i < y.size(); ++i) {
+      const double x = gate[i];
+      const double inner =
+          std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+      expected.push_back((kind == "silu" ? x / (1 + std::exp(-x))
+                                         : x * (1 + std::tanh(inner)) / 2) *
+                         up[i]);
+    }
+    expectNear(y, expected, 1e-5);
+  }
 }
 
 TEST_P(RowKernelTest, EmbeddingAndGatheredRows) {
@@ -247,51 +340,133 @@ TEST_P(RowKernelTest, DenseLinear) {
     }
 }
 
-TEST(RopeKernelTest, TurnsEveryHeadByItsAngles) {
-  struct Case {
-    int64_t heads, dim;
-  };
-  for (const Case c : {Case{1, 2}, Case{3, 8}, Case{2, 10}, Case{4, 64}}) {
-    const int64_t half = c.dim / 2, n = c.heads * c.dim;
-    const Floats x = randomFloats(kTokens * n, 1);
-    Floats frequencies;
-    std::string list;
+/// Frequencies of `half` pairs, and their list in an attribute.
+Floats frequenciesOf(double theta, int64_t half, std::string &list) {
+  Floats frequencies;
+  for (int64_t j = 0; j < half; ++j) {
+    frequencies.push_back(float(std::pow(theta, -double(j) / double(half))));
+    char text[32];
+    std::snprintf(text, sizeof(text), "%.9e", frequencies.back());
+    list += (j ? ", " : "") + std::string(text);
+  }
+  return frequencies;
+}
+
+struct RopeShape {
+  int64_t heads, dim, turned;
+};
+
+Doubles ropeReference(const RopeShape &shape,
+                      const std::vector<int32_t> &positions, const Floats &x,
+                      const Floats &frequencies, double magnitude) {
+  Doubles y(x.begin(), x.end());
+  const int64_t half = shape.turned / 2;
+  for (size_t head = 0; head < x.size(); head += shape.dim)
     for (int64_t j = 0; j < half; ++j) {
-      frequencies.push_back(float(std::pow(10000.0, -double(j) / half)));
-      char text[32];
-      std::snprintf(text, sizeof(text), "%.9e", frequencies.back());
-      list += (j ? ", " : "") + std::string(text);
+      const double angle =
+          positions[head / (shape.heads * shape.dim)] * double(frequencies[j]);
+      const double x1 = x[head + j], x2 = x[head + j + half];
+      y[head + j] = magnitude * (x1 * std::cos(angle) - x2 * std::sin(angle));
+      y[head + j + half] =
+          magnitude * (x2 * std::cos(angle) + x1 * std::sin(angle));
     }
-    const int64_t positions = 3000; // No power of two.
+  return y;
+}
+
+std::string ropeTable(const std::string &name, const std::string &list,
+                      int64_t features, const std::string &more = "") {
+  return "%" + name +
+         " = fairy2.rope_table %positions {inverse_frequencies = "
+         "array<f32: " +
+         list + ">, max_positions = 3000 : i64" + more +
+         "} : tensor<?xi32> -> " + tensor(features) + "\n";
+}
+
+std::string rope(const std::string &name, const std::string &table,
+                 const RopeShape &shape) {
+  return "%" + name + " = fairy2.rope %x, %" + table +
+         " {heads = " + std::to_string(shape.heads) +
+         " : i64} : " + tensor(shape.heads * shape.dim) + ", " +
+         tensor(shape.turned) + "\n";
+}
+
+Step ropeStep() {
+  Step step = Step::of({0, 1, 2, 3, 4});
+  step.positions = {0, 1, 63, 1777, 2999}; // Of 3000, which is no power of two.
+  return step;
+}
+
+TEST(RopeKernelTest, TurnsEveryHeadByItsAngles) {
+  for (const RopeShape c :
+       {RopeShape{1, 2, 2}, RopeShape{3, 8, 8}, RopeShape{2, 10, 10},
+        RopeShape{4, 64, 64}, RopeShape{3, 8, 6}, RopeShape{2, 64, 48}}) {
+    const int64_t n = c.heads * c.dim;
+    const Floats x = randomFloats(kTokens * n, 1);
+    std::string list;
+    const Floats frequencies = frequenciesOf(10000, c.turned / 2, list);
     const std::string module = moduleWithIdentityHead(
         weight("x", x, {kTokens, n}),
-        embed("x", n) +
-            "%t = fairy2.rope_table %positions {inverse_frequencies = "
-            "array<f32: " +
-            list + ">, max_positions = " + std::to_string(positions) +
-            " : i64} : tensor<?xi32> -> " + tensor(c.dim) +
-            "\n%z = fairy2.rope %x, %t : " + tensor(n) + ", " + tensor(c.dim) +
-            "\n",
-        n, kSmallCache);
-    Step step = Step::of({0, 1, 2, 3, 4});
-    step.positions = {0, 1, 63, 1777, int32_t(positions - 1)};
+        embed("x", n) + ropeTable("t", list, c.turned) + rope("z", "t", c), n,
+        kSmallCache);
+    const Step step = ropeStep();
     const Floats y = runEverywhere(module, {{step}});
-    Doubles expected(y.size());
-    for (int64_t t = 0; t < kTokens; ++t)
-      for (int64_t h = 0; h < c.heads; ++h)
-        for (int64_t j = 0; j < half; ++j) {
-          const double angle = step.positions[t] * double(frequencies[j]);
-          const size_t at = t * n + h * c.dim + j;
-          const double x1 = x[at], x2 = x[at + half];
-          expected[at] = x1 * std::cos(angle) - x2 * std::sin(angle);
-          expected[at + half] = x2 * std::cos(angle) + x1 * std::sin(angle);
-        }
-    expectNear(y, expected, 1e-5);
+    expectNear(y, ropeReference(c, step.positions, x, frequencies, 1), 1e-5);
+  }
+}
+
+/// Two tables of one model do not get in each other's way.
+TEST(RopeKernelTest, TablesOfDifferentFrequenciesAndMagnitudes) {
+  const RopeShape shape{2, 8, 8};
+  const int64_t n = 16;
+  const Floats x = randomFloats(kTokens * n, 1);
+  std::string slow, fast;
+  const Floats slowOnes = frequenciesOf(1e6, 4, slow),
+               fastOnes = frequenciesOf(10, 4, fast);
+  const std::string module = moduleWithIdentityHead(
+      weight("x", x, {kTokens, n}),
+      embed("x", n) + ropeTable("t1", slow, 8) +
+          ropeTable("t2", fast, 8, ", magnitude = 1.5 : f32") +
+          rope("a", "t1", shape) + rope("b", "t2", shape) +
+          "%z = arith.addf %a, %b : " + tensor(n) + "\n",
+      n, kSmallCache);
+  const Step step = ropeStep();
+  const Floats y = runEverywhere(module, {{step}});
+  Doubles expected = ropeReference(shape, step.positions, x, slowOnes, 1);
+  const Doubles more = ropeReference(shape, step.positions, x, fastOnes, 1.5);
+  for (size_t i = 0; i < expected.size(); ++i)
+    expected[i] += more[i];
+  expectNear(y, expected, 2e-5);
+}
+
+TEST(RopeKernelTest, LongFrequenciesAreForLongContexts) {
+  const RopeShape shape{2, 8, 8};
+  const int64_t n = 16;
+  const Floats x = randomFloats(kTokens * n, 1);
+  std::string usual, stretched;
+  const Floats usualOnes = frequenciesOf(1e4, 4, usual),
+               longOnes = frequenciesOf(1e7, 4, stretched);
+  const std::string module = moduleWithIdentityHead(
+      weight("x", x, {kTokens, n}),
+      embed("x", n) +
+          ropeTable("t", usual, 8,
+                    ", long_frequencies = array<f32: " + stretched +
+                        ">, long_after = 32 : i64") +
+          rope("z", "t", shape),
+      n, kSmallCache);
+  const Step step = ropeStep();
+  for (int64_t context : {16, 32, 48}) {
+    const Floats y = runEverywhere(module, {{step}}, 1, context);
+    expectNear(y,
+               ropeReference(shape, step.positions, x,
+                             context > 32 ? longOnes : usualOnes, 1),
+               1e-5);
   }
 }
 
 struct AttentionShape {
   int64_t heads, kvHeads, dim, layers;
+  int64_t window = 0; ///< 0: all positions
+  double cap = 0;     ///< 0: none
 };
 
 /// Two conversations, tokens interleaved, the first one longer than a block of
@@ -332,15 +507,19 @@ Doubles attentionReference(const AttentionShape &shape, const Step &step,
       Doubles weights(step.tokens.size(), 0.0);
       double largest = -1e300, total = 0;
       auto visible = [&](size_t s) {
-        return step.slots[s] == step.slots[t] &&
-               step.positions[s] <= step.positions[t];
+        const int32_t distance = step.positions[t] - step.positions[s];
+        return step.slots[s] == step.slots[t] && distance >= 0 &&
+               (!shape.window || distance < shape.window);
       };
       for (size_t s = 0; s < weights.size(); ++s)
         if (visible(s)) {
           for (int64_t d = 0; d < dim; ++d)
             weights[s] +=
                 double(q[t * n + h * dim + d]) * k[s * kv + kvHead * dim + d];
-          largest = std::max(largest, weights[s] *= scale);
+          weights[s] *= scale;
+          if (shape.cap)
+            weights[s] = shape.cap * std::tanh(weights[s] / shape.cap);
+          largest = std::max(largest, weights[s]);
         }
       for (size_t s = 0; s < weights.size(); ++s)
         if (visible(s))
@@ -354,44 +533,64 @@ Doubles attentionReference(const AttentionShape &shape, const Step &step,
   return y;
 }
 
+/// Runs `shape` over `tokens` tokens, in several splits, on every level.
+void checkAttention(const AttentionShape &shape, int32_t tokens,
+                    int64_t context) {
+  const int64_t n = shape.heads * shape.dim, kv = shape.kvHeads * shape.dim;
+  const Floats q = randomFloats(tokens * n, 1),
+               k = randomFloats(tokens * kv, 2),
+               v = randomFloats(tokens * kv, 3);
+  std::string more;
+  if (shape.window)
+    more += ", window = " + std::to_string(shape.window) + " : i64";
+  if (shape.cap)
+    more += ", soft_cap = " + std::to_string(shape.cap) + " : f32";
+  const std::string cache =
+      "!fairy2.kv_cache<layers = " + std::to_string(shape.layers) +
+      ", heads = " + std::to_string(shape.kvHeads) +
+      ", dim = " + std::to_string(shape.dim) + ">";
+  std::string body = embed("q", n) + embed("k", kv) + embed("v", kv);
+  // Other layers' entries must not disturb the last one's.
+  for (int64_t layer = 0; layer < shape.layers; ++layer)
+    body +=
+        std::string(layer + 1 == shape.layers ? "%z" : "%other") +
+        (layer + 1 == shape.layers ? "" : std::to_string(layer)) +
+        " = fairy2.attention %q, %k, " +
+        (layer + 1 == shape.layers ? "%v" : "%k") +
+        " cache %cache[%slots, %positions] {layer = " + std::to_string(layer) +
+        " : i64, scale = 0.7 : f32" + more + "} : " + tensor(n) + ", " +
+        tensor(kv) + ", " + cache + ", tensor<?xi32>\n";
+  const std::string module = moduleWithIdentityHead(
+      weight("q", q, {tokens, n}) + weight("k", k, {tokens, kv}) +
+          weight("v", v, {tokens, kv}),
+      body, n, cache);
+  const Step all = conversations(tokens);
+  std::vector<Step> oneByOne, uneven;
+  for (size_t i = 0; i < size_t(tokens); ++i)
+    oneByOne.push_back(slice(all, i, i + 1));
+  const int32_t sizes[] = {5, 11, 1, 12};
+  for (int32_t begin = 0, end, i = 0; begin < tokens; begin = end, ++i) {
+    end = std::min(tokens, begin + sizes[i % 4]);
+    uneven.push_back(slice(all, begin, end));
+  }
+  const Floats y = runEverywhere(module, {oneByOne, uneven}, 2, context);
+  expectNear(y, attentionReference(shape, all, q, k, v, 0.7), 1e-5);
+}
+
 TEST(AttentionKernelTest, SlotsGroupsAndSplitBatches) {
   for (const AttentionShape shape :
        {AttentionShape{1, 1, 4, 1}, AttentionShape{4, 2, 8, 2},
         AttentionShape{3, 1, 10, 1}, AttentionShape{6, 3, 16, 3},
-        AttentionShape{2, 2, 48, 1}}) {
-    const int32_t tokens = 29; // 20 in one slot, 9 in the other.
-    const int64_t n = shape.heads * shape.dim, kv = shape.kvHeads * shape.dim;
-    const Floats q = randomFloats(tokens * n, 1),
-                 k = randomFloats(tokens * kv, 2),
-                 v = randomFloats(tokens * kv, 3);
-    const std::string cache =
-        "!fairy2.kv_cache<layers = " + std::to_string(shape.layers) +
-        ", heads = " + std::to_string(shape.kvHeads) +
-        ", dim = " + std::to_string(shape.dim) + ">";
-    std::string body = embed("q", n) + embed("k", kv) + embed("v", kv);
-    // Other layers' entries must not disturb the last one's.
-    for (int64_t layer = 0; layer < shape.layers; ++layer)
-      body += std::string(layer + 1 == shape.layers ? "%z" : "%other") +
-              (layer + 1 == shape.layers ? "" : std::to_string(layer)) +
-              " = fairy2.attention %q, %k, " +
-              (layer + 1 == shape.layers ? "%v" : "%k") +
-              " cache %cache[%slots, %positions] {layer = " +
-              std::to_string(layer) +
-              " : i64, scale = 0.7 : f32} : " + tensor(n) + ", " + tensor(kv) +
-              ", " + cache + ", tensor<?xi32>\n";
-    const std::string module = moduleWithIdentityHead(
-        weight("q", q, {tokens, n}) + weight("k", k, {tokens, kv}) +
-            weight("v", v, {tokens, kv}),
-        body, n, cache);
-    const Step all = conversations(tokens);
-    std::vector<Step> oneByOne, uneven;
-    for (size_t i = 0; i < size_t(tokens); ++i)
-      oneByOne.push_back(slice(all, i, i + 1));
-    for (auto [begin, end] : {std::pair{0, 5}, {5, 16}, {16, 17}, {17, 29}})
-      uneven.push_back(slice(all, begin, end));
-    const Floats y = runEverywhere(module, {oneByOne, uneven}, 2, 32);
-    expectNear(y, attentionReference(shape, all, q, k, v, 0.7), 1e-5);
-  }
+        AttentionShape{2, 2, 48, 1}})
+    checkAttention(shape, 29, 32); // 20 tokens in one slot, 9 in the other.
+}
+
+/// Windows of every relation to the blocks of 16 positions.
+TEST(AttentionKernelTest, WindowsAndSoftCaps) {
+  for (int64_t window : {1, 5, 16, 17, 40})
+    checkAttention({4, 2, 8, 2, window}, 90, 64); // 60 tokens and 30.
+  checkAttention({2, 1, 16, 1, 0, 1.5}, 90, 64);
+  checkAttention({2, 2, 10, 1, 23, 0.8}, 90, 64);
 }
 
 } // namespace
