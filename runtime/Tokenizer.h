@@ -16,6 +16,12 @@
 
 namespace fairy2 {
 
+/// A part of a text: bytes [begin, end).
+struct ByteRange {
+  size_t begin, end;
+  friend bool operator==(const ByteRange &, const ByteRange &) = default;
+};
+
 class Tokenizer {
 public:
   /// Builds the tokenizer from the text of a tokenizer.json. `origin` names the
@@ -35,6 +41,13 @@ public:
   /// it for what a user typed.
   virtual std::vector<int32_t> encode(std::string_view text, bool addSpecial,
                                       bool parseSpecial = true) const = 0;
+
+  /// As encode(text, false) for a text put together from a program's own text
+  /// and `untrusted` parts of others (valid UTF-8; ranges sorted and disjoint):
+  /// a special token is found only where all of its text is trusted.
+  virtual std::vector<int32_t>
+  encodeMixed(std::string_view text,
+              std::span<const ByteRange> untrusted) const = 0;
 
   /// Text of the ids, as `tokenizers` decodes them (UTF-8, U+FFFD for broken
   /// sequences). Ids outside the vocabulary are skipped.

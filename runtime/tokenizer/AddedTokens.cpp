@@ -7,6 +7,7 @@
 #include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace fairy2::tokenizer {
 namespace {
@@ -69,6 +70,7 @@ AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
     token.text = token.content;
     if (token.normalized && normalizer)
       normalizer->apply(token.text);
+    normalizedSpecial |= token.normalized && token.special;
     const size_t index = tokens.size();
     tokens.push_back(std::move(token));
     byContent.emplace(tokens.back().content, index);
@@ -93,7 +95,7 @@ const AddedToken *AddedTokens::find(int32_t id) const {
 }
 
 void AddedTokens::split(std::string_view text, bool normalized,
-                        bool parseSpecial,
+                        std::span<const ByteRange> untrusted,
                         std::vector<Segment> &segments) const {
   const ByteTrie &trie = tries[normalized];
   size_t covered = 0, endOfSpaces = 0;
@@ -102,16 +104,27 @@ void AddedTokens::split(std::string_view text, bool normalized,
       ++at;
       continue;
     }
-    const auto [index, length] = trie.longest(text.substr(at));
+    auto [index, length] = trie.longest(text.substr(at));
     if (length == 0) {
       ++at;
       continue;
     }
+    while (!untrusted.empty() && untrusted.front().end <= at)
+      untrusted = untrusted.subspan(1);
+    if (tokens[size_t(index)].special && !untrusted.empty() &&
+        untrusted.front().begin < at + length) {
+      // Only what is trusted as a whole counts here.
+      const size_t trusted = std::max(untrusted.front().begin, at) - at;
+      const size_t rejectedEnd = std::min(at + length, untrusted.front().end);
+      std::tie(index, length) = trie.longest(text.substr(at, trusted));
+      if (length == 0) {
+        at = rejectedEnd;
+        continue;
+      }
+    }
     const AddedToken &token = tokens[size_t(index)];
     size_t begin = at, end = at + length;
     at = end;
-    if (token.special && !parseSpecial)
-      continue;
     if (token.singleWord && (endsWithWord(text.substr(0, begin)) ||
                              startsWithWord(text.substr(end))))
       continue;

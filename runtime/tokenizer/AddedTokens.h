@@ -5,12 +5,14 @@
 // begin leftmost, never by a regular expression joined from untrusted text.
 #pragma once
 
+#include "runtime/Tokenizer.h"
 #include "runtime/tokenizer/ByteTrie.h"
 #include "runtime/tokenizer/JsonField.h"
 #include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/Vocabulary.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -43,10 +45,14 @@ public:
   AddedTokens &operator=(const AddedTokens &) = delete;
 
   /// Cuts text at tokens that match it as it is (before the normalizer ran) or
-  /// those that match normalized text. With `parseSpecial` off special tokens
-  /// are left as text.
-  void split(std::string_view text, bool normalized, bool parseSpecial,
+  /// those that match normalized text. Special tokens that touch one of the
+  /// `untrusted` ranges of the text (sorted, disjoint) are left as text.
+  void split(std::string_view text, bool normalized,
+             std::span<const ByteRange> untrusted,
              std::vector<Segment> &segments) const;
+
+  /// Whether special tokens are among those that match normalized text.
+  bool hasNormalizedSpecial() const { return normalizedSpecial; }
 
   /// The token with this content or id, or null.
   const AddedToken *find(std::string_view content) const;
@@ -58,6 +64,7 @@ private:
   std::vector<AddedToken> tokens;
   std::unordered_map<std::string_view, size_t> byContent;
   std::unordered_map<int32_t, size_t> byId;
+  bool normalizedSpecial = false;
   ByteTrie tries[2]; // by `normalized`; values are positions in `tokens`
 };
 

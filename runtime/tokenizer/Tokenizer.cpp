@@ -30,6 +30,9 @@ public:
 
   std::vector<int32_t> encode(std::string_view text, bool addSpecial,
                               bool parseSpecial) const override;
+  std::vector<int32_t>
+  encodeMixed(std::string_view text,
+              std::span<const ByteRange> untrusted) const override;
   std::string decode(std::span<const int32_t> ids,
                      bool skipSpecial) const override;
   int64_t vocabSize() const override { return end; }
@@ -91,22 +94,56 @@ std::vector<int32_t> FileTokenizer::encode(std::string_view text,
     repaired = replaceInvalidUtf8(text);
     text = repaired;
   }
-  std::vector<int32_t> ids;
-  WordCache cache;
-  std::vector<Segment> segments;
-  addedTokens.split(text, false, parseSpecial, segments);
-  for (const Segment &segment : segments)
-    if (segment.id >= 0)
-      ids.push_back(segment.id);
-    else
-      encodeSegment(segment.text, segment.text.data() == text.data(),
-                    parseSpecial, cache, ids);
+  const ByteRange whole = {0, text.size()};
+  std::vector<int32_t> ids =
+      encodeMixed(text, std::span(&whole, parseSpecial ? 0 : 1));
   if (addSpecial)
     postProcessor.apply(ids);
   return ids;
 }
 
-/// Encodes text between added tokens that are matched before normalization.
+std::vector<int32_t>
+FileTokenizer::encodeMixed(std::string_view text,
+                           std::span<const ByteRange> untrusted) const {
+  std::vector<int32_t> ids;
+  WordCache cache;
+  std::vector<Segment> segments;
+  addedTokens.split(text, false, untrusted, segments);
+  for (const Segment &segment : segments) {
+    if (segment.id >= 0) {
+      ids.push_back(segment.id);
+      continue;
+    }
+    const size_t begin = size_t(segment.text.data() - text.data());
+    const size_t end = begin + segment.text.size();
+    while (!untrusted.empty() && untrusted.front().end <= begin)
+      untrusted = untrusted.subspan(1);
+    if (addedTokens.hasNormalizedSpecial()) {
+      // Normalization loses track of what is trusted, so it gets parts that
+      // are wholly so or not at all.
+      for (size_t at = begin; at < end;) {
+        while (!untrusted.empty() && untrusted.front().end <= at)
+          untrusted = untrusted.subspan(1);
+        const bool isTrusted =
+            untrusted.empty() || untrusted.front().begin > at;
+        size_t next = end;
+        if (!untrusted.empty())
+          next = std::min(end, isTrusted ? untrusted.front().begin
+                                         : untrusted.front().end);
+        encodeSegment(text.substr(at, next - at), at == 0, isTrusted, cache,
+                      ids);
+        at = next;
+      }
+      continue;
+    }
+    const bool isTrusted = untrusted.empty() || untrusted.front().begin >= end;
+    encodeSegment(segment.text, begin == 0, isTrusted, cache, ids);
+  }
+  return ids;
+}
+
+/// Encodes text between added tokens that are matched before normalization;
+/// with `parseSpecial` off no special token comes out.
 void FileTokenizer::encodeSegment(std::string_view text, bool startsInput,
                                   bool parseSpecial, WordCache &cache,
                                   std::vector<int32_t> &ids) const {
@@ -116,8 +153,10 @@ void FileTokenizer::encodeSegment(std::string_view text, bool startsInput,
     normalizer->apply(normalized);
     text = normalized;
   }
+  const ByteRange whole = {0, text.size()};
   std::vector<Segment> segments;
-  addedTokens.split(text, true, parseSpecial, segments);
+  addedTokens.split(text, true, std::span(&whole, parseSpecial ? 0 : 1),
+                    segments);
   for (const Segment &segment : segments) {
     if (segment.id >= 0) {
       ids.push_back(segment.id);
