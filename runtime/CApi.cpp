@@ -176,13 +176,14 @@ Fairy2Status fairy2_eval_batch(Fairy2Session *session, const int32_t *slots,
 }
 
 Fairy2Status fairy2_tokenize(Fairy2Model *model, const char *text, size_t bytes,
-                             int32_t add_special, int32_t *tokens,
-                             size_t capacity, size_t *length) {
+                             int32_t add_special, int32_t parse_special,
+                             int32_t *tokens, size_t capacity, size_t *length) {
   return guarded(FAIRY2_BAD_FILE, [&] {
     requirePointer(model, "model");
     if (bytes > 0)
       requirePointer(text, "text");
-    copyOut(model->model->tokenizer().encode({text, bytes}, add_special != 0),
+    copyOut(model->model->tokenizer().encode({text, bytes}, add_special != 0,
+                                             parse_special != 0),
             tokens, capacity, length);
   });
 }

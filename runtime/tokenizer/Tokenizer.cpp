@@ -48,8 +48,9 @@ public:
 
 private:
   class DecodingState;
-  void encodeSegment(std::string_view text, bool startsInput, bool parseSpecial,
-                     WordCache &cache, std::vector<int32_t> &ids) const;
+  void encodeSegment(std::string_view text, bool startsInput,
+                     std::span<const ByteRange> untrusted, WordCache &cache,
+                     std::vector<int32_t> &ids) const;
 
   std::unique_ptr<Model> model;
   std::unique_ptr<Normalizer> normalizer;
@@ -102,6 +103,17 @@ std::vector<int32_t> FileTokenizer::encode(std::string_view text,
   return ids;
 }
 
+/// The parts of `ranges` inside [begin, end), counted from `begin`.
+std::vector<ByteRange> clip(std::span<const ByteRange> ranges, size_t begin,
+                            size_t end) {
+  std::vector<ByteRange> parts;
+  for (const ByteRange &range : ranges)
+    if (range.begin < end && range.end > begin)
+      parts.push_back({std::max(range.begin, begin) - begin,
+                       std::min(range.end, end) - begin});
+  return parts;
+}
+
 std::vector<int32_t>
 FileTokenizer::encodeMixed(std::string_view text,
                            std::span<const ByteRange> untrusted) const {
@@ -118,58 +130,68 @@ FileTokenizer::encodeMixed(std::string_view text,
     const size_t end = begin + segment.text.size();
     while (!untrusted.empty() && untrusted.front().end <= begin)
       untrusted = untrusted.subspan(1);
-    if (addedTokens.hasNormalizedSpecial()) {
-      // Normalization loses track of what is trusted, so it gets parts that
-      // are wholly so or not at all.
-      for (size_t at = begin; at < end;) {
-        while (!untrusted.empty() && untrusted.front().end <= at)
-          untrusted = untrusted.subspan(1);
-        const bool isTrusted =
-            untrusted.empty() || untrusted.front().begin > at;
-        size_t next = end;
-        if (!untrusted.empty())
-          next = std::min(end, isTrusted ? untrusted.front().begin
-                                         : untrusted.front().end);
-        encodeSegment(text.substr(at, next - at), at == 0, isTrusted, cache,
-                      ids);
-        at = next;
-      }
+    size_t count = 0;
+    while (count < untrusted.size() && untrusted[count].begin < end)
+      ++count;
+    const std::vector<ByteRange> parts =
+        clip(untrusted.first(count), begin, end);
+    if (!normalizer || !addedTokens.hasNormalizedSpecial()) {
+      encodeSegment(segment.text, begin == 0, parts, cache, ids);
       continue;
     }
-    const bool isTrusted = untrusted.empty() || untrusted.front().begin >= end;
-    encodeSegment(segment.text, begin == 0, isTrusted, cache, ids);
+    // Normalization loses track of what is trusted, and tokens are looked for
+    // after it, so it gets parts that are wholly trusted or not at all.
+    size_t at = 0;
+    const auto encodePart = [&](size_t next, std::span<const ByteRange> range) {
+      if (next > at)
+        encodeSegment(segment.text.substr(at, next - at), begin + at == 0,
+                      range, cache, ids);
+      at = next;
+    };
+    for (const ByteRange &part : parts) {
+      encodePart(part.begin, {});
+      const ByteRange whole = {0, part.end - part.begin};
+      encodePart(part.end, {&whole, 1});
+    }
+    encodePart(segment.text.size(), {});
   }
   return ids;
 }
 
-/// Encodes text between added tokens that are matched before normalization;
-/// with `parseSpecial` off no special token comes out.
+/// Encodes text between added tokens that are matched before normalization; a
+/// stretch that touches an `untrusted` range of it yields no special token.
 void FileTokenizer::encodeSegment(std::string_view text, bool startsInput,
-                                  bool parseSpecial, WordCache &cache,
+                                  std::span<const ByteRange> untrusted,
+                                  WordCache &cache,
                                   std::vector<int32_t> &ids) const {
   std::string normalized;
+  ByteRange whole;
   if (normalizer) {
     normalized = text;
     normalizer->apply(normalized);
     text = normalized;
+    whole = {0, text.size()};
+    untrusted = std::span(&whole, untrusted.empty() ? 0 : 1);
   }
-  const ByteRange whole = {0, text.size()};
   std::vector<Segment> segments;
-  addedTokens.split(text, true, std::span(&whole, parseSpecial ? 0 : 1),
-                    segments);
+  addedTokens.split(text, true, untrusted, segments);
   for (const Segment &segment : segments) {
     if (segment.id >= 0) {
       ids.push_back(segment.id);
       continue;
     }
-    Pieces pieces(segment.text,
-                  startsInput && segment.text.data() == text.data());
+    const size_t begin = size_t(segment.text.data() - text.data());
+    while (!untrusted.empty() && untrusted.front().end <= begin)
+      untrusted = untrusted.subspan(1);
+    const bool isTrusted = untrusted.empty() || untrusted.front().begin >=
+                                                    begin + segment.text.size();
+    Pieces pieces(segment.text, startsInput && begin == 0);
     if (modelTakesBytes)
       preTokenizer->applyToBytes(pieces);
     else if (preTokenizer)
       preTokenizer->apply(pieces);
     for (size_t i = 0; i < pieces.size(); ++i)
-      model->encode(pieces[i], !parseSpecial, cache, ids);
+      model->encode(pieces[i], !isTrusted, cache, ids);
   }
 }
 

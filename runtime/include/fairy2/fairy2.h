@@ -81,11 +81,13 @@ FAIRY2_API Fairy2Status fairy2_eval_batch(Fairy2Session *session,
                                           float *logits);
 
 /* Both return the full length through `length` and write at most `capacity`
- * entries, so a call with capacity 0 measures. Detokenized text is UTF-8. */
+ * entries, so a call with capacity 0 measures. Detokenized text is UTF-8.
+ * add_special: let the tokenizer add its tokens, such as BOS. parse_special:
+ * text that spells a special token becomes it; 0 for what a user typed. */
 FAIRY2_API Fairy2Status fairy2_tokenize(Fairy2Model *model, const char *text,
                                         size_t bytes, int32_t add_special,
-                                        int32_t *tokens, size_t capacity,
-                                        size_t *length);
+                                        int32_t parse_special, int32_t *tokens,
+                                        size_t capacity, size_t *length);
 FAIRY2_API Fairy2Status fairy2_detokenize(Fairy2Model *model,
                                           const int32_t *tokens, size_t count,
                                           char *text, size_t capacity,

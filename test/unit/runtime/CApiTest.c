@@ -27,14 +27,20 @@ static void checkModel(Fairy2Model *model) {
 
   int32_t ids[8];
   size_t length = 0;
-  CHECK(fairy2_tokenize(model, "abc", 3, 1, NULL, 0, &length) == FAIRY2_OK);
+  CHECK(fairy2_tokenize(model, "abc", 3, 1, 1, NULL, 0, &length) == FAIRY2_OK);
   CHECK(length == 4);
-  CHECK(fairy2_tokenize(model, "abc", 3, 1, ids, 8, &length) == FAIRY2_OK);
+  CHECK(fairy2_tokenize(model, "abc", 3, 1, 1, ids, 8, &length) == FAIRY2_OK);
   CHECK(length == 4 && ids[0] == 1 && ids[1] == 3 && ids[3] == 5);
-  CHECK(fairy2_tokenize(model, NULL, 0, 0, ids, 8, &length) == FAIRY2_OK);
+  CHECK(fairy2_tokenize(model, NULL, 0, 0, 1, ids, 8, &length) == FAIRY2_OK);
   CHECK(length == 0);
-  CHECK(fairy2_tokenize(model, NULL, 3, 0, ids, 8, &length) ==
+  CHECK(fairy2_tokenize(model, NULL, 3, 0, 1, ids, 8, &length) ==
         FAIRY2_BAD_ARGUMENT);
+  /* Only with parse_special does "</s>" become its token, 2. */
+  CHECK(fairy2_tokenize(model, "</s>", 4, 0, 1, ids, 8, &length) == FAIRY2_OK);
+  CHECK(length == 1 && ids[0] == 2);
+  CHECK(fairy2_tokenize(model, "</s>", 4, 0, 0, ids, 8, &length) == FAIRY2_OK);
+  CHECK(length == 4 && ids[0] != 2 && ids[1] != 2 && ids[2] == 21);
+  CHECK(fairy2_tokenize(model, "abc", 3, 1, 1, ids, 8, &length) == FAIRY2_OK);
   char text[3] = "??";
   CHECK(fairy2_detokenize(model, ids, 4, text, 2, &length) == FAIRY2_OK);
   CHECK(length == 3 && memcmp(text, "ab", 3) == 0);
