@@ -31,20 +31,25 @@ void quantize(ModuleOp module, const CompileOptions &options) {
   run(module, [&](OpPassManager &pm) { buildQuantizePipeline(pm, quantize); });
 }
 
-void cpuOptions(CpuOptions &cpu, const CpuTarget &target, int64_t batch) {
+void cpuOptions(CpuOptions &cpu, const CpuTarget &target,
+                const CompileOptions &options) {
   cpu.cpu = target.name.str();
-  cpu.batch = batch;
+  cpu.batch = options.batch;
+  cpu.prefetchL1 = options.prefetchL1;
+  cpu.prefetchL2 = options.prefetchL2;
 }
 
-void lowerToLoops(ModuleOp module, const CpuTarget &target, int64_t batch) {
+void lowerToLoops(ModuleOp module, const CpuTarget &target,
+                  const CompileOptions &options) {
   CpuOptions cpu;
-  cpuOptions(cpu, target, batch);
+  cpuOptions(cpu, target, options);
   run(module, [&](OpPassManager &pm) { buildLoopsPipeline(pm, cpu); });
 }
 
-void lowerToLlvm(ModuleOp module, const CpuTarget &target, int64_t batch) {
+void lowerToLlvm(ModuleOp module, const CpuTarget &target,
+                 const CompileOptions &options) {
   CpuOptions cpu;
-  cpuOptions(cpu, target, batch);
+  cpuOptions(cpu, target, options);
   run(module, [&](OpPassManager &pm) { buildLlvmPipeline(pm, cpu); });
 }
 
@@ -96,8 +101,13 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
         " lm-head=" + head + "}");
   if (stage >= Stage::Packed)
     add("fairy2-to-packed");
-  const std::string cpu = "{cpu=" + target.name.str() +
-                          " batch=" + std::to_string(options.batch) + "}";
+  std::string cpu = "{cpu=" + target.name.str() +
+                    " batch=" + std::to_string(options.batch);
+  if (options.prefetchL1 >= 0)
+    cpu += " prefetch-l1=" + std::to_string(options.prefetchL1);
+  if (options.prefetchL2 >= 0)
+    cpu += " prefetch-l2=" + std::to_string(options.prefetchL2);
+  cpu += "}";
   if (stage >= Stage::Loops)
     add("fairy2-to-loops" + cpu);
   if (stage >= Stage::Llvm)
@@ -128,11 +138,11 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   ManifestBuilder manifest(module, assets, options);
   for (const CpuTarget *target : options.targets) {
     OwningOpRef<ModuleOp> clone(module.clone());
-    lowerToLoops(*clone, *target, options.batch);
+    lowerToLoops(*clone, *target, options);
     manifest.addVariant(*clone, *target, entrySymbol(*target));
     if (options.emit == Stage::Loops)
       return emitText(textOf(*clone));
-    lowerToLlvm(*clone, *target, options.batch);
+    lowerToLlvm(*clone, *target, options);
     nameEntry(*clone, *target);
     if (options.emit == Stage::Llvm)
       return emitText(textOf(*clone));

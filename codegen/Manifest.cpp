@@ -3,7 +3,10 @@
 
 #include "dialect/Error.h"
 
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 
@@ -52,6 +55,43 @@ std::vector<std::string> readersOf(ModuleOp module, PackOp pack) {
           names.push_back(op->getName().stripDialect().str());
   });
   return names;
+}
+
+/// The layer whose bytes of the weight section an operand of a step points at,
+/// or -1.
+int64_t layerBehind(Value operand, func::FuncOp entry,
+                    const nlohmann::json &layers) {
+  auto view = operand.getDefiningOp<memref::ViewOp>();
+  if (!view || view.getSource() != entry.getArgument(0))
+    return -1;
+  const std::optional<int64_t> start =
+      getConstantIntValue(view.getByteShift());
+  if (!start)
+    return -1;
+  for (const auto &[i, layer] : llvm::enumerate(layers))
+    if (*start >= layer["offset"].get<int64_t>() &&
+        *start < layer["offset"].get<int64_t>() + layer["bytes"].get<int64_t>())
+      return int64_t(i);
+  return -1;
+}
+
+/// What one forward call does, in order: the names of its kernels, and per step
+/// [kernel, layer whose weights it reads or -1].
+nlohmann::json stepsOf(func::FuncOp entry, const nlohmann::json &layers) {
+  nlohmann::json kernels = nlohmann::json::array();
+  nlohmann::json steps = nlohmann::json::array();
+  llvm::StringMap<int64_t> number;
+  for (auto call : entry.getOps<func::CallOp>()) {
+    const auto [it, isNew] =
+        number.try_emplace(call.getCallee(), int64_t(kernels.size()));
+    if (isNew)
+      kernels.push_back(call.getCallee().str());
+    int64_t layer = -1;
+    for (Value operand : call.getOperands())
+      layer = std::max(layer, layerBehind(operand, entry, layers));
+    steps.push_back({it->second, layer});
+  }
+  return {{"kernels", kernels}, {"steps", steps}};
 }
 
 } // namespace
@@ -116,9 +156,11 @@ void ManifestBuilder::addVariant(ModuleOp loops, const CpuTarget &target,
   nlohmann::json names = nlohmann::json::array();
   for (StringRef feature : features)
     names.push_back(feature.str());
-  manifest["variants"].push_back({{"name", target.name.str()},
-                                  {"symbol", symbol},
-                                  {"features", names}});
+  nlohmann::json variant = stepsOf(entry, manifest["layers"]);
+  variant["name"] = target.name.str();
+  variant["symbol"] = symbol;
+  variant["features"] = names;
+  manifest["variants"].push_back(std::move(variant));
   for (nlohmann::json &layer : manifest["layers"]) {
     auto pack = loops.lookupSymbol<PackOp>(layer["name"].get<std::string>());
     if (auto kernel = pack->getAttrOfType<StringAttr>("kernel"))

@@ -28,8 +28,8 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
   using Base::Base;
 
   void runOnOperation() override {
-    const CpuTarget *target = findCpuTarget(cpu);
-    if (!target) {
+    const CpuTarget *row = findCpuTarget(cpu);
+    if (!row) {
       getOperation().emitError("expected a cpu of ")
           << cpuTargetNames() << ", found '" << cpu << "'";
       return signalPassFailure();
@@ -39,9 +39,14 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
           << int64_t(batch);
       return signalPassFailure();
     }
+    CpuTarget target = *row;
+    if (prefetchL1 >= 0)
+      target.prefetchL1 = prefetchL1;
+    if (prefetchL2 >= 0)
+      target.prefetchL2 = prefetchL2;
     for (auto function :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (!function.isDeclaration() && failed(lower(function, *target)))
+      if (!function.isDeclaration() && failed(lower(function, target)))
         return signalPassFailure();
   }
 

@@ -122,7 +122,11 @@ def Fairy2LowerToLoopsPass
   let options = [
     Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"", "target CPU level">,
     Option<"batch", "batch", "int64_t", "64",
-           "most tokens of one call of the function">
+           "most tokens of one call of the function">,
+    Option<"prefetchL1", "prefetch-l1", "int64_t", "-1",
+           "bytes of weights fetched into L1 ahead of use; -1: the cpu's own">,
+    Option<"prefetchL2", "prefetch-l2", "int64_t", "-1",
+           "the same for L2">
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",

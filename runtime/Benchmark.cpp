@@ -5,12 +5,13 @@
 #include "runtime/Session.h"
 #include "runtime/Status.h"
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <numeric>
+#include <tuple>
 
 #include <sys/mman.h>
 
@@ -74,11 +75,81 @@ double readBandwidth(ThreadPool &pool) {
 
 int64_t weightBytesPerToken(const Manifest &manifest) {
   int64_t bytes = 0;
-  const nlohmann::json json = nlohmann::json::parse(manifest.text);
-  for (const nlohmann::json &layer :
-       json.value("layers", nlohmann::json::array()))
-    bytes += layer.value("bytes_per_token", int64_t(0));
+  for (const Layer &layer : manifest.layers)
+    bytes += layer.bytesPerToken;
   return bytes;
+}
+
+/// "model.layers.7.mlp" -> "model.layers.*.mlp".
+std::string withoutNumbers(const std::string &name) {
+  std::string result;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const bool isDigit = std::isdigit(static_cast<unsigned char>(name[i]));
+    if (!isDigit)
+      result += name[i];
+    else if (i > 0 && (name[i - 1] == '.' || result.back() == '*'))
+      result += result.back() == '*' ? "" : "*";
+    else
+      result += name[i];
+  }
+  return result;
+}
+
+/// Times every step of the decode of `tokens`.
+std::vector<KernelRow> timeKernels(const Model &model, Session &session,
+                                   std::span<const int32_t> tokens,
+                                   float *logits) {
+  using Clock = std::chrono::steady_clock;
+  const std::vector<ForwardStep> &steps = model.variant().steps;
+  std::vector<std::vector<double>> seconds(steps.size());
+  std::vector<Clock::time_point> ends;
+  session.observeSteps([&] { ends.push_back(Clock::now()); });
+  session.reset(0);
+  for (const int32_t token : tokens) {
+    ends.assign(1, Clock::now());
+    session.eval(0, std::span(&token, 1), Session::Logits::Last, logits);
+    ends.push_back(Clock::now());
+    if (ends.size() != steps.size() + 1)
+      throw StatusError(FAIRY2_INTERNAL,
+                        "kernels: expected " + std::to_string(steps.size()) +
+                            " steps as in the manifest, found " +
+                            std::to_string(ends.size() - 1));
+    for (size_t i = 0; i < steps.size(); ++i)
+      seconds[i].push_back(
+          std::chrono::duration<double>(ends[i + 1] - ends[i]).count());
+  }
+  session.observeSteps(nullptr);
+
+  std::map<std::tuple<std::string, std::string, std::vector<int64_t>>,
+           KernelRow>
+      rows;
+  double total = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    KernelRow row;
+    row.kernel = steps[i].kernel;
+    if (steps[i].layer >= 0) {
+      const Layer &layer = model.manifest().layers[size_t(steps[i].layer)];
+      row.weights = withoutNumbers(layer.name);
+      row.shape = layer.shape;
+      row.bytes = layer.bytesPerToken;
+    }
+    KernelRow &sum = rows.try_emplace({row.kernel, row.weights, row.shape}, row)
+                         .first->second;
+    const double median = spreadOf(seconds[i]).median * 1e6;
+    ++sum.calls;
+    sum.microseconds += median;
+    total += median;
+  }
+  std::vector<KernelRow> result;
+  for (auto &[key, row] : rows) {
+    row.threads = session.threads().size();
+    row.share = row.microseconds / total;
+    row.microseconds /= row.calls;
+    row.rate = double(row.bytes) / row.microseconds / 1e3;
+    result.push_back(row);
+  }
+  std::ranges::sort(result, std::greater(), &KernelRow::share);
+  return result;
 }
 
 /// Any ids do: speed does not depend on them.
@@ -97,6 +168,8 @@ void requireCounts(const Model &model, const BenchmarkOptions &options) {
   require(options.prompt >= 0 && options.generate >= 0 &&
               options.prompt + options.generate > 0,
           "prompt and gen: expected tokens to measure");
+  require(!options.kernels || options.generate > 0,
+          "kernels: expected tokens to generate, found gen 0");
   require(options.repeat >= 1, "repeat: expected at least 1, found " +
                                    std::to_string(options.repeat));
   const int32_t most = model.manifest().maxPositions;
@@ -121,6 +194,7 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
   BenchmarkResult result;
   result.cpu = cpuName();
   result.variant = model->variant().name;
+  result.batch = model->manifest().batch;
   result.weightBytesPerToken = weightBytesPerToken(model->manifest());
   std::vector<int32_t> threadCounts = options.threads;
   if (threadCounts.empty())
@@ -170,6 +244,11 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
           spread.max * double(result.weightBytesPerToken) / 1e9;
       result.rows.push_back({"decode", options.generate, threads, spread,
                              bandwidth, rate, rate / bandwidth});
+    }
+    if (options.kernels) {
+      const std::vector<KernelRow> rows =
+          timeKernels(*model, session, generated, logits.data());
+      result.kernels.insert(result.kernels.end(), rows.begin(), rows.end());
     }
   }
   if (options.onProgress)

@@ -19,6 +19,7 @@ struct BenchmarkOptions {
   int32_t generate = 64;       ///< tokens of a decode; 0: no decode rows
   std::vector<int32_t> threads; ///< one set of rows each; empty: all usable
   int32_t repeat = 3;
+  bool kernels = false; ///< also time every step of a decoded token
   std::function<void(int64_t done, int64_t total)> onProgress;
 };
 
@@ -37,10 +38,26 @@ struct BenchmarkRow {
   double weightRate = 0, bandwidthFraction = 0;
 };
 
+/// The steps of a decoded token that run one kernel on weights of one shape.
+struct KernelRow {
+  std::string kernel;
+  /// Weights, with * for the number of the layer; empty: reads none.
+  std::string weights;
+  std::vector<int64_t> shape; ///< of the weights, [out, in]
+  int32_t threads = 0;
+  int32_t calls = 0;       ///< per token
+  double microseconds = 0; ///< of one call with its barrier: the median token's
+  int64_t bytes = 0;       ///< of weights that one call reads
+  double rate = 0;         ///< GB/s
+  double share = 0;        ///< of the token's time
+};
+
 struct BenchmarkResult {
   std::string cpu, variant;
+  int32_t batch = 0; ///< most tokens of one pass over the weights
   int64_t weightBytesPerToken = 0;
   std::vector<BenchmarkRow> rows;
+  std::vector<KernelRow> kernels; ///< by threads, then the most time first
 };
 
 /// "model name" of /proc/cpuinfo.

@@ -121,18 +121,55 @@ std::pair<uint64_t, uint64_t> parseSlice(const Fields &fields,
           uint64_t(fields.integer("bytes", 0, size - offset))};
 }
 
-std::vector<Variant> parseVariants(const Fields &root,
+std::vector<Layer> parseLayers(const Fields &root, const Region &weights,
+                               const std::string &origin) {
+  std::vector<Layer> layers;
+  for (const json &entry : root.array("layers")) {
+    const Fields fields(entry, origin + ": manifest.layers[" +
+                                   std::to_string(layers.size()) + "]");
+    parseSlice(fields, weights);
+    Layer layer{fields.name("name"), fields.name("op"), {}, 0};
+    for (const json &extent : fields.array("shape"))
+      layer.shape.push_back(fields.inRange(extent, "shape", 0, kMaxBytes));
+    layer.bytesPerToken = fields.integer("bytes_per_token", 0, kMaxBytes);
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::vector<ForwardStep> parseSteps(const Fields &variant, size_t layers) {
+  std::vector<std::string> kernels;
+  for (const json &kernel : variant.array("kernels")) {
+    if (!kernel.is_string())
+      variant.fail("kernels", "strings", kernel);
+    kernels.push_back(kernel.get<std::string>());
+  }
+  std::vector<ForwardStep> steps;
+  for (const json &entry : variant.array("steps")) {
+    if (!entry.is_array() || entry.size() != 2)
+      variant.fail("steps", "pairs of a kernel and a layer", entry);
+    const int64_t kernel = variant.inRange(entry[0], "steps", 0,
+                                           int64_t(kernels.size()) - 1);
+    steps.push_back({kernels[size_t(kernel)],
+                     int32_t(variant.inRange(entry[1], "steps", -1,
+                                             int64_t(layers) - 1))});
+  }
+  return steps;
+}
+
+std::vector<Variant> parseVariants(const Fields &root, size_t layers,
                                    const std::string &origin) {
   std::vector<Variant> variants;
   for (const json &entry : root.array("variants")) {
     const Fields fields(entry, origin + ": manifest.variants[" +
                                    std::to_string(variants.size()) + "]");
-    Variant variant{fields.name("name"), fields.name("symbol"), {}};
+    Variant variant{fields.name("name"), fields.name("symbol"), {}, {}};
     for (const json &feature : fields.array("features")) {
       if (!feature.is_string())
         fields.fail("features", "strings", feature);
       variant.features.push_back(feature.get<std::string>());
     }
+    variant.steps = parseSteps(fields, layers);
     variants.push_back(std::move(variant));
   }
   if (variants.empty())
@@ -155,17 +192,6 @@ void parseModel(const Fields &model, Manifest &manifest) {
         int32_t(model.inRange(token, "eos_tokens", 0, last)));
 }
 
-void checkLayers(const Fields &root, const Manifest &manifest,
-                 const std::string &origin) {
-  size_t index = 0;
-  for (const json &entry : root.array("layers")) {
-    const Fields layer(entry, origin + ": manifest.layers[" +
-                                  std::to_string(index++) + "]");
-    layer.name("name");
-    parseSlice(layer, manifest.weights);
-  }
-}
-
 } // namespace
 
 Manifest Manifest::parse(std::string text, const std::string &origin) {
@@ -184,14 +210,14 @@ Manifest Manifest::parse(std::string text, const std::string &origin) {
   manifest.image = parseRegion(regions.child("image"));
   manifest.weights = parseRegion(regions.child("weights"));
   manifest.sections = parseRegion(regions.child("sections"));
-  manifest.variants = parseVariants(root, origin);
+  manifest.layers = parseLayers(root, manifest.weights, origin);
+  manifest.variants = parseVariants(root, manifest.layers.size(), origin);
   parseModel(root.child("model"), manifest);
   manifest.cacheBytesPerPosition =
       root.child("cache").integer("bytes_per_position", 1, kMaxBytes);
   manifest.batch = int32_t(root.integer("batch", 1, 1 << 20));
   manifest.workspaceBytes = root.integer("workspace_bytes", 0, kMaxBytes);
   root.child("scheme").name("method");
-  checkLayers(root, manifest, origin);
   if (root.has("tokenizer"))
     manifest.tokenizer = parseSlice(root.child("tokenizer"), manifest.weights);
   if (root.has("chat_template"))

@@ -20,11 +20,25 @@ struct Region {
   uint64_t end() const { return offset + bytes; }
 };
 
+/// Weights that one step or more of the forward function reads.
+struct Layer {
+  std::string name, op;
+  std::vector<int64_t> shape;
+  int64_t bytesPerToken = 0;
+};
+
+/// One parallel step of a forward function; a barrier follows each.
+struct ForwardStep {
+  std::string kernel;
+  int32_t layer = -1; ///< index in Manifest::layers; -1: reads no weights
+};
+
 /// One forward function, compiled for one instruction-set level.
 struct Variant {
   std::string name;
   std::string symbol;
   std::vector<std::string> features; ///< as LLVM spells them
+  std::vector<ForwardStep> steps;           ///< in order
 };
 
 struct Manifest {
@@ -33,6 +47,7 @@ struct Manifest {
   std::string machine; ///< "x86-64" or "aarch64"
   Region image, weights, sections;
   std::vector<Variant> variants; ///< best first
+  std::vector<Layer> layers;
 
   std::string architecture;
   int32_t vocabSize = 0;

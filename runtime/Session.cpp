@@ -195,13 +195,31 @@ void Session::evalBatch(std::span<const int32_t> slotList,
   }
 }
 
+void Session::observeSteps(std::function<void()> newObserver) {
+  observer = std::move(newObserver);
+}
+
 void Session::forward(std::span<const int32_t> tokens, float *logits) {
   const Fairy2Forward function = owner->forward();
+  struct Observed {
+    ThreadPool &pool;
+    const std::function<void()> &observer;
+    std::thread::id caller = std::this_thread::get_id();
+  } observed{pool, observer};
+  const Fairy2Barrier observedBarrier = [](void *argument) {
+    const Observed &my = *static_cast<Observed *>(argument);
+    my.pool.barrier();
+    if (std::this_thread::get_id() == my.caller)
+      my.observer();
+  };
+  const Fairy2Barrier barrier =
+      observer ? observedBarrier : &ThreadPool::barrierOf;
+  void *argument = observer ? static_cast<void *>(&observed) : &pool;
   pool.run([&](int thread, int threads) {
     function(owner->weights(), cache.data(), workspace.data(), tokens.data(),
              batchSlots.data(), batchPositions.data(), int64_t(tokens.size()),
              rows.data(), int64_t(rows.size()), logits, storedPositions, thread,
-             threads, &ThreadPool::barrierOf, &pool);
+             threads, barrier, argument);
   });
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/ThreadPool.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -46,6 +47,9 @@ public:
   int32_t slots() const { return int32_t(lengths.size()); }
   int32_t vocabSize() const { return owner->manifest().vocabSize; }
   ThreadPool &threads() { return pool; }
+  /// Calls `observer` on the caller's thread after each step of the forward
+  /// function, all threads having met, except after the last; null: nobody.
+  void observeSteps(std::function<void()> observer);
 
   /// How many positions of the slot are filled.
   int32_t length(int32_t slot) const;
@@ -80,6 +84,7 @@ private:
   LazyMemory cache;
   LazyMemory workspace;
   ThreadPool pool;
+  std::function<void()> observer;
   std::vector<int32_t> batchSlots, batchPositions, rows;
 };
 

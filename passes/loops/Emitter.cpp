@@ -119,6 +119,12 @@ void Emitter::storeVector(Value value, Value memref, Value index,
                           llvm::MaybeAlign(std::max(alignment, natural)));
 }
 
+void Emitter::prefetch(Value memref, Value index, int level) {
+  memref::PrefetchOp::create(*this, memref, ValueRange{index},
+                             /*isWrite=*/false, uint32_t(level),
+                             /*isDataCache=*/true);
+}
+
 Value Emitter::loadWeights(Value memref, Value index) {
   Value stored = loadVector(memref, index, kLanes);
   Type element = cast<MemRefType>(memref.getType()).getElementType();

@@ -66,6 +66,9 @@ public:
                          int64_t alignment = 1);
   void storeVector(mlir::Value value, mlir::Value memref, mlir::Value index,
                    int64_t alignment = 1);
+  /// Asks for the cache line of an element that will be read, in L1 (3), L2
+  /// (2) or L3 (1). The index may lie outside the memref.
+  void prefetch(mlir::Value memref, mlir::Value index, int level);
   /// 16 weights of F32, F16 or BF16 as float32, exactly.
   mlir::Value loadWeights(mlir::Value memref, mlir::Value index);
 

@@ -59,30 +59,41 @@ Value wideCount(Emitter &e, const PhaseInput &input, Value token) {
   return e.toIndex(e.load(input.arguments[WideCount], token));
 }
 
-/// Fetches what comes next in memory into L2 and the stream's own next lines
-/// into L1. `inOrder` numbers the chunks of a tile in the order of the calls:
-/// the far line follows the order of memory, one or more tiles ahead. Several
-/// sets may be read side by side, and a distance along each of their streams
-/// would only name lines that the next stream reads anyway.
-void prefetch(Emitter &e, const PhaseInput &input, Value chunk,
-              Value inOrder) {
-  if (!input.target.prefetchFar)
-    return;
-  auto fetch = [&](Value at, int64_t locality) {
-    memref::PrefetchOp::create(e, input.planes, ValueRange{at},
-                               /*isWrite=*/false, uint32_t(locality),
-                               /*isDataCache=*/true);
-  };
-  const int64_t far =
-      roundUp(input.target.prefetchFar, input.pack.matrix(0).tileBytes());
-  fetch(e.add(e.add(input.tile, e.mul(inOrder, kChunk)), far), 2);
-  fetch(e.add(chunk, input.target.prefetchNear), 3);
-}
-
 /// First byte of the chunk of (set, block) in the tile's planes.
 Value chunkAt(Emitter &e, const PhaseInput &input, Value set, Value block) {
   return e.add(e.add(input.tile, e.mul(block, kChunk)),
                e.mul(set, input.pack.matrix(0).setBytes()));
+}
+
+/// Fetches what this walk reads later. `bytesAhead` of the weight stream become
+/// a number of blocks; the streams of `count` sets are read side by side, so
+/// each is fetched that many blocks ahead, in this tile or a later one.
+void prefetch(Emitter &e, const PhaseInput &input, Value chunk, Value block,
+              int64_t count) {
+  const SignPlaneLayout matrix = input.pack.matrix(0);
+  // Sets that are not read side by side follow each other in memory.
+  const bool linear = count < matrix.sets;
+  const int64_t blocks = matrix.blocks();
+  for (auto [bytesAhead, level] :
+       {std::pair{input.target.prefetchL2, 2},
+        std::pair{input.target.prefetchL1, 3}}) {
+    if (bytesAhead == 0)
+      continue;
+    Value offset = e.index(bytesAhead);
+    if (!linear) {
+      const int64_t ahead = bytesAhead / (count * kChunk);
+      const int64_t inThisTile =
+          ahead / blocks * matrix.tileBytes() + ahead % blocks * kChunk;
+      const int64_t inNextTile =
+          inThisTile + matrix.tileBytes() - matrix.setBytes();
+      Value stays =
+          arith::CmpIOp::create(e, arith::CmpIPredicate::ult, block,
+                                e.index(blocks - ahead % blocks));
+      offset = arith::SelectOp::create(e, stays, e.index(inThisTile),
+                                       e.index(inNextTile));
+    }
+    e.prefetch(input.planes, e.add(chunk, offset), level);
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -131,7 +142,7 @@ SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
     for (int64_t s = 0; s < count; ++s) {
       Value chunk = chunkAt(e, input, e.index(first + s), block);
       if (!isHigh)
-        prefetch(e, input, chunk, e.add(e.mul(block, count), s));
+        prefetch(e, input, chunk, block, count);
       addQuadChunk(e, tables, quadPlanes(e, input, chunk), isHigh ? 4 : 1,
                    sums.slice(s * kSums, kSums), next);
     }
@@ -187,8 +198,7 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
               start, end, 1, loadSums(set, 0, tokens),
               [&](Value block, ValueRange carried) {
                 Value chunk = chunkAt(e, input, set, block);
-                prefetch(e, input, chunk,
-                         e.add(e.mul(set, blocks), block));
+                prefetch(e, input, chunk, block, 1);
                 const auto planes = quadPlanes(e, input, chunk);
                 SmallVector<Value> next;
                 for (int64_t t = 0; t < tokens; ++t)
@@ -235,8 +245,7 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
   const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
   Value chunk = chunkAt(e, input, e.index(set), block);
   if (fetchesAhead)
-    prefetch(e, input, chunk,
-             e.add(block, set * input.pack.matrix(0).blocks()));
+    prefetch(e, input, chunk, block, 1);
   SmallVector<Value> sums(carried);
   for (int64_t piece = 0; piece < kChunk; piece += bytes) {
     Value codes =

@@ -34,8 +34,9 @@ json fakeManifest() {
     "producer": "fake 1.0",
     "variants": [
       {"name": "fancy", "symbol": "fake_forward_fancy",
-       "features": ["no-such-feature"]},
-      {"name": "plain", "symbol": "fake_forward_plain", "features": []}],
+       "features": ["no-such-feature"], "kernels": [], "steps": []},
+      {"name": "plain", "symbol": "fake_forward_plain", "features": [],
+       "kernels": [], "steps": []}],
     "model": {"architecture": "FakeForCausalLM", "hidden_size": 4, "layers": 1,
               "heads": 1, "kv_heads": 1, "head_dim": 4, "vocab_size": 32,
               "max_positions": 100, "bos_token": 1, "eos_tokens": [2]},
@@ -46,6 +47,7 @@ json fakeManifest() {
     "workspace_bytes": 4096,
     "layers": [{"name": "head", "op": "fake", "shape": [32, 1],
                 "bits_per_parameter": 32, "offset": 0, "bytes": 128,
+                "bytes_per_token": 128,
                 "kernels": {"plain": "loop", "fancy": "loop"}}]})");
 }
 
