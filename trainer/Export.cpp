@@ -48,41 +48,41 @@ void writeConfig(const fs::path &from, const fs::path &to, DType type) {
 
 } // namespace
 
-void roundLatents(Model &model, DType type) {
-  std::vector<uint8_t> stored;
-  for (Parameter &parameter : model.parameters()) {
-    const int64_t count = parameter.latent.numel();
-    auto *values = static_cast<float *>(parameter.latent.data_ptr());
-    stored.resize(size_t(count * byteWidth(type)));
-    fromFloats(type, values, count, stored.data());
-    toFloats(type, stored.data(), count, values);
-  }
+void roundTo(DType type, const at::Tensor &tensor) {
+  std::vector<uint8_t> stored(size_t(tensor.numel() * byteWidth(type)));
+  auto *values = static_cast<float *>(tensor.data_ptr());
+  fromFloats(type, values, tensor.numel(), stored.data());
+  toFloats(type, stored.data(), tensor.numel(), values);
 }
 
-void writeSafetensors(
-    const fs::path &file,
-    const std::vector<std::pair<std::string, at::Tensor>> &tensors,
-    DType type) {
+void writeSafetensors(const fs::path &file,
+                      const std::vector<NamedShape> &tensors,
+                      const std::function<at::Tensor(size_t)> &valuesOf,
+                      DType type) {
   std::vector<SafetensorsEntry> entries;
   int64_t offset = 0;
-  for (const auto &[name, tensor] : tensors) {
-    const int64_t bytes = tensor.numel() * byteWidth(type);
+  for (const NamedShape &tensor : tensors) {
+    int64_t bytes = byteWidth(type);
+    for (const int64_t extent : tensor.shape)
+      bytes *= extent;
     entries.push_back(
-        {name, nameOf(type), tensor.sizes().vec(), offset, offset + bytes});
+        {tensor.name, nameOf(type), tensor.shape, offset, offset + bytes});
     offset += bytes;
   }
   OutputFile out(file);
   out.append(bytesOf(formatSafetensorsHeader(entries)));
   std::vector<uint8_t> stored;
-  for (const auto &[name, tensor] : tensors) {
-    stored.resize(size_t(tensor.numel() * byteWidth(type)));
-    fromFloats(type, floatsOf(tensor), tensor.numel(), stored.data());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const at::Tensor values = valuesOf(i).contiguous();
+    stored.resize(size_t(entries[i].end - entries[i].begin));
+    fromFloats(type, floatsOf(values), values.numel(), stored.data());
     out.append(stored);
   }
   out.commit();
 }
 
-void writeCheckpoint(const Model &model, const Numerics &numerics, DType type,
+void writeCheckpoint(const Model &model, const LatentOf &latentOf,
+                     const Numerics &numerics, DType type,
                      const fs::path &source, const fs::path &folder) {
   const at::NoGradGuard noGradients;
   fs::create_directories(folder);
@@ -95,14 +95,16 @@ void writeCheckpoint(const Model &model, const Numerics &numerics, DType type,
   writeConfig(source / "config.json", folder / "config.json", type);
   const bool storesLatents =
       !numerics.method || !numerics.method->compilerMethod().empty();
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
-  for (const Parameter &parameter : model.parameters()) {
-    at::Tensor value = parameter.latent;
-    if (!storesLatents && Model::isQuantized(parameter, numerics.method))
-      value = quantizeStraightThrough(value, *numerics.method, parameter.name);
-    tensors.emplace_back(parameter.name, value);
-  }
-  writeSafetensors(folder / "model.safetensors", tensors, type);
+  std::vector<NamedShape> tensors;
+  for (const Parameter &parameter : model.parameters())
+    tensors.push_back({parameter.name, parameter.shape});
+  writeSafetensors(
+      folder / "model.safetensors", tensors,
+      [&](size_t i) {
+        const at::Tensor latent = latentOf(i);
+        return storesLatents ? latent : model.effective(i, latent, numerics);
+      },
+      type);
 }
 
 } // namespace fairy2

@@ -8,29 +8,39 @@
 #include "trainer/Model.h"
 
 #include <filesystem>
+#include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace fairy2 {
 
-/// Rounds all latents to `type` in place, so that what is measured afterwards
-/// is what writeCheckpoint() stores.
-void roundLatents(Model &model, DType type);
+/// Rounds all values to `type` in place, so that what is measured afterwards is
+/// what writeCheckpoint() stores.
+void roundTo(DType type, const at::Tensor &tensor);
+
+/// All of the latent of parameter `index`.
+using LatentOf = std::function<at::Tensor(size_t index)>;
 
 /// Writes model.safetensors and config.json to `folder`, and copies tokenizer
-/// and generation files from `source`, the folder of the model's config. The
-/// linear layers hold their latents when the compiler finds the same codes in
-/// them, and otherwise the quantized weights. model.safetensors appears last
-/// and in one step. Throws Error.
-void writeCheckpoint(const Model &model, const Numerics &numerics, DType type,
+/// and generation files from `source`, the folder of the model's config. Asks
+/// for each latent once, in order. The linear layers hold their latents when
+/// the compiler finds the same codes in them, and otherwise the quantized
+/// weights. model.safetensors appears last and in one step. Throws Error.
+void writeCheckpoint(const Model &model, const LatentOf &latentOf,
+                     const Numerics &numerics, DType type,
                      const std::filesystem::path &source,
                      const std::filesystem::path &folder);
 
-/// Writes named tensors (float32, contiguous) to a safetensors file that
-/// appears in one step.
-void writeSafetensors(
-    const std::filesystem::path &file,
-    const std::vector<std::pair<std::string, at::Tensor>> &tensors, DType type);
+struct NamedShape {
+  std::string name;
+  std::vector<int64_t> shape;
+};
+
+/// Writes tensors of float32 values to a safetensors file of elements `type`
+/// that appears in one step; holds one tensor at a time.
+void writeSafetensors(const std::filesystem::path &file,
+                      const std::vector<NamedShape> &tensors,
+                      const std::function<at::Tensor(size_t)> &valuesOf,
+                      DType type);
 
 } // namespace fairy2

@@ -80,9 +80,13 @@ std::string sha256OfFile(const fs::path &file) {
 
 std::string fingerprintOf(const Recipe &recipe, int processes) {
   nlohmann::ordered_json json = recipe.toJson();
-  for (const char *key : {"output", "train.save_every", "train.validate_every"})
+  for (const char *key :
+       {"output", "train.save_every", "train.validate_every", "train.sharding",
+        "train.batch_sequences", "train.accumulation"})
     json.erase(key);
-  json["processes"] = processes;
+  // The sequences of a step may be divided in any way.
+  json["sequences_per_step"] =
+      recipe.train.batchSequences * recipe.train.accumulation * processes;
   json["program"] = "fairy2-train " FAIRY2_VERSION;
   std::vector<fs::path> files =
       modelFiles(recipe.model, recipe.initialize == "checkpoint");

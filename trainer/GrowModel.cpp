@@ -80,11 +80,11 @@ const GrowthMaps::Map *GrowthMaps::mapOf(const std::string &name,
 
 void GrowthMaps::grow(const Parameter &from, uint64_t seed,
                       Parameter &to) const {
-  const int64_t rows = to.latent.size(0);
-  const int64_t columns = to.latent.dim() == 2 ? to.latent.size(1) : 1;
-  const int64_t oldColumns = from.latent.dim() == 2 ? from.latent.size(1) : 1;
+  const int64_t rows = to.shape[0];
+  const int64_t columns = to.shape.size() == 2 ? to.shape[1] : 1;
+  const int64_t oldColumns = from.shape.size() == 2 ? from.shape[1] : 1;
   const Map *rowMap = mapOf(to.name, 0);
-  const Map *columnMap = to.latent.dim() == 2 ? mapOf(to.name, 1) : nullptr;
+  const Map *columnMap = to.shape.size() == 2 ? mapOf(to.name, 1) : nullptr;
   // A matrix that reads a repeated input shares its column out among the
   // copies; an embedding is read by token and has nothing to share.
   const bool shares = columnMap && !contains(to.name, "embed_tokens");

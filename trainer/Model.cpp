@@ -4,6 +4,7 @@
 #include "dialect/Error.h"
 #include "frontend/Checkpoint.h"
 #include "trainer/GrowModel.h"
+#include "trainer/LayerNodes.h"
 #include "trainer/Random.h"
 #include "trainer/ops/Ops.h"
 
@@ -13,7 +14,6 @@
 #include <ATen/ops/mm.h>
 
 #include <cmath>
-#include <cstring>
 
 namespace fairy2 {
 namespace {
@@ -37,135 +37,167 @@ std::vector<std::string> Model::architectures() {
           "Qwen3ForCausalLM"};
 }
 
+int64_t Parameter::count() const {
+  int64_t count = 1;
+  for (const int64_t extent : shape)
+    count *= extent;
+  return count;
+}
+
 size_t Model::add(const std::string &name, std::vector<int64_t> shape,
-                  bool isLinear) {
-  at::Tensor latent = at::empty(shape, at::kFloat);
-  latent.requires_grad_(true);
-  list.push_back({name, std::move(latent), isLinear});
+                  size_t unit, bool isLinear) {
+  list.push_back({name, std::move(shape), unit, isLinear, {}});
   return list.size() - 1;
 }
 
 Model::Model(HFConfig config) : settings(std::move(config)) {
   const HFConfig &c = settings;
   const int64_t queries = c.heads * c.headDim, keys = c.kvHeads * c.headDim;
-  embedding = add("model.embed_tokens.weight", {c.vocabSize, c.hiddenSize});
+  embedding = add("model.embed_tokens.weight", {c.vocabSize, c.hiddenSize}, 0);
   for (int64_t i = 0; i < c.layers; ++i) {
     const std::string prefix = "model.layers." + std::to_string(i) + ".";
     const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-    const auto bias = [&](bool there, const std::string &name, int64_t n) {
-      return there ? int64_t(add(name + ".bias", {n})) : int64_t(-1);
+    const size_t unit = size_t(i) + 1;
+    const auto vector = [&](bool there, const std::string &name, int64_t n) {
+      return there ? int64_t(add(name, {n}, unit)) : int64_t(-1);
+    };
+    const auto matrix = [&](const std::string &name, int64_t n, int64_t m) {
+      return add(name + ".weight", {n, m}, unit, /*isLinear=*/true);
     };
     Layer layer;
-    layer.inputNorm = add(prefix + "input_layernorm.weight", {c.hiddenSize});
-    layer.q = add(attention + "q_proj.weight", {queries, c.hiddenSize}, true);
-    layer.k = add(attention + "k_proj.weight", {keys, c.hiddenSize}, true);
-    layer.v = add(attention + "v_proj.weight", {keys, c.hiddenSize}, true);
-    layer.o = add(attention + "o_proj.weight", {c.hiddenSize, queries}, true);
-    layer.qBias = bias(c.attentionBias, attention + "q_proj", queries);
-    layer.kBias = bias(c.attentionBias, attention + "k_proj", keys);
-    layer.vBias = bias(c.attentionBias, attention + "v_proj", keys);
+    layer.inputNorm =
+        add(prefix + "input_layernorm.weight", {c.hiddenSize}, unit);
+    layer.q = matrix(attention + "q_proj", queries, c.hiddenSize);
+    layer.k = matrix(attention + "k_proj", keys, c.hiddenSize);
+    layer.v = matrix(attention + "v_proj", keys, c.hiddenSize);
+    layer.o = matrix(attention + "o_proj", c.hiddenSize, queries);
+    layer.qBias = vector(c.attentionBias, attention + "q_proj.bias", queries);
+    layer.kBias = vector(c.attentionBias, attention + "k_proj.bias", keys);
+    layer.vBias = vector(c.attentionBias, attention + "v_proj.bias", keys);
     layer.oBias =
-        bias(c.attentionOutputBias, attention + "o_proj", c.hiddenSize);
-    if (c.qkNorm) {
-      layer.qNorm = int64_t(add(attention + "q_norm.weight", {c.headDim}));
-      layer.kNorm = int64_t(add(attention + "k_norm.weight", {c.headDim}));
-    }
+        vector(c.attentionOutputBias, attention + "o_proj.bias", c.hiddenSize);
+    layer.qNorm = vector(c.qkNorm, attention + "q_norm.weight", c.headDim);
+    layer.kNorm = vector(c.qkNorm, attention + "k_norm.weight", c.headDim);
     layer.postNorm =
-        add(prefix + "post_attention_layernorm.weight", {c.hiddenSize});
-    const std::vector<int64_t> wide = {c.intermediateSize, c.hiddenSize};
-    layer.gate = add(mlp + "gate_proj.weight", wide, true);
-    layer.up = add(mlp + "up_proj.weight", wide, true);
-    layer.down =
-        add(mlp + "down_proj.weight", {c.hiddenSize, c.intermediateSize}, true);
-    layer.gateBias = bias(c.mlpBias, mlp + "gate_proj", c.intermediateSize);
-    layer.upBias = bias(c.mlpBias, mlp + "up_proj", c.intermediateSize);
-    layer.downBias = bias(c.mlpBias, mlp + "down_proj", c.hiddenSize);
+        add(prefix + "post_attention_layernorm.weight", {c.hiddenSize}, unit);
+    layer.gate = matrix(mlp + "gate_proj", c.intermediateSize, c.hiddenSize);
+    layer.up = matrix(mlp + "up_proj", c.intermediateSize, c.hiddenSize);
+    layer.down = matrix(mlp + "down_proj", c.hiddenSize, c.intermediateSize);
+    layer.gateBias =
+        vector(c.mlpBias, mlp + "gate_proj.bias", c.intermediateSize);
+    layer.upBias = vector(c.mlpBias, mlp + "up_proj.bias", c.intermediateSize);
+    layer.downBias = vector(c.mlpBias, mlp + "down_proj.bias", c.hiddenSize);
     layers.push_back(layer);
   }
-  finalNorm = add("model.norm.weight", {c.hiddenSize});
+  finalNorm = add("model.norm.weight", {c.hiddenSize}, 0);
   head = c.tieWordEmbeddings
              ? embedding
-             : add("lm_head.weight", {c.vocabSize, c.hiddenSize});
+             : add("lm_head.weight", {c.vocabSize, c.hiddenSize}, 0);
 }
 
-Model Model::load(const std::filesystem::path &folder) {
-  Model model(HFConfig::read(folder, architectures()));
-  const Checkpoint checkpoint = Checkpoint::open(folder);
+Model Model::filled(const HFConfig &config, const FillParameter &fill) {
+  Model model(config);
   for (Parameter &parameter : model.list) {
-    const TensorInfo &tensor = checkpoint.tensor(parameter.name);
-    const std::vector<int64_t> shape = parameter.latent.sizes().vec();
-    if (tensor.shape != shape)
-      throw Error(tensor.file + ": tensor '" + tensor.name +
-                  "': expected shape " + shapeText(shape) +
-                  " as config.json says, found " + shapeText(tensor.shape));
-    checkpoint.readFloats(tensor, 0, parameter.latent.numel(),
-                          parameter.latent.mutable_data_ptr<float>());
+    parameter.latent = at::empty(parameter.shape, at::kFloat);
+    fill(parameter);
   }
   return model;
 }
 
-Model Model::random(const HFConfig &config, uint64_t seed) {
-  Model model(config);
-  for (Parameter &parameter : model.list) {
+Model Model::load(const std::filesystem::path &folder) {
+  return filled(HFConfig::read(folder, architectures()),
+                fromCheckpoint(folder));
+}
+
+FillParameter Model::fromCheckpoint(const std::filesystem::path &folder) {
+  const auto checkpoint =
+      std::make_shared<const Checkpoint>(Checkpoint::open(folder));
+  return [checkpoint](Parameter &parameter) {
+    const TensorInfo &tensor = checkpoint->tensor(parameter.name);
+    if (tensor.shape != parameter.shape)
+      throw Error(tensor.file + ": tensor '" + tensor.name +
+                  "': expected shape " + shapeText(parameter.shape) +
+                  " as config.json says, found " + shapeText(tensor.shape));
+    checkpoint->readFloats(tensor, 0, parameter.count(),
+                           parameter.latent.mutable_data_ptr<float>());
+  };
+}
+
+FillParameter Model::fromRandom(const HFConfig &config, uint64_t seed) {
+  const double layers = double(config.layers);
+  return [layers, seed](Parameter &parameter) {
     float *values = parameter.latent.mutable_data_ptr<float>();
-    const int64_t count = parameter.latent.numel();
-    if (parameter.latent.dim() == 1) {
+    const int64_t count = parameter.count();
+    if (parameter.shape.size() == 1) {
       const bool isBias = endsWith(parameter.name, ".bias");
       std::fill(values, values + count, isBias ? 0.f : 1.f);
-      continue;
+      return;
     }
     const bool intoResidual = endsWith(parameter.name, "o_proj.weight") ||
                               endsWith(parameter.name, "down_proj.weight");
     const double deviation =
-        intoResidual ? 0.02 / std::sqrt(2.0 * double(config.layers)) : 0.02;
+        intoResidual ? 0.02 / std::sqrt(2.0 * layers) : 0.02;
     RandomStream stream(seed, parameter.name);
     for (int64_t i = 0; i < count; ++i)
       values[i] = float(deviation * stream.normal());
-  }
-  return model;
+  };
 }
 
-Model Model::grow(const HFConfig &config, const std::filesystem::path &folder,
-                  uint64_t seed) {
-  const Model small = load(folder);
-  Model model(config);
-  const GrowthMaps maps(small.settings, config);
-  for (size_t i = 0; i < model.list.size(); ++i)
-    maps.grow(small.list[i], seed, model.list[i]);
-  return model;
+FillParameter Model::fromSmaller(const HFConfig &config,
+                                 const std::filesystem::path &folder,
+                                 uint64_t seed) {
+  const auto small = std::make_shared<const Model>(load(folder));
+  const GrowthMaps maps(small->settings, config);
+  return [small, maps, seed](Parameter &parameter) {
+    for (const Parameter &from : small->list)
+      if (from.name == parameter.name)
+        maps.grow(from, seed, parameter);
+  };
 }
 
 int64_t Model::parameterCount() const {
   int64_t count = 0;
   for (const Parameter &parameter : list)
-    count += parameter.latent.numel();
+    count += parameter.count();
   return count;
 }
 
 bool Model::isQuantized(const Parameter &parameter, const Method *method) {
   return method && parameter.isLinear &&
-         method->accepts(parameter.latent.size(0), parameter.latent.size(1));
+         method->accepts(parameter.shape[0], parameter.shape[1]);
+}
+
+at::Tensor Model::effective(size_t index, const at::Tensor &latent,
+                            const Numerics &numerics) const {
+  const Parameter &parameter = list[index];
+  return isQuantized(parameter, numerics.method)
+             ? quantizedWeight(latent, *numerics.method, parameter.name,
+                               numerics.lambda)
+             : latent.detach();
+}
+
+void Model::setHead(Weights &weights) const {
+  const Numerics &numerics = weights.numerics;
+  const std::vector<int64_t> &shape = list[head].shape;
+  if (!numerics.quantizeHead || !numerics.method ||
+      !numerics.method->accepts(shape[0], shape[1])) {
+    weights.numerics.quantizeHead = false;
+    weights.head = weights.tensors[head];
+    return;
+  }
+  weights.head =
+      quantizedWeight(weights.tensors[head], *numerics.method, "lm_head.weight",
+                      numerics.lambda)
+          .requires_grad_(true);
 }
 
 Weights Model::weights(const Numerics &numerics) const {
   Weights weights;
   weights.numerics = numerics;
-  for (const Parameter &parameter : list)
+  for (size_t i = 0; i < list.size(); ++i)
     weights.tensors.push_back(
-        isQuantized(parameter, numerics.method)
-            ? quantizeStraightThrough(parameter.latent, *numerics.method,
-                                      parameter.name, numerics.lambda)
-            : parameter.latent);
-  const Parameter &headParameter = list[head];
-  const bool quantizes = numerics.quantizeHead && numerics.method &&
-                         numerics.method->accepts(headParameter.latent.size(0),
-                                                  headParameter.latent.size(1));
-  weights.head =
-      quantizes
-          ? quantizeStraightThrough(headParameter.latent, *numerics.method,
-                                    "lm_head.weight", numerics.lambda)
-          : weights.tensors[head];
-  weights.numerics.quantizeHead = quantizes;
+        effective(i, list[i].latent, numerics).requires_grad_(true));
+  setHead(weights);
   return weights;
 }
 
@@ -177,12 +209,19 @@ at::Tensor Model::input(const Weights &weights, const at::Tensor &x) const {
 
 at::Tensor Model::linear(const Weights &weights, size_t matrix, int64_t bias,
                          const at::Tensor &x) const {
-  const at::Tensor transposed = weights.tensors[matrix].t();
-  return bias < 0 ? at::mm(x, transposed)
-                  : at::addmm(weights.tensors[size_t(bias)], x, transposed);
+  const at::Tensor &weight = weights.tensors[matrix];
+  if (weights.numerics.bf16) {
+    const at::Tensor y = at::mm(x.to(at::kBFloat16), weight.to(at::kBFloat16).t())
+                             .to(at::kFloat);
+    return bias < 0 ? y : y.add(weights.tensors[size_t(bias)]);
+  }
+  return bias < 0 ? at::mm(x, weight.t())
+                  : at::addmm(weights.tensors[size_t(bias)], x, weight.t());
 }
 
-at::Tensor Model::hidden(const Weights &weights, const Batch &batch) const {
+at::Tensor Model::layer(size_t index, const Weights &weights,
+                        const Batch &batch, const at::Tensor &x) const {
+  const Layer &layer = layers[index];
   const std::vector<at::Tensor> &w = weights.tensors;
   const double epsilon = settings.rmsNormEpsilon;
   const auto headNorm = [&](const at::Tensor &x, int64_t norm) {
@@ -191,28 +230,48 @@ at::Tensor Model::hidden(const Weights &weights, const Batch &batch) const {
     return rmsNorm(x.view({-1, settings.headDim}), w[size_t(norm)], epsilon)
         .view(x.sizes());
   };
-  at::Tensor x = at::embedding(w[embedding], batch.tokens);
-  for (const Layer &layer : layers) {
-    const at::Tensor normed =
-        input(weights, rmsNorm(x, w[layer.inputNorm], epsilon));
-    const at::Tensor q =
-        headNorm(linear(weights, layer.q, layer.qBias, normed), layer.qNorm);
-    const at::Tensor k =
-        headNorm(linear(weights, layer.k, layer.kBias, normed), layer.kNorm);
-    const at::Tensor v = linear(weights, layer.v, layer.vBias, normed);
-    const at::Tensor attended =
-        rotaryAttention(q, k, v, settings.headDim, batch.plan);
-    x = x.add(linear(weights, layer.o, layer.oBias, input(weights, attended)));
-    const at::Tensor wide =
-        input(weights, rmsNorm(x, w[layer.postNorm], epsilon));
-    const at::Tensor gated =
-        swiGlu(linear(weights, layer.gate, layer.gateBias, wide),
-               linear(weights, layer.up, layer.upBias, wide));
-    x = x.add(
-        linear(weights, layer.down, layer.downBias, input(weights, gated)));
-  }
-  x = rmsNorm(x, w[finalNorm], epsilon);
-  return weights.numerics.quantizeHead ? input(weights, x) : x;
+  const at::Tensor normed =
+      input(weights, rmsNorm(x, w[layer.inputNorm], epsilon));
+  const at::Tensor q =
+      headNorm(linear(weights, layer.q, layer.qBias, normed), layer.qNorm);
+  const at::Tensor k =
+      headNorm(linear(weights, layer.k, layer.kBias, normed), layer.kNorm);
+  const at::Tensor v = linear(weights, layer.v, layer.vBias, normed);
+  const at::Tensor attended =
+      rotaryAttention(q, k, v, settings.headDim, batch.plan);
+  const at::Tensor y =
+      x.add(linear(weights, layer.o, layer.oBias, input(weights, attended)));
+  const at::Tensor wide =
+      input(weights, rmsNorm(y, w[layer.postNorm], epsilon));
+  const at::Tensor gated =
+      swiGlu(linear(weights, layer.gate, layer.gateBias, wide),
+             linear(weights, layer.up, layer.upBias, wide));
+  return y.add(
+      linear(weights, layer.down, layer.downBias, input(weights, gated)));
+}
+
+at::Tensor Model::finish(const Weights &weights, const at::Tensor &x) const {
+  const at::Tensor y =
+      rmsNorm(x, weights.tensors[finalNorm], settings.rmsNormEpsilon);
+  return weights.numerics.quantizeHead ? input(weights, y) : y;
+}
+
+at::Tensor Model::hidden(const Weights &weights, const Batch &batch) const {
+  at::Tensor x = at::embedding(weights.tensors[embedding], batch.tokens);
+  for (size_t i = 0; i < layers.size(); ++i)
+    x = layer(i, weights, batch, x);
+  return finish(weights, x);
+}
+
+at::Tensor Model::hidden(WeightSource &source, const Batch &batch) const {
+  at::Tensor x =
+      at::embedding(source.weights().tensors[embedding], batch.tokens);
+  for (size_t i = 0; i < layers.size(); ++i)
+    x = source.recomputes()
+            ? recomputedLayer(*this, source, batch, i, x)
+            : layer(i, source.weights(), batch,
+                    beginLayer(source, i, x));
+  return finish(source.weights(), x);
 }
 
 } // namespace fairy2

@@ -12,17 +12,24 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
+#include <functional>
 #include <string>
 #include <vector>
 
 namespace fairy2 {
 
 struct Parameter {
-  std::string name;      ///< as transformers calls it
-  at::Tensor latent;     ///< float32, asks for its gradient
+  std::string name; ///< as transformers calls it
+  std::vector<int64_t> shape;
+  size_t unit = 0;       ///< see Model::units()
   bool isLinear = false; ///< a layer's matrix that a method may quantize
+  at::Tensor latent;     ///< float32; undefined where other ranks hold parts
+
+  int64_t count() const;
 };
+
+/// Sets all values of a parameter whose latent is allocated.
+using FillParameter = std::function<void(Parameter &)>;
 
 /// How the linear layers compute.
 struct Numerics {
@@ -30,13 +37,32 @@ struct Numerics {
   bool quantizeActivations = false;
   bool quantizeHead = false;
   double lambda = 1; ///< share of the quantized weight, see Methods.h
+  bool bf16 = false; ///< matrix products of bfloat16, all else in float32
 };
 
-/// What a forward pass multiplies with, one tensor per parameter.
+/// What a forward pass multiplies with, one leaf tensor per parameter, which
+/// collects the gradient of the parameter's latent.
 struct Weights {
   std::vector<at::Tensor> tensors;
-  at::Tensor head;
+  at::Tensor head; ///< another leaf when the head alone is quantized
   Numerics numerics;
+};
+
+/// Weights that are not all there at all times, and want to know how far a pass
+/// is. Lives until backward has run.
+class WeightSource {
+public:
+  virtual ~WeightSource() = default;
+
+  virtual const Weights &weights() const = 0;
+  /// Whether layers keep only their input and compute the rest again in
+  /// backward.
+  virtual bool recomputes() const = 0;
+  /// Makes the weights of a unit available until release().
+  virtual void acquire(size_t unit, bool forBackward) = 0;
+  virtual void release(size_t unit) = 0;
+  /// Called when backward has added a layer's whole gradient to its leaves.
+  virtual void gradientsDone(size_t unit) = 0;
 };
 
 class Model {
@@ -44,36 +70,60 @@ public:
   /// The architectures that forward() knows.
   static std::vector<std::string> architectures();
 
+  /// A model without values: its parameters' names and shapes.
+  explicit Model(HFConfig config);
   /// All weights from the checkpoint in `folder`. Throws Error.
   static Model load(const std::filesystem::path &folder);
+  /// A model with values from `fill`.
+  static Model filled(const HFConfig &config, const FillParameter &fill);
+
+  /// Values from the checkpoint in `folder`. Throws Error.
+  static FillParameter fromCheckpoint(const std::filesystem::path &folder);
   /// Normal weights of deviation 0.02, projections back into the residual
   /// stream smaller by sqrt(2 * layers), norms 1 and biases 0.
-  static Model random(const HFConfig &config, uint64_t seed);
-  /// A wider model that computes the same function as the smaller one in
-  /// `folder`: channels, heads and units are repeated, and the weights that
-  /// read repeated ones are shared out unevenly so that they can grow apart
-  /// (Net2Net, Chen et al., arXiv 1511.05641). Throws Error.
-  static Model grow(const HFConfig &config, const std::filesystem::path &folder,
-                    uint64_t seed);
+  static FillParameter fromRandom(const HFConfig &config, uint64_t seed);
+  /// Values with which the model, wider than the one in `folder`, computes the
+  /// same function: channels, heads and units are repeated, and the weights
+  /// that read repeated ones are shared out unevenly so that they can grow
+  /// apart (Net2Net, Chen et al., arXiv 1511.05641). Throws Error.
+  static FillParameter fromSmaller(const HFConfig &config,
+                                   const std::filesystem::path &folder,
+                                   uint64_t seed);
 
   const HFConfig &config() const { return settings; }
   std::vector<Parameter> &parameters() { return list; }
   const std::vector<Parameter> &parameters() const { return list; }
   int64_t parameterCount() const;
+  /// Parameters that a pass needs at one time: unit 0 is embedding, final norm
+  /// and head, unit 1 + i is layer i.
+  size_t units() const { return layers.size() + 1; }
   /// Whether the method quantizes this parameter.
   static bool isQuantized(const Parameter &parameter, const Method *method);
 
-  /// Effective weights, one autograd node for each quantized one. They serve
-  /// any number of forward and backward passes until latents change.
+  /// What a pass multiplies with in place of parameter `index`, whose latent is
+  /// given: the quantized matrix, or the latent itself.
+  at::Tensor effective(size_t index, const at::Tensor &latent,
+                       const Numerics &numerics) const;
+  /// Sets weights.head from weights.tensors.
+  void setHead(Weights &weights) const;
+  /// Effective weights of all parameters. They serve any number of passes until
+  /// latents change.
   Weights weights(const Numerics &numerics) const;
+  /// The parameter that the head is made of.
+  size_t headParameter() const { return head; }
 
   /// The final norm's output, [tokens, hidden size].
   at::Tensor hidden(const Weights &weights, const Batch &batch) const;
+  /// The same, layer by layer. Unit 0 must be available already.
+  at::Tensor hidden(WeightSource &source, const Batch &batch) const;
+  /// Layer `layer` alone: [tokens, hidden size] to the same.
+  at::Tensor layer(size_t layer, const Weights &weights, const Batch &batch,
+                   const at::Tensor &x) const;
 
 private:
-  explicit Model(HFConfig config);
-  size_t add(const std::string &name, std::vector<int64_t> shape,
+  size_t add(const std::string &name, std::vector<int64_t> shape, size_t unit,
              bool isLinear = false);
+  at::Tensor finish(const Weights &weights, const at::Tensor &x) const;
   at::Tensor linear(const Weights &weights, size_t matrix, int64_t bias,
                     const at::Tensor &x) const;
   at::Tensor input(const Weights &weights, const at::Tensor &x) const;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AdamW over all parameters in one fused call (Loshchilov and Hutter, arXiv
-// 1711.05101). Matrices decay, norms and biases do not.
+// AdamW over this rank's slices of all parameters, in one fused call (Loshchilov
+// and Hutter, arXiv 1711.05101). Matrices decay, norms and biases do not.
 #pragma once
 
-#include "trainer/Model.h"
 #include "trainer/Recipe.h"
+#include "trainer/ShardedWeights.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -15,25 +15,30 @@ namespace fairy2 {
 
 class AdamW {
 public:
-  AdamW(std::vector<Parameter> &parameters, const Recipe::Train &settings);
+  AdamW(ShardedWeights &weights, const Recipe::Train &settings);
 
-  /// The gradients' norm over all parameters; missing gradients count 0.
-  double gradientNorm() const;
+  /// The sum of the squared gradients of all slices.
+  double squaredNorm() const;
   /// Multiplies all gradients.
   void scaleGradients(double factor);
   void step(double learningRate);
-  void clearGradients();
 
-  /// Moments and step counts by name, to save and to overwrite in place.
-  std::vector<std::pair<std::string, at::Tensor>> state();
+  /// The moments of a unit's part, flat, to save and to overwrite in place.
+  struct Moments {
+    at::Tensor means, squares;
+  };
+  const std::vector<Moments> &moments() const { return units; }
+  int64_t stepsDone() const;
+  void setStepsDone(int64_t steps);
 
 private:
   struct Group {
     double weightDecay;
-    std::vector<Parameter *> parameters;
-    std::vector<at::Tensor> means, squares, steps;
+    std::vector<at::Tensor> values, gradients, means, squares, steps;
   };
   const Recipe::Train settings;
+  std::vector<Moments> units;
+  at::Tensor count; ///< of the steps done: one float32
   Group groups[2];
 };
 

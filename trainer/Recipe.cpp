@@ -79,7 +79,7 @@ Key number(std::string name, double &value, double low, double high) {
 }
 
 Key sources(std::string name, std::vector<DataSource> &value) {
-  return {std::move(name), "a list of paths or of {path, weight}",
+  return {std::move(name), "a list of paths or of {path, weight, where}",
           [&value](const YAML::Node &node) {
             value.clear();
             if (node.IsScalar()) {
@@ -101,6 +101,9 @@ Key sources(std::string name, std::vector<DataSource> &value) {
                     source.path = entry.second.as<std::string>();
                   else if (field == "weight")
                     source.weight = entry.second.as<double>();
+                  else if (field == "where" && entry.second.IsMap())
+                    source.where =
+                        entry.second.as<std::map<std::string, std::string>>();
                   else
                     return false;
                 }
@@ -114,8 +117,9 @@ Key sources(std::string name, std::vector<DataSource> &value) {
           [&value] {
             nlohmann::ordered_json list = nlohmann::ordered_json::array();
             for (const DataSource &source : value)
-              list.push_back(
-                  {{"path", source.path}, {"weight", source.weight}});
+              list.push_back({{"path", source.path},
+                              {"weight", source.weight},
+                              {"where", source.where}});
             return list;
           }};
 }
@@ -158,7 +162,7 @@ std::vector<Key> keysOf(Recipe &r) {
       text("data.text_field", r.data.textField),
       integer("data.sequence_length", r.data.sequenceLength, 2, 1 << 20),
       choice("data.separator", r.data.separator,
-             {"none", "bos", "eos", "both"}),
+             {"none", "bos", "eos", "both", "blank_line"}),
       flag("data.document_mask", r.data.documentMask),
       integer("train.tokens", r.train.tokens, 1, kMany),
       integer("train.batch_sequences", r.train.batchSequences, 1, 1 << 16),
@@ -176,6 +180,9 @@ std::vector<Key> keysOf(Recipe &r) {
       number("train.final_factor", r.train.finalFactor, 0, 1),
       pairs("train.pieces", r.train.pieces),
       integer("train.quantize_warmup", r.train.quantizeWarmup, 0, kMany),
+      choice("train.sharding", r.train.sharding, {"none", "zero1", "zero3"}),
+      flag("train.recompute", r.train.recompute),
+      choice("train.compute", r.train.compute, {"float32", "bfloat16"}),
       integer("train.validate_every", r.train.validateEvery, 1, kMany),
       integer("train.save_every", r.train.saveEvery, 0, kMany),
       integer("train.max_bad_steps", r.train.maxBadSteps, 1, kMany),
@@ -251,9 +258,12 @@ void check(const Recipe &recipe, const std::string &origin) {
   need(!recipe.output.empty(), "output");
   need(!recipe.data.train.empty(), "data.train");
   need(recipe.train.tokens > 0, "train.tokens");
-  if (recipe.data.documentMask && recipe.data.separator == "none")
+  const std::string &separator = recipe.data.separator;
+  if (recipe.data.documentMask &&
+      (separator == "none" || separator == "blank_line"))
     throw Error(origin + ": key 'data.document_mask': expected false where "
-                         "data.separator is none, found true");
+                         "data.separator is " +
+                separator + ", found true");
   if (recipe.train.schedule == "piecewise")
     need(!recipe.train.pieces.empty(), "train.pieces");
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,8 @@ namespace fairy2 {
 struct DataSource {
   std::string path;  ///< .txt, .jsonl, .bin, .idx, or .zst of the first two
   double weight = 1; ///< share of the mixture, relative to the others
+  /// Fields that a JSONL record must have with these values to be used.
+  std::map<std::string, std::string> where;
 };
 
 struct Recipe {
@@ -34,7 +37,9 @@ struct Recipe {
     int64_t validationPieces = 60;
     std::string textField = "text"; ///< of a JSONL record
     int64_t sequenceLength = 512;
-    std::string separator = "bos"; ///< between documents: none, bos, eos, both
+    /// Between documents: none, bos, eos, both, or blank_line, the two newlines
+    /// that would stand there in a text file.
+    std::string separator = "bos";
     bool documentMask = false; ///< whether attention stops at documents' ends
   } data;
 
@@ -53,6 +58,9 @@ struct Recipe {
     /// [step, factor] pairs, step as a fraction of all; linear in between.
     std::vector<std::pair<double, double>> pieces;
     int64_t quantizeWarmup = 0;  ///< steps over which lambda goes from 0 to 1
+    std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
+    bool recompute = false; ///< layers keep their input only, for backward
+    std::string compute = "float32"; ///< of matrix products; or bfloat16
     int64_t validateEvery = 200; ///< steps
     int64_t saveEvery = 500;     ///< steps; 0: only when told to stop
     int64_t maxBadSteps = 10;    ///< steps in a row with NaN before giving up

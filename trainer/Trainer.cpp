@@ -8,11 +8,11 @@
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Schedule.h"
 
-#include <ATen/ops/cat.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
 #include <cmath>
+#include <utility>
 
 namespace fairy2 {
 
@@ -29,18 +29,17 @@ SpecialTokens specialTokens(const HFConfig &config) {
   return special;
 }
 
-Model makeModel(const Recipe &recipe) {
-  if (recipe.initialize == "checkpoint")
-    return Model::load(recipe.model);
-  const HFConfig config = HFConfig::read(recipe.model, Model::architectures());
+FillParameter initialValues(const Recipe &recipe, const HFConfig &config) {
   const auto seed = uint64_t(recipe.seed);
+  if (recipe.initialize == "checkpoint")
+    return Model::fromCheckpoint(recipe.model);
   if (recipe.initialize == "random")
-    return Model::random(config, seed);
+    return Model::fromRandom(config, seed);
   if (!fs::is_directory(recipe.initialize))
     throw Error("initialize: expected checkpoint, random or a folder with a "
                 "smaller model, found '" +
                 recipe.initialize + "'");
-  return Model::grow(config, recipe.initialize, seed);
+  return Model::fromSmaller(config, recipe.initialize, seed);
 }
 
 /// The teacher must cut and place tokens as the student does.
@@ -69,13 +68,18 @@ DType exportType(const Recipe &recipe) {
 Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     : settings(std::move(recipe)), ranks(std::move(communicator)),
       method(makeMethod(settings.method)) {
-  network = std::make_unique<Model>(makeModel(settings));
+  const HFConfig config =
+      HFConfig::read(settings.model, Model::architectures());
+  network = std::make_unique<Model>(config);
+  latents = std::make_unique<ShardedWeights>(
+      *network, *ranks, shardingOf(settings.train.sharding),
+      settings.train.recompute, initialValues(settings, config));
   if (!settings.teacher.model.empty())
     teacher = std::make_unique<Model>(loadTeacher(settings, *network));
   batches = std::make_unique<BatchMaker>(network->config(), settings.data,
                                          specialTokens(network->config()));
   loadData(settings.model);
-  optimizer = std::make_unique<AdamW>(network->parameters(), settings.train);
+  optimizer = std::make_unique<AdamW>(*latents, settings.train);
 }
 
 Trainer::~Trainer() = default;
@@ -86,7 +90,7 @@ void Trainer::loadData(const std::string &tokenizerFolder) {
   std::vector<Corpus> corpora;
   std::vector<double> weights;
   for (const DataSource &source : settings.data.train) {
-    corpora.push_back(Corpus::read(source.path, settings.data, *tokenizer,
+    corpora.push_back(Corpus::read(source, settings.data, *tokenizer,
                                    specialTokens(config), config.vocabSize));
     weights.push_back(source.weight);
   }
@@ -118,6 +122,7 @@ Numerics Trainer::numerics() const {
   numerics.method = method.get();
   numerics.quantizeActivations = settings.quantizeActivations;
   numerics.quantizeHead = !settings.skipLmHead;
+  numerics.bf16 = settings.train.compute == "bfloat16";
   if (done < settings.train.quantizeWarmup)
     numerics.lambda = double(done + 1) / double(settings.train.quantizeWarmup);
   return numerics;
@@ -132,10 +137,11 @@ Distillation Trainer::teach(const Batch &batch) const {
           settings.teacher.weight, settings.teacher.temperature};
 }
 
-StepResult Trainer::accumulate(const Weights &weights) {
+StepResult Trainer::accumulate() {
   StepResult result;
   int64_t predictions = 0;
-  for (int64_t pass = 0; pass < settings.train.accumulation; ++pass) {
+  const int64_t passes = settings.train.accumulation;
+  for (int64_t pass = 0; pass < passes; ++pass) {
     std::vector<std::span<const int32_t>> rows;
     for (int rank = 0; rank < ranks->size(); ++rank)
       for (int64_t s = 0; s < settings.train.batchSequences; ++s)
@@ -144,10 +150,12 @@ StepResult Trainer::accumulate(const Weights &weights) {
     const Batch batch = batches->make(rows, settings.data.sequenceLength);
     const Distillation distillation = teach(batch);
     double entropy = 0;
+    latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
     const at::Tensor loss = linearCrossEntropy(
-        network->hidden(weights, batch), weights.head, batch.targets,
-        teacher ? &distillation : nullptr, &entropy);
+        network->hidden(*latents, batch), latents->weights().head,
+        batch.targets, teacher ? &distillation : nullptr, &entropy);
     torch::autograd::backward({loss}, {});
+    latents->endPass();
     // Beside a teacher, what is told is still the text's own loss.
     result.loss += std::isfinite(loss.item<double>()) ? entropy : NAN;
     predictions += batch.predictions;
@@ -155,33 +163,20 @@ StepResult Trainer::accumulate(const Weights &weights) {
   const std::vector<double> sums =
       ranks->sums({result.loss, double(predictions)});
   result.loss = sums[0] / sums[1];
-  sumGradients();
   optimizer->scaleGradients(1 / sums[1]);
   return result;
 }
 
-void Trainer::sumGradients() {
-  if (ranks->size() == 1)
-    return;
-  const at::NoGradGuard noGradients;
-  std::vector<at::Tensor> parts;
-  for (const Parameter &parameter : network->parameters())
-    parts.push_back(parameter.latent.grad().reshape({-1}));
-  at::Tensor all = at::cat(parts);
-  ranks->sum(all);
-  int64_t offset = 0;
-  for (Parameter &parameter : network->parameters()) {
-    const int64_t count = parameter.latent.numel();
-    parameter.latent.mutable_grad().copy_(
-        all.narrow(0, offset, count).view(parameter.latent.sizes()));
-    offset += count;
-  }
+double Trainer::gradientNorm() {
+  const double own = optimizer->squaredNorm();
+  return std::sqrt(latents->divides() ? ranks->sums({own})[0] : own);
 }
 
 StepResult Trainer::step() {
-  const Weights weights = network->weights(numerics());
-  StepResult result = accumulate(weights);
-  result.gradientNorm = optimizer->gradientNorm();
+  latents->clearGradients();
+  latents->quantize(numerics());
+  StepResult result = accumulate();
+  result.gradientNorm = gradientNorm();
   result.skipped =
       !std::isfinite(result.loss) || !std::isfinite(result.gradientNorm);
   if (!result.skipped) {
@@ -189,8 +184,8 @@ StepResult Trainer::step() {
       optimizer->scaleGradients(settings.train.clip / result.gradientNorm);
     optimizer->step(settings.train.learningRate *
                     learningRateFactor(settings.train, done, steps()));
+    latents->publish();
   }
-  optimizer->clearGradients();
   badSteps = result.skipped ? badSteps + 1 : 0;
   ++done;
   if (badSteps >= settings.train.maxBadSteps)
@@ -208,32 +203,43 @@ std::optional<double> Trainer::validate() {
   const at::NoGradGuard noGradients;
   Numerics whole = numerics();
   whole.lambda = 1;
-  const Weights weights = network->weights(whole);
+  latents->quantize(whole);
   const auto length = size_t(settings.data.sequenceLength);
+  const auto batchTokens = length * size_t(settings.train.batchSequences);
+  const size_t turns = (validation.size() + batchTokens - 1) / batchTokens;
+  const auto size = size_t(ranks->size()), rank = size_t(ranks->rank());
   double sum = 0;
   int64_t predictions = 0;
-  int turn = 0;
-  for (size_t begin = 0; begin < validation.size(); ++turn) {
+  // Each rank does as many passes as the others, whose gathers need it; the
+  // last one may be over a batch that is not its own and does not count.
+  for (size_t turn = rank; turn < (turns + size - 1) / size * size;
+       turn += size) {
+    const bool counts = turn < turns;
+    const auto text = std::span(validation).subspan(
+        std::min(turn, turns - 1) * batchTokens);
     std::vector<std::span<const int32_t>> rows;
-    for (int64_t s = 0;
-         s < settings.train.batchSequences && begin < validation.size(); ++s) {
-      const size_t size = std::min(length, validation.size() - begin);
-      rows.push_back(std::span(validation).subspan(begin, size));
-      begin += size;
-    }
-    if (turn % ranks->size() != ranks->rank())
-      continue;
+    for (size_t begin = 0; begin < std::min(batchTokens, text.size());
+         begin += length)
+      rows.push_back(
+          text.subspan(begin, std::min(length, text.size() - begin)));
     const Batch batch = batches->make(rows, settings.data.sequenceLength);
-    sum += linearCrossEntropy(network->hidden(weights, batch), weights.head,
-                              batch.targets)
-               .item<double>();
-    predictions += batch.predictions;
+    latents->beginPass(/*training=*/false, /*last=*/false);
+    const double loss = linearCrossEntropy(network->hidden(*latents, batch),
+                                           latents->weights().head,
+                                           batch.targets)
+                            .item<double>();
+    latents->endPass();
+    if (counts) {
+      sum += loss;
+      predictions += batch.predictions;
+    }
   }
   const std::vector<double> sums = ranks->sums({sum, double(predictions)});
   return sums[0] / sums[1];
 }
 
 void Trainer::report(const StepResult &result, double tokensPerSecond) {
+  const int64_t bytesBefore = std::exchange(bytesTold, ranks->bytesSent());
   if (!leads())
     return;
   const double rate = settings.train.learningRate *
@@ -244,7 +250,7 @@ void Trainer::report(const StepResult &result, double tokensPerSecond) {
       {"loss", result.loss},   {"gradient_norm", result.gradientNorm},
       {"learning_rate", rate}, {"tokens_per_second", tokensPerSecond}};
   if (ranks->size() > 1)
-    line["bytes_reduced"] = ranks->bytesReduced();
+    line["bytes_sent"] = ranks->bytesSent() - bytesBefore;
   if (result.skipped) {
     line["skipped"] = true;
     std::fprintf(stderr,
@@ -275,15 +281,21 @@ std::string Trainer::compileCommand() const {
 }
 
 void Trainer::exportModel() {
-  writeCheckpoint(*network, numerics(), exportType(settings), settings.model,
-                  settings.output);
+  const auto latentOf = [&](size_t i) { return latents->latent(i); };
+  if (leads())
+    writeCheckpoint(*network, latentOf, numerics(), exportType(settings),
+                    settings.model, settings.output);
+  else
+    for (size_t i = 0; i < network->parameters().size(); ++i)
+      latentOf(i);
 }
 
 void Trainer::resume() {
   fingerprint = fingerprintOf(settings, ranks->size());
-  state = std::make_unique<TrainingState>(fs::path(settings.output) / "state");
+  state = std::make_unique<TrainingState>(fs::path(settings.output) / "state",
+                                          *ranks);
   const std::optional<RunPosition> position =
-      state->load(*network, *optimizer, fingerprint);
+      state->load(*latents, *optimizer, fingerprint);
   if (!position)
     return;
   done = position->step;
@@ -294,8 +306,7 @@ void Trainer::resume() {
 }
 
 void Trainer::save() {
-  if (leads())
-    state->save(*network, *optimizer, {done, badSteps, fingerprint});
+  state->save(*latents, *optimizer, {done, badSteps, fingerprint});
 }
 
 RunResult Trainer::run(const std::function<bool()> &shouldStop) {
@@ -330,12 +341,12 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
         done % settings.train.saveEvery == 0)
       save();
   }
-  roundLatents(*network, exportType(settings));
+  for (const OwnPart &part : latents->ownParts())
+    roundTo(exportType(settings), part.latents);
+  latents->publish();
   const std::optional<double> loss = reportValidation();
-  if (leads()) {
-    exportModel();
-    state->clear();
-  }
+  exportModel();
+  state->clear();
   ranks->barrier();
   return {true, loss};
 }

@@ -64,19 +64,19 @@ private:
   void loadData(const std::string &tokenizerFolder);
   /// The teacher's part of the loss on a batch; nothing without a teacher.
   Distillation teach(const Batch &batch) const;
-  StepResult accumulate(const Weights &weights);
+  StepResult accumulate();
+  double gradientNorm(); ///< over all ranks
   void resume();
   void save();
   void report(const StepResult &result, double tokensPerSecond);
   std::optional<double> reportValidation();
   void exportModel();
 
-  void sumGradients();
-
   Recipe settings;
   std::unique_ptr<Communicator> ranks;
   std::unique_ptr<Method> method;
   std::unique_ptr<Model> network;
+  std::unique_ptr<ShardedWeights> latents;
   std::unique_ptr<Model> teacher; ///< null: no distillation
   std::unique_ptr<AdamW> optimizer;
   std::unique_ptr<Mixture> mixture;
@@ -87,6 +87,7 @@ private:
   std::unique_ptr<TrainingState> state;
   int64_t done = 0;     ///< steps
   int64_t badSteps = 0; ///< in a row
+  int64_t bytesTold = 0; ///< sent until the last report
 };
 
 } // namespace fairy2

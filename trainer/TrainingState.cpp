@@ -15,15 +15,41 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+constexpr const char *kKinds[] = {"latents", "means", "squares"};
 
-NamedTensors allTensors(const Model &model, AdamW &optimizer) {
-  NamedTensors all;
-  for (const Parameter &parameter : model.parameters())
-    all.emplace_back(parameter.name, parameter.latent);
-  for (auto &entry : optimizer.state())
-    all.push_back(std::move(entry));
-  return all;
+at::Tensor tensorOf(const char *kind, const OwnPart &part,
+                    const AdamW::Moments &moments) {
+  return kind == kKinds[0]   ? part.latents
+         : kind == kKinds[1] ? moments.means
+                             : moments.squares;
+}
+
+/// The name of a rank's part of a unit, which says where the part begins.
+std::string partName(size_t unit, const char *kind, int64_t begin) {
+  return "unit-" + std::to_string(unit) + "." + kind + "@" +
+         std::to_string(begin);
+}
+
+std::string rankFile(int rank) {
+  return "rank-" + std::to_string(rank) + ".safetensors";
+}
+
+void writeJson(const fs::path &path, const nlohmann::ordered_json &json) {
+  const std::string text = json.dump(2) + "\n";
+  OutputFile file(path);
+  file.append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+  file.commit();
+}
+
+/// Copies what the saved tensor and [begin, begin + to.numel()) have in common.
+void copyOverlap(const Checkpoint &saved, const TensorInfo &tensor,
+                 int64_t savedBegin, int64_t begin, const at::Tensor &to) {
+  const int64_t first = std::max(begin, savedBegin);
+  const int64_t last =
+      std::min(begin + to.numel(), savedBegin + tensor.shape.at(0));
+  if (first < last)
+    saved.readFloats(tensor, first - savedBegin, last - savedBegin,
+                     static_cast<float *>(to.data_ptr()) + first - begin);
 }
 
 /// The step of a folder named step-N; -1 for any other name.
@@ -39,32 +65,79 @@ int64_t stepOf(const fs::path &path) {
 
 } // namespace
 
-void TrainingState::save(const Model &model, AdamW &optimizer,
+void TrainingState::writeOwn(const fs::path &target, ShardedWeights &weights,
+                             AdamW &optimizer) const {
+  const std::vector<OwnPart> parts = weights.ownParts();
+  std::vector<NamedShape> shapes;
+  std::vector<at::Tensor> tensors;
+  for (size_t u = 0; u < parts.size(); ++u)
+    for (const char *kind : kKinds) {
+      tensors.push_back(tensorOf(kind, parts[u], optimizer.moments()[u]));
+      shapes.push_back({partName(u, kind, parts[u].begin),
+                        tensors.back().sizes().vec()});
+    }
+  writeSafetensors(target / rankFile(ranks.rank()), shapes,
+                   [&](size_t i) { return tensors[i]; }, DType::F32);
+}
+
+void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,
+                               const RunPosition &position,
+                               int64_t optimizerSteps) const {
+  nlohmann::ordered_json map;
+  const std::vector<OwnPart> parts = weights.ownParts();
+  for (int rank = 0; rank < (weights.divides() ? ranks.size() : 1); ++rank)
+    for (size_t u = 0; u < parts.size(); ++u)
+      for (const char *kind : kKinds)
+        map[partName(u, kind, rank * parts[u].latents.numel())] =
+            rankFile(rank);
+  writeJson(target / "model.safetensors.index.json", {{"weight_map", map}});
+  writeJson(target / "state.json", {{"step", position.step},
+                                    {"bad_steps", position.badSteps},
+                                    {"optimizer_steps", optimizerSteps},
+                                    {"fingerprint", position.fingerprint}});
+}
+
+void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
                          const RunPosition &position) {
   const fs::path target = folder / ("step-" + std::to_string(position.step));
   const fs::path temporary = target.string() + ".tmp";
-  fs::remove_all(temporary);
-  fs::create_directories(temporary);
-  writeSafetensors(temporary / "model.safetensors",
-                   allTensors(model, optimizer), DType::F32);
-  const std::string text =
-      nlohmann::ordered_json{{"step", position.step},
-                             {"bad_steps", position.badSteps},
-                             {"fingerprint", position.fingerprint}}
-          .dump(2) +
-      "\n";
-  OutputFile file(temporary / "state.json");
-  file.append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
-  file.commit();
-  fs::remove_all(target);
-  fs::rename(temporary, target);
-  for (const auto &entry : fs::directory_iterator(folder))
-    if (entry.path() != target)
-      fs::remove_all(entry.path());
+  const bool leads = ranks.rank() == 0;
+  std::string failure;
+  const auto together = [&](const auto &action) {
+    try {
+      if (failure.empty())
+        action();
+    } catch (const std::exception &error) {
+      failure = error.what();
+    }
+    if (ranks.sums({double(!failure.empty())})[0] > 0)
+      throw Error(failure.empty() ? "another rank could not save its state"
+                                  : failure);
+  };
+  together([&] {
+    if (!leads)
+      return;
+    fs::remove_all(temporary);
+    fs::create_directories(temporary);
+  });
+  together([&] {
+    if (leads || weights.divides())
+      writeOwn(temporary, weights, optimizer);
+  });
+  together([&] {
+    if (!leads)
+      return;
+    writeIndex(temporary, weights, position, optimizer.stepsDone());
+    fs::remove_all(target);
+    fs::rename(temporary, target);
+    for (const auto &entry : fs::directory_iterator(folder))
+      if (entry.path() != target)
+        fs::remove_all(entry.path());
+  });
 }
 
 std::optional<RunPosition>
-TrainingState::load(Model &model, AdamW &optimizer,
+TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
                     const std::string &fingerprint) const {
   fs::path newest;
   int64_t most = -1;
@@ -87,18 +160,30 @@ TrainingState::load(Model &model, AdamW &optimizer,
     throw Error(newest.string() +
                 " is the state of a run with another recipe, model, data or "
                 "program; remove it to start anew, or choose another output");
+  optimizer.setStepsDone(fields.integer("optimizer_steps", 0, kMany));
   const Checkpoint saved = Checkpoint::open(newest);
-  for (const auto &[name, tensor] : allTensors(model, optimizer)) {
-    const TensorInfo &info = saved.tensor(name);
-    if (info.shape != tensor.sizes().vec())
-      throw Error(newest.string() + ": tensor '" + name +
-                  "' has another shape than the model's");
-    saved.readFloats(info, 0, tensor.numel(),
-                     static_cast<float *>(tensor.data_ptr()));
-  }
+  const std::vector<OwnPart> parts = weights.ownParts();
+  for (size_t u = 0; u < parts.size(); ++u)
+    for (const char *kind : kKinds) {
+      const at::Tensor to = tensorOf(kind, parts[u], optimizer.moments()[u]);
+      // Parts are equally long, so the first one's length leads to the others.
+      int64_t begin = 0;
+      while (begin < parts[u].total) {
+        const TensorInfo &tensor = saved.tensor(partName(u, kind, begin));
+        if (tensor.shape.size() != 1 || tensor.shape[0] < 1)
+          throw Error(newest.string() + ": tensor '" + tensor.name +
+                      "': expected a row of values");
+        copyOverlap(saved, tensor, begin, parts[u].begin, to);
+        begin += tensor.shape[0];
+      }
+    }
+  weights.publish();
   return position;
 }
 
-void TrainingState::clear() { fs::remove_all(folder); }
+void TrainingState::clear() {
+  if (ranks.rank() == 0)
+    fs::remove_all(folder);
+}
 
 } // namespace fairy2

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A run's state on disk, to go on after an interruption: one folder per saved
-// step with model.safetensors (latents and AdamW's moments) and state.json. A
-// folder appears complete, in one step, and older ones go only then.
+// A run's state on disk, to go on after an interruption, on any number of
+// ranks: one folder per saved step, in which each rank writes what it owns
+// (latents and AdamW's moments) to rank-R.safetensors, and state.json holds the
+// position. A folder appears complete, in one step, and older ones go only then.
 #pragma once
 
-#include "trainer/Model.h"
 #include "trainer/Optimizer.h"
+#include "trainer/ShardedWeights.h"
 
 #include <filesystem>
 #include <optional>
@@ -22,20 +23,30 @@ struct RunPosition {
 
 class TrainingState {
 public:
-  explicit TrainingState(std::filesystem::path folder)
-      : folder(std::move(folder)) {}
+  TrainingState(std::filesystem::path folder, Communicator &ranks)
+      : folder(std::move(folder)), ranks(ranks) {}
 
-  /// Throws Error when the disk is full, say; what was saved before stays.
-  void save(const Model &model, AdamW &optimizer, const RunPosition &position);
+  // All ranks call these together.
+
+  /// Throws Error on all ranks when one cannot write, its disk being full,
+  /// say; what was saved before stays.
+  void save(ShardedWeights &weights, AdamW &optimizer,
+            const RunPosition &position);
   /// Loads the newest state in place, bit for bit; nothing when there is none.
   /// Throws Error when it is of another run.
-  std::optional<RunPosition> load(Model &model, AdamW &optimizer,
+  std::optional<RunPosition> load(ShardedWeights &weights, AdamW &optimizer,
                                   const std::string &fingerprint) const;
   /// Removes all that was saved: the run is over.
   void clear();
 
 private:
+  void writeOwn(const std::filesystem::path &target, ShardedWeights &weights,
+                AdamW &optimizer) const;
+  void writeIndex(const std::filesystem::path &target, ShardedWeights &weights,
+                  const RunPosition &position, int64_t optimizerSteps) const;
+
   std::filesystem::path folder;
+  Communicator &ranks;
 };
 
 } // namespace fairy2

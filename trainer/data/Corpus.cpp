@@ -15,12 +15,14 @@ namespace {
 
 /// Documents are tokenized in batches of about this many bytes.
 constexpr size_t kBatchBytes = size_t(8) << 20;
+/// Joined documents are tokenized in texts of at least this many bytes.
+constexpr size_t kJoinedBytes = size_t(1) << 20;
 
 class Tokenizing {
 public:
   Tokenizing(const Recipe::Data &data, const Tokenizer &tokenizer,
              SpecialTokens special)
-      : tokenizer(tokenizer) {
+      : tokenizer(tokenizer), joins(data.separator == "blank_line") {
     const bool both = data.separator == "both";
     if (data.separator == "eos" || both)
       after = require(special.eos, "eos_token_id");
@@ -30,7 +32,13 @@ public:
 
   void add(std::string text) {
     bytes += text.size();
-    texts.push_back(std::move(text));
+    // Joined documents are tokenized as one text, as a text file would be.
+    if (joins && !texts.empty() && texts.back().size() < kJoinedBytes)
+      texts.back() += text;
+    else
+      texts.push_back(std::move(text));
+    if (joins)
+      texts.back() += "\n\n";
     if (bytes >= kBatchBytes)
       flush();
   }
@@ -70,6 +78,7 @@ private:
   }
 
   const Tokenizer &tokenizer;
+  const bool joins;
   std::optional<int32_t> before, after;
   std::vector<std::string> texts;
   size_t bytes = 0;
@@ -78,23 +87,24 @@ private:
 
 } // namespace
 
-Corpus Corpus::read(const std::string &source, const Recipe::Data &data,
+Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
                     const Tokenizer &tokenizer, SpecialTokens special,
                     int64_t vocabSize) {
   Tokenizing work(data, tokenizer, special);
   std::vector<int32_t> tokens;
-  if (isTokenShard(source)) {
-    tokens = work.shard(source);
+  const std::string &path = source.path;
+  if (isTokenShard(path)) {
+    tokens = work.shard(path);
   } else {
-    readDocuments(source, data.textField,
+    readDocuments(path, data.textField, source.where,
                   [&](std::string text) { work.add(std::move(text)); });
     tokens = work.finish();
   }
   if (tokens.empty())
-    throw Error(source + ": expected text, found none");
+    throw Error(path + ": expected text, found none");
   for (const int32_t token : tokens)
     if (token < 0 || token >= vocabSize)
-      throw Error(source + ": token " + std::to_string(token) +
+      throw Error(path + ": token " + std::to_string(token) +
                   " does not fit the model's vocabulary of " +
                   std::to_string(vocabSize) +
                   ": is this the model's tokenizer?");

@@ -25,9 +25,9 @@ struct SpecialTokens {
 class Corpus {
 public:
   /// Tokenizes the documents of `source` on all threads, or reads the tokens of
-  /// a shard. Throws Error when the
-  /// file is unreadable, holds no token, or a token is not below `vocabSize`.
-  static Corpus read(const std::string &source, const Recipe::Data &data,
+  /// a shard. Throws Error when the file is unreadable, holds no token, or a
+  /// token is not below `vocabSize`.
+  static Corpus read(const DataSource &source, const Recipe::Data &data,
                      const Tokenizer &tokenizer, SpecialTokens special,
                      int64_t vocabSize);
 

@@ -79,6 +79,7 @@ private:
 
 void useLine(std::string_view line, int64_t number, const std::string &path,
              const std::string &textField,
+             const std::map<std::string, std::string> &where,
              const std::function<void(std::string text)> &use) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos)
     return;
@@ -86,13 +87,18 @@ void useLine(std::string_view line, int64_t number, const std::string &path,
   JsonLimits limits;
   limits.bytes = limits.stringBytes = int64_t(kLongestLine);
   const nlohmann::json record = parseJson(line, origin, limits);
-  use(JsonObject(record, origin).string(textField));
+  const JsonObject fields(record, origin);
+  for (const auto &[field, value] : where)
+    if (fields.string(field) != value)
+      return;
+  use(fields.string(textField));
 }
 
 } // namespace
 
 void readDocuments(const std::filesystem::path &path,
                    const std::string &textField,
+                   const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use) {
   const bool compressed = path.extension() == ".zst";
   const std::filesystem::path kind =
@@ -116,14 +122,14 @@ void readDocuments(const std::filesystem::path &path,
     for (size_t end; (end = buffer.find('\n', begin)) != std::string::npos;
          begin = end + 1)
       useLine(std::string_view(buffer).substr(begin, end - begin), ++line,
-              path.string(), textField, use);
+              path.string(), textField, where, use);
     buffer.erase(0, begin);
     begin = 0;
     if (buffer.size() > kLongestLine)
       throw Error(path.string() + ":" + std::to_string(line + 1) +
                   ": expected lines of at most 256 MiB");
   }
-  useLine(buffer, line + 1, path.string(), textField, use);
+  useLine(buffer, line + 1, path.string(), textField, where, use);
 }
 
 } // namespace fairy2

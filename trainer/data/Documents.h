@@ -5,15 +5,18 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 
 namespace fairy2 {
 
 /// Calls `use` with every document of `path`, in order: the whole of a .txt
-/// file, or the field `textField` of each line of a .jsonl file; either may be
-/// compressed as .zst. Throws Error naming the file and the line.
+/// file, or the field `textField` of each line of a .jsonl file whose other
+/// fields have the values of `where`; either may be compressed as .zst. Throws
+/// Error naming the file and the line.
 void readDocuments(const std::filesystem::path &path,
                    const std::string &textField,
+                   const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use);
 
 } // namespace fairy2

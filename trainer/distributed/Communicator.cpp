@@ -2,8 +2,10 @@
 #include "trainer/distributed/Communicator.h"
 
 #include "dialect/Error.h"
+#include "trainer/distributed/Heartbeat.h"
 
 #include <ATen/ops/empty.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
@@ -17,13 +19,26 @@
 namespace fairy2 {
 namespace {
 
-/// A rank that says nothing for this long is taken for dead.
-constexpr std::chrono::seconds kPatience{60};
+/// What one operation may take. Heartbeat finds dead ranks much sooner; this is
+/// for a rank that writes a large checkpoint while the others wait.
+constexpr std::chrono::minutes kPatience{30};
+/// What all ranks may take to start.
+constexpr std::chrono::minutes kMeeting{5};
 
 class OneProcess : public Communicator {
 public:
   OneProcess() : Communicator(0, 1) {}
-  void sum(at::Tensor &) override {}
+  Pending startSum(at::Tensor) override {
+    return [] {};
+  }
+  Pending startScatterSum(at::Tensor whole, at::Tensor own) override {
+    own.copy_(whole);
+    return [] {};
+  }
+  Pending startGather(at::Tensor own, at::Tensor whole) override {
+    whole.copy_(own);
+    return [] {};
+  }
   void barrier() override {}
 };
 
@@ -33,10 +48,19 @@ public:
       : Communicator(rank, size) {
     c10d::TCPStoreOptions options;
     options.port = port;
-    options.isServer = rank == 0;
+    // torchrun's agent may serve the meeting point itself.
+    const char *agent = std::getenv("TORCHELASTIC_USE_AGENT_STORE");
+    const bool served = agent && std::string_view(agent) == "True";
+    options.isServer = rank == 0 && !served;
+    options.waitWorkers = !served;
     options.numWorkers = size_t(size);
-    options.timeout = kPatience;
+    options.timeout = kMeeting;
     store = c10::make_intrusive<c10d::TCPStore>(host, options);
+    if (served) {
+      const char *attempt = std::getenv("TORCHELASTIC_RESTART_COUNT");
+      store = c10::make_intrusive<c10d::PrefixStore>(
+          std::string("fairy2/") + (attempt ? attempt : "0"), store);
+    }
     auto glooOptions = c10d::ProcessGroupGloo::Options::create(kPatience);
     glooOptions->devices.push_back(
         c10d::ProcessGroupGloo::createDeviceForHostname(
@@ -44,15 +68,26 @@ public:
                                                        : ownAddress()));
     group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size,
                                                         glooOptions);
+    heartbeat = std::make_unique<Heartbeat>(store, rank, size);
   }
 
-  void sum(at::Tensor &tensor) override {
-    std::vector<at::Tensor> tensors = {tensor};
-    wait([&] { return group->allreduce(tensors); }, "sum");
-    reduced += int64_t(tensor.nbytes());
+  Pending startSum(at::Tensor tensor) override {
+    countBytes(tensor, 2);
+    std::vector<at::Tensor> tensors = {std::move(tensor)};
+    return started([&] { return group->allreduce(tensors); }, "sum");
+  }
+  Pending startScatterSum(at::Tensor whole, at::Tensor own) override {
+    countBytes(whole, 1);
+    return started([&] { return group->_reduce_scatter_base(own, whole); },
+                   "scattered sum");
+  }
+  Pending startGather(at::Tensor own, at::Tensor whole) override {
+    countBytes(whole, 1);
+    return started([&] { return group->_allgather_base(whole, own); },
+                   "gather");
   }
   void barrier() override {
-    wait([&] { return group->barrier(); }, "barrier");
+    started([&] { return group->barrier(); }, "barrier")();
   }
 
 private:
@@ -62,19 +97,25 @@ private:
     return name;
   }
 
-  void wait(const auto &start, const char *what) {
-    try {
-      start()->wait();
-    } catch (const std::exception &error) {
-      const std::string text = error.what();
-      throw Error("rank " + std::to_string(rank()) + ": " + what +
-                  " over all ranks failed, another rank has probably died: " +
-                  text.substr(0, text.find('\n')));
-    }
+  Pending started(const auto &start, const char *what) {
+    const auto guarded = [this, what](const auto &action) {
+      try {
+        return action();
+      } catch (const std::exception &error) {
+        const std::string text = error.what();
+        throw Error("rank " + std::to_string(rank()) + ": " + what +
+                    " over all ranks failed: " + heartbeat->findDead() + " (" +
+                    text.substr(0, text.find('\n')) + ")");
+      }
+    };
+    return [guarded, work = guarded(start)] {
+      guarded([&] { work->wait(); });
+    };
   }
 
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
+  std::unique_ptr<Heartbeat> heartbeat;
 };
 
 std::optional<int64_t> integerOf(const char *name, int64_t low, int64_t high) {
@@ -97,27 +138,30 @@ std::unique_ptr<Communicator> Communicator::alone() {
   return std::make_unique<OneProcess>();
 }
 
-std::unique_ptr<Communicator> Communicator::fromEnvironment() {
+int64_t Communicator::sizeFromEnvironment() {
   constexpr int64_t kMostRanks = 1 << 16;
-  auto size = integerOf("WORLD_SIZE", 1, kMostRanks);
-  if (!size)
-    size = integerOf("SLURM_NTASKS", 1, kMostRanks);
-  if (!size || *size == 1)
+  if (const auto size = integerOf("WORLD_SIZE", 1, kMostRanks))
+    return *size;
+  return integerOf("SLURM_NTASKS", 1, kMostRanks).value_or(1);
+}
+
+std::unique_ptr<Communicator> Communicator::fromEnvironment() {
+  const int64_t size = sizeFromEnvironment();
+  if (size == 1)
     return alone();
-  auto rank = integerOf("RANK", 0, *size - 1);
+  auto rank = integerOf("RANK", 0, size - 1);
   if (!rank)
-    rank = integerOf("SLURM_PROCID", 0, *size - 1);
+    rank = integerOf("SLURM_PROCID", 0, size - 1);
   if (!rank)
-    throw Error("WORLD_SIZE is " + std::to_string(*size) +
+    throw Error("WORLD_SIZE is " + std::to_string(size) +
                 ", but neither RANK nor SLURM_PROCID is set");
   const char *host = std::getenv("MASTER_ADDR");
   const auto port = integerOf("MASTER_PORT", 1, 65535);
   if (!host || !port)
-    throw Error("WORLD_SIZE is " + std::to_string(*size) +
+    throw Error("WORLD_SIZE is " + std::to_string(size) +
                 ", but MASTER_ADDR or MASTER_PORT is not set");
   try {
-    return std::make_unique<Gloo>(int(*rank), int(*size), host,
-                                  uint16_t(*port));
+    return std::make_unique<Gloo>(int(*rank), int(size), host, uint16_t(*port));
   } catch (const Error &) {
     throw;
   } catch (const std::exception &error) {
@@ -134,7 +178,7 @@ std::vector<double> Communicator::sums(const std::vector<double> &values) {
   at::Tensor tensor = at::empty({int64_t(values.size())}, at::kDouble);
   auto *data = static_cast<double *>(tensor.data_ptr());
   std::copy(values.begin(), values.end(), data);
-  sum(tensor);
+  startSum(tensor)();
   return {data, data + values.size()};
 }
 

@@ -7,11 +7,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace fairy2 {
+
+/// An operation under way: call it to wait for its result. Throws Error when a
+/// rank does not answer.
+using Pending = std::function<void()>;
 
 class Communicator {
 public:
@@ -22,29 +27,44 @@ public:
   static std::unique_ptr<Communicator> fromEnvironment();
   /// A run of one process.
   static std::unique_ptr<Communicator> alone();
+  /// The number of ranks that the environment names, 1 without any. Throws
+  /// Error.
+  static int64_t sizeFromEnvironment();
 
   virtual ~Communicator() = default;
 
   int rank() const { return ownRank; }
   int size() const { return count; }
 
-  /// Replaces the contiguous tensor by its sum over all ranks.
-  virtual void sum(at::Tensor &tensor) = 0;
+  // All ranks must start the same operations in the same order. Tensors are
+  // contiguous and stay untouched until the operation is waited for.
+
+  /// Replaces the tensor by its sum over all ranks.
+  virtual Pending startSum(at::Tensor tensor) = 0;
+  /// Cuts `whole` into as many equal parts as there are ranks and sets `own`
+  /// to the sum over all ranks of the part of this rank's number.
+  virtual Pending startScatterSum(at::Tensor whole, at::Tensor own) = 0;
+  /// Sets `whole` to the `own` of all ranks, one after the other.
+  virtual Pending startGather(at::Tensor own, at::Tensor whole) = 0;
   /// Returns when all ranks have called it.
   virtual void barrier() = 0;
 
   /// The sums over all ranks of a few numbers.
   std::vector<double> sums(const std::vector<double> &values);
 
-  /// Bytes of tensors that this rank gave to sum() so far.
-  int64_t bytesReduced() const { return reduced; }
+  /// Bytes that this rank has sent, counted as a ring needs them: (N - 1) / N
+  /// of a tensor to gather or to scatter it, twice that to sum it.
+  int64_t bytesSent() const { return sent; }
 
 protected:
   Communicator(int rank, int size) : ownRank(rank), count(size) {}
-  int64_t reduced = 0;
+  void countBytes(const at::Tensor &whole, int64_t turns) {
+    sent += turns * int64_t(whole.nbytes()) * (count - 1) / count;
+  }
 
 private:
   int ownRank, count;
+  int64_t sent = 0;
 };
 
 } // namespace fairy2

@@ -7,15 +7,13 @@
 #include "trainer/methods/MethodTable.h"
 
 #include <ATen/ops/empty_like.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/grad_mode.h>
 
 #include <map>
 
 namespace fairy2 {
 namespace {
 
-using torch::autograd::AutogradContext;
-using torch::autograd::tensor_list;
 using MakeMethod = std::unique_ptr<Method> (*)();
 
 const std::map<std::string, MakeMethod> kMethods = {
@@ -28,25 +26,6 @@ const std::map<std::string, MakeMethod> kMethods = {
     {"ternary", [] { return makeTernary(); }},
     {"sign2", [] { return makeTwoSigns(); }},
     {"int2", [] { return makeFourLevels(); }},
-};
-
-struct QuantizeStraightThrough
-    : torch::autograd::Function<QuantizeStraightThrough> {
-  static at::Tensor forward(AutogradContext *, const at::Tensor &latent,
-                            int64_t methodAddress, const std::string &name,
-                            double lambda) {
-    const auto &method = *reinterpret_cast<const Method *>(methodAddress);
-    at::Tensor out = at::empty_like(latent);
-    method.quantize(floatsOf(latent), latent.size(0), latent.size(1), name,
-                    out.mutable_data_ptr<float>());
-    if (lambda != 1)
-      out.mul_(lambda).add_(latent, 1 - lambda);
-    return out;
-  }
-
-  static tensor_list backward(AutogradContext *, tensor_list gradients) {
-    return {gradients[0], at::Tensor(), at::Tensor(), at::Tensor()};
-  }
 };
 
 } // namespace
@@ -66,11 +45,15 @@ std::unique_ptr<Method> makeMethod(const std::string &name) {
   return found->second();
 }
 
-at::Tensor quantizeStraightThrough(const at::Tensor &latent,
-                                   const Method &method,
-                                   const std::string &name, double lambda) {
-  return QuantizeStraightThrough::apply(
-      latent, reinterpret_cast<int64_t>(&method), name, lambda);
+at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
+                           const std::string &name, double lambda) {
+  const at::NoGradGuard noGradients;
+  at::Tensor out = at::empty_like(latent);
+  method.quantize(floatsOf(latent), latent.size(0), latent.size(1), name,
+                  out.mutable_data_ptr<float>());
+  if (lambda != 1)
+    out.mul_(lambda).add_(latent, 1 - lambda);
+  return out;
 }
 
 } // namespace fairy2

@@ -8,7 +8,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/autograd.h>
 
 #include <limits>
 #include <set>
@@ -35,7 +34,7 @@ TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
     const int before = at::get_num_threads();
     for (int threads = 1; threads <= 3; ++threads) {
       at::set_num_threads(threads);
-      const at::Tensor q = quantizeStraightThrough(a, *method, "a");
+      const at::Tensor q = quantizedWeight(a, *method, "a");
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)));
     }
     at::set_num_threads(before);
@@ -44,20 +43,11 @@ TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
   }
 }
 
-TEST(MethodsTest, TheGradientPassesUnchanged) {
-  at::Tensor a = randomMatrix(8, 6);
-  a.requires_grad_(true);
-  const auto method = makeMethod("complex_phase_v1");
-  const at::Tensor q = quantizeStraightThrough(a, *method, "a");
-  const at::Tensor direction = at::randn_like(q);
-  EXPECT_TRUE(torch::autograd::grad({q}, {a}, {direction})[0].equal(direction));
-}
-
 TEST(MethodsTest, LambdaMixesLatentAndQuantized) {
   const at::Tensor a = randomMatrix(8, 6);
   const auto method = makeMethod("complex_phase_v2");
-  const at::Tensor q = quantizeStraightThrough(a, *method, "a");
-  const at::Tensor half = quantizeStraightThrough(a, *method, "a", 0.25);
+  const at::Tensor q = quantizedWeight(a, *method, "a");
+  const at::Tensor half = quantizedWeight(a, *method, "a", 0.25);
   EXPECT_LE((half - (a * 0.75 + q * 0.25)).abs().max().item<float>(), 1e-7);
 }
 
@@ -81,7 +71,7 @@ TEST(MethodsTest, RealMethodsHaveTheirLevelsAndErrors) {
   for (const Case &c : {Case{"bitnet", 0.363, 2}, Case{"ternary", 0.263, 3},
                         Case{"sign2", 0.131, 4}, Case{"int2", 0.119, 4}}) {
     const auto method = makeMethod(c.name);
-    const at::Tensor q = quantizeStraightThrough(a, *method, "a");
+    const at::Tensor q = quantizedWeight(a, *method, "a");
     const double error =
         ((q - a).square().sum() / a.square().sum()).item<double>();
     EXPECT_NEAR(error, c.error, 0.006) << c.name;
@@ -92,7 +82,7 @@ TEST(MethodsTest, RealMethodsHaveTheirLevelsAndErrors) {
     at::Tensor bad = a.clone();
     bad.index_put_({at::tensor(3), at::tensor(4)},
                    std::numeric_limits<float>::infinity());
-    EXPECT_EQ(messageOf([&] { quantizeStraightThrough(bad, *method, "w"); }),
+    EXPECT_EQ(messageOf([&] { quantizedWeight(bad, *method, "w"); }),
               "w: expected finite values, found NaN or infinity");
   }
 }

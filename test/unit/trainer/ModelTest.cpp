@@ -57,8 +57,9 @@ TEST(ModelTest, AGrownModelComputesTheSame) {
     config["intermediate_size"] = 100;
     const std::string wide = folder.write("config.json", config.dump());
     const Model small = Model::load(folder / "small");
-    const Model large =
-        Model::grow(HFConfig::readFile(wide), folder / "small", /*seed=*/1);
+    const HFConfig wider = HFConfig::readFile(wide);
+    const Model large = Model::filled(
+        wider, Model::fromSmaller(wider, folder / "small", /*seed=*/1));
     EXPECT_GT(large.parameterCount(), 3 * small.parameterCount());
     const std::vector<int32_t> tokens = {0, 100, 101, 7, 100, 3};
     const at::Tensor a = logitsOf(small, tokens), b = logitsOf(large, tokens);
@@ -73,7 +74,7 @@ TEST(ModelTest, ModelsThatCannotGrowSayWhy) {
   config["hidden_size"] = 40;
   const std::string file = folder.write("config.json", config.dump());
   EXPECT_EQ(messageOf([&] {
-              Model::grow(HFConfig::readFile(file), folder / "small", 1);
+              Model::fromSmaller(HFConfig::readFile(file), folder / "small", 1);
             }),
             "initialize: cannot grow the model: expected hidden_size to be a "
             "multiple of 32, found 40");
@@ -115,8 +116,9 @@ TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
                              {"tie_word_embeddings", false},
                              {"head_dim", 8}};
     const std::string file = folder.write("config.json", config.dump());
-    Model model = Model::random(
-        HFConfig::readFile(file, Model::architectures()), /*seed=*/3);
+    const HFConfig read = HFConfig::readFile(file, Model::architectures());
+    const Model model =
+        Model::filled(read, Model::fromRandom(read, /*seed=*/3));
     Recipe::Data data;
     data.sequenceLength = 8;
     data.separator = "none";
@@ -127,15 +129,53 @@ TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
     linearCrossEntropy(model.hidden(weights, batch), weights.head,
                        batch.targets)
         .backward();
-    for (const Parameter &parameter : model.parameters()) {
-      ASSERT_TRUE(parameter.latent.grad().defined()) << parameter.name;
-      const double norm = parameter.latent.grad().norm().item<double>();
-      EXPECT_TRUE(std::isfinite(norm)) << parameter.name;
+    for (size_t i = 0; i < model.parameters().size(); ++i) {
+      const std::string &name = model.parameters()[i].name;
+      // A quantized head is a leaf of its own.
+      const at::Tensor &leaf =
+          i == model.headParameter() ? weights.head : weights.tensors[i];
+      ASSERT_TRUE(leaf.grad().defined()) << name;
+      const double norm = leaf.grad().norm().item<double>();
+      EXPECT_TRUE(std::isfinite(norm)) << name;
       // Softmax does not see what is added to all keys.
-      if (parameter.name.find("k_proj.bias") == std::string::npos)
-        EXPECT_GT(norm, 0) << architecture << " " << parameter.name;
+      if (name.find("k_proj.bias") == std::string::npos)
+        EXPECT_GT(norm, 0) << architecture << " " << name;
     }
   }
+}
+
+/// The gradient of the loss as a function of the effective weights is what
+/// reaches the latents.
+TEST(ModelTest, TheGradientPassesTheQuantizerUnchanged) {
+  const TestFolder folder;
+  writeTinyModel(folder / "m");
+  const Model model = Model::load(folder / "m");
+  Recipe::Data data;
+  data.sequenceLength = 8;
+  const std::vector<int32_t> row = {1, 2, 3, 4, 5, 6, 7, 8};
+  const Batch batch = BatchMaker(model.config(), data, {1, 2}).make({row}, 8);
+  const auto method = makeMethod("complex_phase_v2");
+  const auto lossOf = [&](const Weights &weights) {
+    return linearCrossEntropy(model.hidden(weights, batch), weights.head,
+                              batch.targets);
+  };
+  const Weights weights = model.weights({method.get()});
+  lossOf(weights).backward();
+  // A step along one weight of the quantized matrix, in the dense model.
+  size_t index = 0;
+  while (model.parameters()[index].name !=
+         "model.layers.1.mlp.up_proj.weight")
+    ++index;
+  const at::NoGradGuard noGradients;
+  Weights moved = weights;
+  const auto lossAt = [&](float step) {
+    moved.tensors[index] = weights.tensors[index].detach().clone();
+    moved.tensors[index].mutable_data_ptr<float>()[37] += step;
+    return lossOf(moved).item<double>();
+  };
+  const double slope = (lossAt(0.02f) - lossAt(-0.02f)) / 0.04;
+  EXPECT_NEAR(floatsOf(weights.tensors[index].grad())[37], slope,
+              0.02 * std::abs(slope) + 1e-4);
 }
 
 } // namespace

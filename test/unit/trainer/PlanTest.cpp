@@ -23,7 +23,7 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
   int64_t quantized = 0;
   for (const Parameter &parameter : model.parameters())
     if (parameter.isLinear)
-      quantized += 4 * parameter.latent.numel();
+      quantized += 4 * parameter.count();
   EXPECT_EQ(plan.quantized, quantized);
   recipe.method = "none";
   EXPECT_EQ(planMemory(model.config(), recipe).quantized, 0);

@@ -93,7 +93,7 @@ TEST_F(TrainerTest, TheExportHasEqualCodes) {
       if (!parameters[i].isLinear)
         continue;
       const TensorInfo &tensor = checkpoint.tensor(parameters[i].name);
-      std::vector<float> stored(size_t(parameters[i].latent.numel()));
+      std::vector<float> stored(size_t(parameters[i].count()));
       checkpoint.readFloats(tensor, 0, int64_t(stored.size()), stored.data());
       const std::vector<float> expected = dequantizePhases(quantizePhases(
           stored.data(), tensor.shape[0], tensor.shape[1], 2, tensor.name));

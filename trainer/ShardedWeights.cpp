@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/ShardedWeights.h"
+
+#include "dialect/Error.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include <algorithm>
+
+namespace fairy2 {
+namespace {
+
+/// Parameters and parts begin at multiples of so many values, so that a loop in
+/// vectors over a slice rounds as the loop over the whole does.
+constexpr int64_t kAlignment = 64;
+
+int64_t aligned(int64_t count) {
+  return (count + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+} // namespace
+
+Sharding shardingOf(const std::string &name) {
+  if (name == "none")
+    return Sharding::None;
+  if (name == "zero1")
+    return Sharding::Moments;
+  if (name == "zero3")
+    return Sharding::All;
+  throw Error("train.sharding: expected none, zero1 or zero3, found '" + name +
+              "'");
+}
+
+ShardedWeights::ShardedWeights(Model &model, Communicator &ranks,
+                               Sharding sharding, bool recompute,
+                               const FillParameter &fill)
+    : model(model), ranks(ranks), sharding(sharding), recompute(recompute),
+      units(model.units()) {
+  const std::vector<Parameter> &parameters = model.parameters();
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    Unit &unit = units[parameters[i].unit];
+    unit.parameters.push_back(i);
+    unit.offsets.push_back(unit.total);
+    unit.total += aligned(parameters[i].count());
+  }
+  for (Unit &unit : units) {
+    // Without sharding every rank owns the whole vector.
+    const int64_t parts = divides() ? ranks.size() : 1;
+    unit.length = aligned((unit.total + parts - 1) / parts);
+    unit.begin = divides() ? unit.length * ranks.rank() : 0;
+    place(unit, fill);
+  }
+}
+
+at::Tensor ShardedWeights::viewOf(const at::Tensor &flat, const Unit &unit,
+                                  size_t i) const {
+  const Parameter &parameter = model.parameters()[unit.parameters[i]];
+  return flat.narrow(0, unit.offsets[i], parameter.count())
+      .view(parameter.shape);
+}
+
+void ShardedWeights::place(Unit &unit, const FillParameter &fill) {
+  const int64_t padded = divides() ? paddedLength(unit) : unit.length;
+  at::Tensor flat = at::zeros({padded}, at::kFloat);
+  for (size_t i = 0; i < unit.parameters.size(); ++i) {
+    Parameter &parameter = model.parameters()[unit.parameters[i]];
+    parameter.latent = viewOf(flat, unit, i);
+    fill(parameter);
+    if (shardsAll())
+      parameter.latent.reset();
+  }
+  if (shardsAll()) {
+    unit.latents = flat.narrow(0, unit.begin, unit.length).clone();
+    unit.gradients = at::zeros({unit.length}, at::kFloat);
+    return;
+  }
+  unit.latents = flat;
+  unit.gradients = at::zeros({padded}, at::kFloat);
+  if (divides())
+    unit.part = at::zeros({unit.length}, at::kFloat);
+}
+
+std::vector<OwnPart> ShardedWeights::ownParts() {
+  std::vector<OwnPart> parts;
+  for (const Unit &unit : units)
+    parts.push_back({unit.total, unit.begin,
+                     shardsAll() ? unit.latents
+                                 : unit.latents.narrow(0, unit.begin,
+                                                       unit.length)});
+  return parts;
+}
+
+std::vector<Slice> ShardedWeights::slices() {
+  std::vector<Slice> slices;
+  const std::vector<OwnPart> parts = ownParts();
+  for (size_t u = 0; u < units.size(); ++u) {
+    const Unit &unit = units[u];
+    const at::Tensor &gradients =
+        sharding == Sharding::Moments ? unit.part : unit.gradients;
+    for (size_t i = 0; i < unit.parameters.size(); ++i) {
+      const Parameter &parameter = model.parameters()[unit.parameters[i]];
+      const int64_t begin = std::max(unit.offsets[i], unit.begin);
+      const int64_t end = std::min(unit.offsets[i] + parameter.count(),
+                                   unit.begin + unit.length);
+      if (begin >= end)
+        continue;
+      const int64_t offset = begin - unit.begin, length = end - begin;
+      slices.push_back({parts[u].latents.narrow(0, offset, length),
+                        gradients.narrow(0, offset, length),
+                        parameter.shape.size() == 2, u, offset});
+    }
+  }
+  return slices;
+}
+
+void ShardedWeights::clearGradients() {
+  for (Unit &unit : units)
+    unit.gradients.zero_();
+}
+
+at::Tensor ShardedWeights::gathered(const Unit &unit, const at::Tensor &part) {
+  at::Tensor flat = at::empty({paddedLength(unit)}, at::kFloat);
+  ranks.startGather(part, flat)();
+  return flat;
+}
+
+void ShardedWeights::quantize(const Numerics &numerics) {
+  const at::NoGradGuard noGradients;
+  if (!shardsAll()) {
+    current = model.weights(numerics);
+    for (const Unit &unit : units)
+      for (size_t i = 0; i < unit.parameters.size(); ++i) {
+        const size_t p = unit.parameters[i];
+        const at::Tensor gradient = viewOf(unit.gradients, unit, i);
+        current.tensors[p].mutable_grad() = gradient;
+        if (p == model.headParameter())
+          current.head.mutable_grad() = gradient;
+      }
+    return;
+  }
+  current = {};
+  current.numerics = numerics;
+  current.tensors.resize(model.parameters().size());
+  for (Unit &unit : units) {
+    if (!numerics.method) {
+      unit.effective = unit.latents;
+      continue;
+    }
+    const at::Tensor latents = gathered(unit, unit.latents);
+    at::Tensor flat = at::zeros_like(latents);
+    for (size_t i = 0; i < unit.parameters.size(); ++i)
+      viewOf(flat, unit, i)
+          .copy_(model.effective(unit.parameters[i],
+                                 viewOf(latents, unit, i), numerics));
+    unit.effective = flat.narrow(0, unit.begin, unit.length).clone();
+  }
+}
+
+void ShardedWeights::beginPass(bool training, bool last) {
+  isTraining = training;
+  isLast = last;
+  if (shardsAll()) {
+    acquire(0, training);
+    model.setHead(current);
+    if (training)
+      for (size_t i = 0; i < units[0].parameters.size(); ++i)
+        if (units[0].parameters[i] == model.headParameter())
+          current.head.mutable_grad() = viewOf(units[0].adding, units[0], i);
+  }
+}
+
+void ShardedWeights::endPass() {
+  if (isTraining)
+    gradientsDone(0);
+  if (shardsAll()) {
+    release(0);
+    current.head.reset();
+    finishReduction();
+  }
+  for (const Pending &pending : sums)
+    pending();
+  sums.clear();
+}
+
+void ShardedWeights::startGathering(size_t index) {
+  Unit &unit = units[index];
+  if (unit.gathering || unit.gathered.defined())
+    return;
+  unit.gathered = at::empty({paddedLength(unit)}, at::kFloat);
+  unit.gathering = ranks.startGather(unit.effective, unit.gathered);
+}
+
+void ShardedWeights::acquire(size_t index, bool forBackward) {
+  if (!shardsAll())
+    return;
+  const at::NoGradGuard noGradients;
+  startGathering(index);
+  // The next layer's weights come while this one computes.
+  const size_t next = forBackward ? index - 1 : index + 1;
+  if (index > 0 && next > 0 && next < units.size())
+    startGathering(next);
+  Unit &unit = units[index];
+  unit.gathering();
+  unit.gathering = nullptr;
+  if (forBackward)
+    unit.adding = at::zeros({paddedLength(unit)}, at::kFloat);
+  for (size_t i = 0; i < unit.parameters.size(); ++i) {
+    at::Tensor &leaf = current.tensors[unit.parameters[i]];
+    leaf = viewOf(unit.gathered, unit, i).detach().requires_grad_(true);
+    if (forBackward)
+      leaf.mutable_grad() = viewOf(unit.adding, unit, i);
+  }
+}
+
+void ShardedWeights::release(size_t index) {
+  if (!shardsAll())
+    return;
+  Unit &unit = units[index];
+  for (const size_t parameter : unit.parameters)
+    current.tensors[parameter].reset();
+  unit.gathered.reset();
+  unit.adding.reset();
+}
+
+void ShardedWeights::finishReduction() {
+  if (!reduction.pending)
+    return;
+  reduction.pending();
+  const at::NoGradGuard noGradients;
+  units[reduction.unit].gradients.add_(reduction.part);
+  reduction = {};
+}
+
+void ShardedWeights::gradientsDone(size_t index) {
+  Unit &unit = units[index];
+  if (shardsAll()) {
+    // One sum at a time is under way, which bounds memory.
+    finishReduction();
+    reduction.unit = index;
+    reduction.whole = unit.adding;
+    reduction.part = at::empty({unit.length}, at::kFloat);
+    reduction.pending =
+        ranks.startScatterSum(reduction.whole, reduction.part);
+  } else if (isLast) {
+    sums.push_back(divides()
+                       ? ranks.startScatterSum(unit.gradients, unit.part)
+                       : ranks.startSum(unit.gradients));
+  }
+}
+
+void ShardedWeights::publish() {
+  cached.reset();
+  if (sharding != Sharding::Moments)
+    return;
+  const at::NoGradGuard noGradients;
+  std::vector<Pending> pending;
+  std::vector<at::Tensor> own; // input and output of a gather are apart
+  for (Unit &unit : units) {
+    own.push_back(unit.latents.narrow(0, unit.begin, unit.length).clone());
+    pending.push_back(ranks.startGather(own.back(), unit.latents));
+  }
+  for (const Pending &wait : pending)
+    wait();
+}
+
+at::Tensor ShardedWeights::latent(size_t parameter) {
+  const size_t index = model.parameters()[parameter].unit;
+  if (!shardsAll())
+    return model.parameters()[parameter].latent;
+  Unit &unit = units[index];
+  if (!cached.defined() || cachedUnit != index) {
+    cached = gathered(unit, unit.latents);
+    cachedUnit = index;
+  }
+  const auto place = std::find(unit.parameters.begin(), unit.parameters.end(),
+                               parameter);
+  return viewOf(cached, unit, size_t(place - unit.parameters.begin()));
+}
+
+} // namespace fairy2
