@@ -15,8 +15,9 @@ namespace fairy2 {
 std::string sha256OfFile(const std::filesystem::path &file);
 
 /// The fingerprint of a run of that many processes, in hexadecimal. Keys that
-/// do not change the result (output, how often to save and to validate, how a step's
-/// sequences and the weights are divided) do not count. Throws Error when a file cannot be read.
+/// do not change the result (output, how often to save and to validate, how a
+/// step's sequences and the weights are divided) do not count. Throws Error
+/// when a file cannot be read.
 std::string fingerprintOf(const Recipe &recipe, int processes);
 
 } // namespace fairy2

@@ -71,8 +71,7 @@ struct RecomputedLayer : torch::autograd::Function<RecomputedLayer> {
     torch::autograd::backward({y}, {gradients[0]});
     call.source.gradientsDone(unit);
     call.source.release(unit);
-    return {x.grad(),     at::Tensor(), at::Tensor(),
-            at::Tensor(), at::Tensor()};
+    return {x.grad(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
 private:
@@ -97,10 +96,9 @@ at::Tensor beginLayer(WeightSource &source, size_t index, const at::Tensor &x) {
 at::Tensor recomputedLayer(const Model &model, WeightSource &source,
                            const Batch &batch, size_t index,
                            const at::Tensor &x) {
-  return RecomputedLayer::apply(x, reinterpret_cast<int64_t>(&model),
-                                reinterpret_cast<int64_t>(&source),
-                                reinterpret_cast<int64_t>(&batch),
-                                int64_t(index));
+  return RecomputedLayer::apply(
+      x, reinterpret_cast<int64_t>(&model), reinterpret_cast<int64_t>(&source),
+      reinterpret_cast<int64_t>(&batch), int64_t(index));
 }
 
 } // namespace fairy2

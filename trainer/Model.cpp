@@ -185,10 +185,9 @@ void Model::setHead(Weights &weights) const {
     weights.head = weights.tensors[head];
     return;
   }
-  weights.head =
-      quantizedWeight(weights.tensors[head], *numerics.method, "lm_head.weight",
-                      numerics.lambda)
-          .requires_grad_(true);
+  weights.head = quantizedWeight(weights.tensors[head], *numerics.method,
+                                 "lm_head.weight", numerics.lambda)
+                     .requires_grad_(true);
 }
 
 Weights Model::weights(const Numerics &numerics) const {
@@ -211,8 +210,9 @@ at::Tensor Model::linear(const Weights &weights, size_t matrix, int64_t bias,
                          const at::Tensor &x) const {
   const at::Tensor &weight = weights.tensors[matrix];
   if (weights.numerics.bf16) {
-    const at::Tensor y = at::mm(x.to(at::kBFloat16), weight.to(at::kBFloat16).t())
-                             .to(at::kFloat);
+    const at::Tensor y =
+        at::mm(x.to(at::kBFloat16), weight.to(at::kBFloat16).t())
+            .to(at::kFloat);
     return bias < 0 ? y : y.add(weights.tensors[size_t(bias)]);
   }
   return bias < 0 ? at::mm(x, weight.t())
@@ -269,8 +269,7 @@ at::Tensor Model::hidden(WeightSource &source, const Batch &batch) const {
   for (size_t i = 0; i < layers.size(); ++i)
     x = source.recomputes()
             ? recomputedLayer(*this, source, batch, i, x)
-            : layer(i, source.weights(), batch,
-                    beginLayer(source, i, x));
+            : layer(i, source.weights(), batch, beginLayer(source, i, x));
   return finish(source.weights(), x);
 }
 

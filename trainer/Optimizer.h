@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AdamW over this rank's slices of all parameters, in one fused call (Loshchilov
-// and Hutter, arXiv 1711.05101). Matrices decay, norms and biases do not.
+// AdamW over this rank's slices of all parameters, in one fused call
+// (Loshchilov and Hutter, arXiv 1711.05101). Matrices decay, norms and biases
+// do not.
 #pragma once
 
 #include "trainer/Recipe.h"

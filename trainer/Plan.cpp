@@ -3,6 +3,7 @@
 
 #include "frontend/Synthesize.h"
 #include "trainer/Model.h"
+#include "trainer/ShardedWeights.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/mm.h>
@@ -57,40 +58,64 @@ double mebibytes(int64_t bytes) { return double(bytes) / 1048576; }
 
 } // namespace
 
-MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe) {
+MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
+                      int64_t ranks) {
   const std::unique_ptr<Method> method = makeMethod(recipe.method);
-  MemoryPlan plan;
+  const Sharding sharding = shardingOf(recipe.train.sharding);
+  const bool divides = sharding == Sharding::All;
+  int64_t all = 0, quantized = 0, outsideLayers = 0;
   for (const TensorShape &tensor : checkpointTensors(config)) {
     const int64_t bytes = 4 * elements(tensor);
-    plan.latents += bytes;
-    plan.gradients += bytes;
-    plan.moments += 2 * bytes;
+    all += bytes;
+    if (tensor.name.find(".layers.") == std::string::npos)
+      outsideLayers += bytes;
     if (method && isLayerMatrix(tensor) &&
         method->accepts(tensor.shape[0], tensor.shape[1]))
-      plan.quantized += bytes;
+      quantized += bytes;
   }
-  // Per token and layer, what the nodes of Model::hidden() keep: the residual
+  MemoryPlan plan;
+  plan.latents = divides ? all / ranks : all;
+  plan.moments = 2 * (sharding == Sharding::None ? all : all / ranks);
+  plan.gradients = divides ? all / ranks : all;
+  plan.quantized = quantized;
+  if (sharding == Sharding::Moments)
+    plan.gradients += all / ranks;
+  if (divides) {
+    // The effective weights' part is of all parameters. Of a layer: its
+    // weights and the next one's, its gradients and those being summed.
+    plan.quantized = method ? all / ranks : 0;
+    plan.gathered =
+        2 * outsideLayers + 4 * (all - outsideLayers) / config.layers;
+  }
+  // Per token and layer, what the nodes of Model::layer() keep: the residual
   // stream twice, two norms and their quantized copies, q, k, v, attention's
-  // output and its quantized copy, gate, up, their product and its copy.
+  // output and its quantized copy, gate, up, their product and its copy. A
+  // layer that is computed again keeps its input alone.
   const int64_t queries = config.heads * config.headDim;
   const int64_t keys = config.kvHeads * config.headDim;
   const int64_t copies = method && recipe.quantizeActivations ? 2 : 1;
   const int64_t perLayer = (2 + 2 * copies) * config.hiddenSize +
                            (1 + copies) * queries + 2 * keys +
                            (2 + copies) * config.intermediateSize;
+  const int64_t perToken = recipe.train.recompute || divides
+                               ? config.layers * config.hiddenSize + perLayer
+                               : config.layers * perLayer;
   const int64_t tokens =
       recipe.train.batchSequences * recipe.data.sequenceLength;
-  plan.activations =
-      4 * tokens * (config.layers * perLayer + 3 * config.hiddenSize);
+  plan.activations = 4 * tokens * (perToken + 3 * config.hiddenSize);
   return plan;
 }
 
-std::string describePlan(const Recipe &recipe) {
+std::string describePlan(const Recipe &recipe, int64_t ranks) {
   const HFConfig config = HFConfig::read(recipe.model, Model::architectures());
-  const MemoryPlan memory = planMemory(config, recipe);
-  const int64_t parameters = memory.latents / 4;
-  const int64_t steps = recipe.steps();
-  const int64_t tokens = steps * recipe.tokensPerStep();
+  const MemoryPlan memory = planMemory(config, recipe, ranks);
+  int64_t parameters = 0;
+  for (const TensorShape &tensor : checkpointTensors(config))
+    parameters += elements(tensor);
+  const int64_t tokensPerStep = recipe.tokensPerStep() * ranks;
+  const int64_t steps =
+      std::max<int64_t>(1, recipe.train.tokens / tokensPerStep);
+  const int64_t tokens = steps * tokensPerStep;
   // Forward and twice that backward, and attention's two products.
   const double perToken =
       3 * (double(parameters) +
@@ -101,17 +126,20 @@ std::string describePlan(const Recipe &recipe) {
   text += line("parameters", "%lld", (long long)parameters);
   text += line("method", "%s, activations %s", recipe.method.c_str(),
                recipe.quantizeActivations ? "int8" : "float");
-  text += line("memory", "%.0f MiB", mebibytes(memory.total()));
+  text += line("ranks", "%lld, sharding %s", (long long)ranks,
+               recipe.train.sharding.c_str());
+  text += line("memory of a rank", "%.0f MiB", mebibytes(memory.total()));
   text += line("  latents", "%.0f MiB", mebibytes(memory.latents));
   text += line("  gradients", "%.0f MiB", mebibytes(memory.gradients));
   text += line("  AdamW's moments", "%.0f MiB", mebibytes(memory.moments));
   text += line("  quantized weights", "%.0f MiB", mebibytes(memory.quantized));
+  text += line("  gathered layers", "%.0f MiB", mebibytes(memory.gathered));
   text += line("  activations", "%.0f MiB", mebibytes(memory.activations));
   text += line("tokens", "%lld", (long long)tokens);
   text += line("steps", "%lld of %lld tokens", (long long)steps,
-               (long long)recipe.tokensPerStep());
-  text += line("time", "at least %.2f hours on %d threads of this CPU", hours,
-               at::get_num_threads());
+               (long long)tokensPerStep);
+  text += line("time", "at least %.2f hours on %d threads like this CPU's",
+               hours / double(ranks), int(at::get_num_threads() * ranks));
   return text;
 }
 

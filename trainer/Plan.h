@@ -12,24 +12,26 @@ namespace fairy2 {
 
 struct HFConfig;
 
-/// Bytes that training holds, by purpose.
+/// Bytes that each rank holds, by purpose.
 struct MemoryPlan {
   int64_t latents = 0;     ///< float32
   int64_t gradients = 0;   ///< float32
   int64_t moments = 0;     ///< AdamW's two, float32
   int64_t quantized = 0;   ///< effective weights of the quantized layers
+  int64_t gathered = 0;    ///< of ZeRO-3: whole layers while they compute
   int64_t activations = 0; ///< what backward keeps of one pass
 
   int64_t total() const {
-    return latents + gradients + moments + quantized + activations;
+    return latents + gradients + moments + quantized + gathered + activations;
   }
 };
 
 /// The formula is in README.md here.
-MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe);
+MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
+                      int64_t ranks);
 
-/// Parameters, memory, tokens, steps and an estimate of the time, as lines of
-/// text. Reads config.json only. Throws Error.
-std::string describePlan(const Recipe &recipe);
+/// Parameters, memory of each rank, tokens, steps and an estimate of the time,
+/// as lines of text. Reads config.json only. Throws Error.
+std::string describePlan(const Recipe &recipe, int64_t ranks);
 
 } // namespace fairy2

@@ -261,8 +261,9 @@ void check(const Recipe &recipe, const std::string &origin) {
   const std::string &separator = recipe.data.separator;
   if (recipe.data.documentMask &&
       (separator == "none" || separator == "blank_line"))
-    throw Error(origin + ": key 'data.document_mask': expected false where "
-                         "data.separator is " +
+    throw Error(origin +
+                ": key 'data.document_mask': expected false where "
+                "data.separator is " +
                 separator + ", found true");
   if (recipe.train.schedule == "piecewise")
     need(!recipe.train.pieces.empty(), "train.pieces");

@@ -57,13 +57,13 @@ struct Recipe {
     double finalFactor = 0.02;       ///< of the learning rate, at the end
     /// [step, factor] pairs, step as a fraction of all; linear in between.
     std::vector<std::pair<double, double>> pieces;
-    int64_t quantizeWarmup = 0;  ///< steps over which lambda goes from 0 to 1
+    int64_t quantizeWarmup = 0;    ///< steps over which lambda goes from 0 to 1
     std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
     bool recompute = false; ///< layers keep their input only, for backward
     std::string compute = "float32"; ///< of matrix products; or bfloat16
-    int64_t validateEvery = 200; ///< steps
-    int64_t saveEvery = 500;     ///< steps; 0: only when told to stop
-    int64_t maxBadSteps = 10;    ///< steps in a row with NaN before giving up
+    int64_t validateEvery = 200;     ///< steps
+    int64_t saveEvery = 500;         ///< steps; 0: only when told to stop
+    int64_t maxBadSteps = 10; ///< steps in a row with NaN before giving up
   } train;
 
   struct Teacher {

@@ -87,9 +87,9 @@ std::vector<OwnPart> ShardedWeights::ownParts() {
   std::vector<OwnPart> parts;
   for (const Unit &unit : units)
     parts.push_back({unit.total, unit.begin,
-                     shardsAll() ? unit.latents
-                                 : unit.latents.narrow(0, unit.begin,
-                                                       unit.length)});
+                     shardsAll()
+                         ? unit.latents
+                         : unit.latents.narrow(0, unit.begin, unit.length)});
   return parts;
 }
 
@@ -153,8 +153,8 @@ void ShardedWeights::quantize(const Numerics &numerics) {
     at::Tensor flat = at::zeros_like(latents);
     for (size_t i = 0; i < unit.parameters.size(); ++i)
       viewOf(flat, unit, i)
-          .copy_(model.effective(unit.parameters[i],
-                                 viewOf(latents, unit, i), numerics));
+          .copy_(model.effective(unit.parameters[i], viewOf(latents, unit, i),
+                                 numerics));
     unit.effective = flat.narrow(0, unit.begin, unit.length).clone();
   }
 }
@@ -242,12 +242,10 @@ void ShardedWeights::gradientsDone(size_t index) {
     reduction.unit = index;
     reduction.whole = unit.adding;
     reduction.part = at::empty({unit.length}, at::kFloat);
-    reduction.pending =
-        ranks.startScatterSum(reduction.whole, reduction.part);
+    reduction.pending = ranks.startScatterSum(reduction.whole, reduction.part);
   } else if (isLast) {
-    sums.push_back(divides()
-                       ? ranks.startScatterSum(unit.gradients, unit.part)
-                       : ranks.startSum(unit.gradients));
+    sums.push_back(divides() ? ranks.startScatterSum(unit.gradients, unit.part)
+                             : ranks.startSum(unit.gradients));
   }
 }
 
@@ -275,8 +273,8 @@ at::Tensor ShardedWeights::latent(size_t parameter) {
     cached = gathered(unit, unit.latents);
     cachedUnit = index;
   }
-  const auto place = std::find(unit.parameters.begin(), unit.parameters.end(),
-                               parameter);
+  const auto place =
+      std::find(unit.parameters.begin(), unit.parameters.end(), parameter);
   return viewOf(cached, unit, size_t(place - unit.parameters.begin()));
 }
 

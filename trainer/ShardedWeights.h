@@ -85,9 +85,9 @@ private:
     at::Tensor gradients;
     at::Tensor part; ///< ZeRO-1: sum over the ranks of this rank's part
     // With Sharding::All:
-    at::Tensor effective;         ///< the part
-    at::Tensor gathered, adding;  ///< flat, while a layer needs them
-    Pending gathering;            ///< of `gathered`, when under way
+    at::Tensor effective;        ///< the part
+    at::Tensor gathered, adding; ///< flat, while a layer needs them
+    Pending gathering;           ///< of `gathered`, when under way
   };
   /// A sum of gradients under way.
   struct Reduction {

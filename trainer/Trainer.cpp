@@ -215,8 +215,8 @@ std::optional<double> Trainer::validate() {
   for (size_t turn = rank; turn < (turns + size - 1) / size * size;
        turn += size) {
     const bool counts = turn < turns;
-    const auto text = std::span(validation).subspan(
-        std::min(turn, turns - 1) * batchTokens);
+    const auto text =
+        std::span(validation).subspan(std::min(turn, turns - 1) * batchTokens);
     std::vector<std::span<const int32_t>> rows;
     for (size_t begin = 0; begin < std::min(batchTokens, text.size());
          begin += length)
@@ -224,10 +224,10 @@ std::optional<double> Trainer::validate() {
           text.subspan(begin, std::min(length, text.size() - begin)));
     const Batch batch = batches->make(rows, settings.data.sequenceLength);
     latents->beginPass(/*training=*/false, /*last=*/false);
-    const double loss = linearCrossEntropy(network->hidden(*latents, batch),
-                                           latents->weights().head,
-                                           batch.targets)
-                            .item<double>();
+    const double loss =
+        linearCrossEntropy(network->hidden(*latents, batch),
+                           latents->weights().head, batch.targets)
+            .item<double>();
     latents->endPass();
     if (counts) {
       sum += loss;

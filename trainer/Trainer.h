@@ -85,8 +85,8 @@ private:
   std::vector<int32_t> validation;
   std::string fingerprint;
   std::unique_ptr<TrainingState> state;
-  int64_t done = 0;     ///< steps
-  int64_t badSteps = 0; ///< in a row
+  int64_t done = 0;      ///< steps
+  int64_t badSteps = 0;  ///< in a row
   int64_t bytesTold = 0; ///< sent until the last report
 };
 

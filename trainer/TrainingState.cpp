@@ -73,11 +73,12 @@ void TrainingState::writeOwn(const fs::path &target, ShardedWeights &weights,
   for (size_t u = 0; u < parts.size(); ++u)
     for (const char *kind : kKinds) {
       tensors.push_back(tensorOf(kind, parts[u], optimizer.moments()[u]));
-      shapes.push_back({partName(u, kind, parts[u].begin),
-                        tensors.back().sizes().vec()});
+      shapes.push_back(
+          {partName(u, kind, parts[u].begin), tensors.back().sizes().vec()});
     }
-  writeSafetensors(target / rankFile(ranks.rank()), shapes,
-                   [&](size_t i) { return tensors[i]; }, DType::F32);
+  writeSafetensors(
+      target / rankFile(ranks.rank()), shapes,
+      [&](size_t i) { return tensors[i]; }, DType::F32);
 }
 
 void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,

@@ -3,7 +3,8 @@
 // A run's state on disk, to go on after an interruption, on any number of
 // ranks: one folder per saved step, in which each rank writes what it owns
 // (latents and AdamW's moments) to rank-R.safetensors, and state.json holds the
-// position. A folder appears complete, in one step, and older ones go only then.
+// position. A folder appears complete, in one step, and older ones go only
+// then.
 #pragma once
 
 #include "trainer/Optimizer.h"

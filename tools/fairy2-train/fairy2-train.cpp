@@ -22,11 +22,13 @@ volatile std::sig_atomic_t stopAsked = 0;
 
 void askToStop(int) { stopAsked = 1; }
 
-int train(const Recipe &recipe) {
+int train(const Recipe &recipe, int64_t mostSteps) {
   std::signal(SIGTERM, askToStop);
   std::signal(SIGINT, askToStop);
   Trainer trainer(recipe, Communicator::fromEnvironment());
-  const RunResult result = trainer.run([] { return stopAsked != 0; });
+  int64_t steps = 0;
+  const RunResult result =
+      trainer.run([&] { return stopAsked != 0 || ++steps == mostSteps; });
   const bool leads = trainer.leads();
   if (!result.finished) {
     if (leads)
@@ -51,11 +53,12 @@ int main(int argc, char **argv) {
   app.footer("Example: fairy2-train trainer/recipes/demo.yaml "
              "train.tokens=1e6 output=/tmp/demo\n"
              "Exit status: 0 done, 1 error, 2 bad command line, 3 stopped by "
-             "SIGTERM or SIGINT with its state saved.");
+             "SIGTERM, SIGINT or --stop-after with its state saved.");
   std::string file;
   std::vector<std::string> overrides;
   bool dryRun = false, smoke = false;
   int processes = 1;
+  int64_t mostSteps = 0;
   app.add_option("recipe", file, "The run, in YAML")
       ->required()
       ->type_name("RECIPE.yaml");
@@ -64,6 +67,9 @@ int main(int argc, char **argv) {
   app.add_flag("--dry-run", dryRun,
                "Print size, memory, steps and time of the run, and stop");
   app.add_flag("--smoke", smoke, "Do 10 steps in place of all");
+  app.add_option("--stop-after", mostSteps,
+                 "Steps after which to save and stop, exit status 3")
+      ->check(CLI::PositiveNumber);
   app.add_option("--nproc", processes,
                  "Processes on this machine that share each step's sequences")
       ->check(CLI::Range(1, 1024))
@@ -78,12 +84,14 @@ int main(int argc, char **argv) {
     if (smoke)
       recipe.train.tokens = kSmokeSteps * recipe.tokensPerStep();
     if (dryRun) {
-      std::fputs(describePlan(recipe).c_str(), stdout);
+      const int64_t ranks =
+          processes > 1 ? processes : Communicator::sizeFromEnvironment();
+      std::fputs(describePlan(recipe, ranks).c_str(), stdout);
       return 0;
     }
     if (processes > 1 && !std::getenv("RANK"))
       return launch(processes, argv);
-    return train(recipe);
+    return train(recipe, mostSteps);
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-train: error: %s\n", error.what());
     return 1;

@@ -108,9 +108,7 @@ private:
                     text.substr(0, text.find('\n')) + ")");
       }
     };
-    return [guarded, work = guarded(start)] {
-      guarded([&] { work->wait(); });
-    };
+    return [guarded, work = guarded(start)] { guarded([&] { work->wait(); }); };
   }
 
   c10::intrusive_ptr<c10d::Store> store;

@@ -37,10 +37,11 @@ public:
 std::unique_ptr<Method> makeMethod(const std::string &name);
 std::vector<std::string> methodNames();
 
-/// latent + lambda * (quantize(latent) - latent), outside any graph. What a pass
-/// multiplies with is a leaf, and the gradient that it collects is the latent's:
-/// the map from dense A to U, W and back is orthogonal up to a factor, so
-/// dLoss/dA is dLoss/dA_q exactly, and the rounding counts as the identity.
+/// latent + lambda * (quantize(latent) - latent), outside any graph. What a
+/// pass multiplies with is a leaf, and the gradient that it collects is the
+/// latent's: the map from dense A to U, W and back is orthogonal up to a
+/// factor, so dLoss/dA is dLoss/dA_q exactly, and the rounding counts as the
+/// identity.
 at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
                            const std::string &name, double lambda = 1);
 

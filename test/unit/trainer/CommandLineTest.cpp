@@ -5,9 +5,11 @@
 #include "runtime/File.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 #include <thread>
 
 #include <sys/wait.h>
@@ -54,6 +56,19 @@ protected:
   std::string output(const char *name) const {
     return "output=" + (folder / name).string();
   }
+  /// The last line of a run's metrics that has a loss.
+  nlohmann::json lastStep(const char *name) const {
+    std::ifstream file(folder / name / "metrics.jsonl");
+    nlohmann::json last;
+    for (std::string line; std::getline(file, line);)
+      if (nlohmann::json values = nlohmann::json::parse(line);
+          values.contains("loss"))
+        last = std::move(values);
+    return last;
+  }
+  double lastLoss(const char *name) const {
+    return lastStep(name)["loss"].get<double>();
+  }
   std::string weights(const char *name) const {
     return readWholeFile(folder / name / "model.safetensors");
   }
@@ -62,16 +77,44 @@ protected:
 };
 
 /// Two ranks sum two gradients, and so does one rank that accumulates: even
-/// the bits are the same.
+/// the bits are the same. ZeRO adds up norms in another order, so its losses
+/// after 20 steps may differ by rounding.
 TEST_F(CommandLineTest, TwoProcessesTrainWhatOneDoes) {
   const Outcome one = run(output("one") + " train.accumulation=2");
   EXPECT_EQ(one.status, 0) << one.text;
-  const Outcome two = run(output("two") + " --nproc 2");
-  EXPECT_EQ(two.status, 0) << two.text;
-  EXPECT_TRUE(weights("one") == weights("two"));
-  EXPECT_NE(
-      readWholeFile(folder / "two" / "metrics.jsonl").find("\"bytes_reduced\""),
-      std::string::npos);
+  const double expected = lastLoss("one");
+  for (const char *sharding : {"none", "zero1", "zero3"}) {
+    const Outcome two =
+        run(output(sharding) + " --nproc 2 train.sharding=" + sharding);
+    EXPECT_EQ(two.status, 0) << two.text;
+    EXPECT_NEAR(lastLoss(sharding), expected, 1e-5) << sharding;
+    EXPECT_GT(lastStep(sharding)["bytes_sent"].get<int64_t>(), 0);
+  }
+  EXPECT_TRUE(weights("one") == weights("none"));
+}
+
+/// What two ranks saved is enough for one, three or two ranks that divide
+/// otherwise, when the step has as many sequences.
+TEST_F(CommandLineTest, AStateServesAnyNumberOfRanks) {
+  const std::string size = " method=none train.tokens=2304 ";
+  const Outcome whole = run(output("whole") + size + "train.batch_sequences=6");
+  EXPECT_EQ(whole.status, 0) << whole.text;
+  for (const char *first : {"none", "zero1", "zero3"})
+    for (const char *second :
+         {"--nproc 3 train.batch_sequences=2 train.sharding=zero1",
+          "--nproc 2 train.batch_sequences=3 train.sharding=zero3",
+          "train.batch_sequences=6"}) {
+      std::filesystem::remove_all(folder / "parts");
+      const Outcome stopped =
+          run(output("parts") + size + "--nproc 2 train.batch_sequences=3 " +
+              "train.save_every=5 --stop-after 5 train.sharding=" + first);
+      EXPECT_EQ(stopped.status, 3) << stopped.text;
+      const Outcome rest = run(output("parts") + size + second);
+      EXPECT_EQ(rest.status, 0) << rest.text;
+      EXPECT_NE(rest.text.find("going on after step 5"), std::string::npos);
+      EXPECT_NEAR(lastLoss("parts"), lastLoss("whole"), 1e-4)
+          << first << ", then " << second;
+    }
 }
 
 /// When a rank dies the others end soon, and the output names it.

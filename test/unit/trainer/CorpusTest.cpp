@@ -24,7 +24,7 @@ std::string compressed(const std::string &text) {
 
 std::vector<std::string> documentsOf(const std::string &path) {
   std::vector<std::string> documents;
-  readDocuments(path, "text", [&](std::string text) {
+  readDocuments(path, "text", {}, [&](std::string text) {
     documents.push_back(std::move(text));
   });
   return documents;
@@ -68,6 +68,37 @@ TEST(DocumentsTest, BadFilesAreNamed) {
   }
 }
 
+TEST(DocumentsTest, RecordsAreChosenByTheirFields) {
+  const TestFolder folder;
+  const std::string path =
+      folder.write("a.jsonl", "{\"text\": \"a\", \"from\": \"x\"}\n"
+                              "{\"text\": \"b\", \"from\": \"y\"}\n"
+                              "{\"text\": \"c\", \"from\": \"x\"}\n");
+  std::string chosen;
+  const auto add = [&](std::string text) { chosen += text; };
+  readDocuments(path, "text", {{"from", "x"}}, add);
+  EXPECT_EQ(chosen, "ac");
+  EXPECT_NE(messageOf([&] {
+              readDocuments(path, "text", {{"form", "x"}}, add);
+            }).find("a.jsonl:1: field 'form'"),
+            std::string::npos);
+}
+
+/// Joined documents have the tokens of the text file that holds them, in pieces
+/// of a mebibyte.
+TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
+  const TestFolder folder;
+  writeTinyModel(folder / "model");
+  const auto tokenizer = loadTokenizer(folder / "model");
+  const std::string file =
+      folder.write("a.jsonl", "{\"text\": \"Aa b\"}\n{\"text\": \"Bc\"}\n");
+  Recipe::Data data;
+  data.separator = "blank_line";
+  const Corpus corpus = Corpus::read({file}, data, *tokenizer, {}, 264);
+  EXPECT_EQ(std::vector<int32_t>(corpus.all().begin(), corpus.all().end()),
+            tokenizer->encode("Aa b\n\nBc\n\n", false));
+}
+
 TEST(CorpusTest, SeparatesDocuments) {
   const TestFolder folder;
   writeTinyModel(folder / "model");
@@ -77,7 +108,7 @@ TEST(CorpusTest, SeparatesDocuments) {
   Recipe::Data data;
   const auto tokens = [&](const char *separator, SpecialTokens special) {
     data.separator = separator;
-    const Corpus corpus = Corpus::read(file, data, *tokenizer, special, 256);
+    const Corpus corpus = Corpus::read({file}, data, *tokenizer, special, 256);
     return std::vector<int32_t>(corpus.all().begin(), corpus.all().end());
   };
   const SpecialTokens both{0, 10};
@@ -91,7 +122,7 @@ TEST(CorpusTest, SeparatesDocuments) {
             std::string::npos);
   data.separator = "none";
   EXPECT_NE(messageOf([&] {
-              Corpus::read(file, data, *tokenizer, both, 1);
+              Corpus::read({file}, data, *tokenizer, both, 1);
             }).find("does not fit the model's vocabulary of 1"),
             std::string::npos);
 }

@@ -24,12 +24,16 @@ TEST(FingerprintTest, CountsWhatChangesTheResult) {
   writeTinyModel(folder / "model");
   Recipe recipe;
   recipe.model = (folder / "model").string();
-  recipe.data.train = {{folder.write("a.txt", "text"), 1}};
+  recipe.data.train = {{folder.write("a.txt", "text")}};
   const std::string before = fingerprintOf(recipe, 1);
   recipe.output = "elsewhere";
   recipe.train.saveEvery = 3;
   EXPECT_EQ(fingerprintOf(recipe, 1), before);
   EXPECT_NE(fingerprintOf(recipe, 2), before);
+  // Two ranks with half of the sequences each do what one rank does.
+  recipe.train.batchSequences /= 2;
+  EXPECT_EQ(fingerprintOf(recipe, 2), before);
+  recipe.train.batchSequences *= 2;
   folder.write("a.txt", "other");
   EXPECT_NE(fingerprintOf(recipe, 1), before);
   folder.write("a.txt", "text");

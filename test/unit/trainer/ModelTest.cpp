@@ -163,8 +163,7 @@ TEST(ModelTest, TheGradientPassesTheQuantizerUnchanged) {
   lossOf(weights).backward();
   // A step along one weight of the quantized matrix, in the dense model.
   size_t index = 0;
-  while (model.parameters()[index].name !=
-         "model.layers.1.mlp.up_proj.weight")
+  while (model.parameters()[index].name != "model.layers.1.mlp.up_proj.weight")
     ++index;
   const at::NoGradGuard noGradients;
   Weights moved = weights;

@@ -17,7 +17,7 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
   recipe.model = (folder / "model").string();
   recipe.train.tokens = 100'000;
   const Model model = Model::load(recipe.model);
-  const MemoryPlan plan = planMemory(model.config(), recipe);
+  const MemoryPlan plan = planMemory(model.config(), recipe, 1);
   EXPECT_EQ(plan.latents, 4 * model.parameterCount());
   EXPECT_EQ(plan.gradients + plan.moments, 3 * plan.latents);
   int64_t quantized = 0;
@@ -26,13 +26,36 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
       quantized += 4 * parameter.count();
   EXPECT_EQ(plan.quantized, quantized);
   recipe.method = "none";
-  EXPECT_EQ(planMemory(model.config(), recipe).quantized, 0);
-  const std::string text = describePlan(recipe);
+  EXPECT_EQ(planMemory(model.config(), recipe, 1).quantized, 0);
+  const std::string text = describePlan(recipe, 1);
   EXPECT_NE(text.find("parameters             " +
                       std::to_string(model.parameterCount())),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("48 of 2048 tokens"), std::string::npos) << text;
+}
+
+/// Llama-2-7B fits eight ranks of 40 GB with ZeRO-3, and one of 141 GB without
+/// does not hold it.
+TEST(PlanTest, SevenBillionParametersFitEightRanks) {
+  const TestFolder folder;
+  const std::string file = folder.write("config.json", R"({
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000,
+    "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
+    "hidden_act": "silu", "tie_word_embeddings": false})");
+  const HFConfig config = HFConfig::readFile(file, Model::architectures());
+  Recipe recipe;
+  recipe.train.batchSequences = 1;
+  recipe.data.sequenceLength = 2048;
+  const double gigabyte = 1e9;
+  EXPECT_GT(double(planMemory(config, recipe, 8).total()), 130 * gigabyte);
+  recipe.train.sharding = "zero3";
+  const MemoryPlan plan = planMemory(config, recipe, 8);
+  EXPECT_LT(double(plan.total()), 40 * gigabyte);
+  EXPECT_NEAR(double(plan.latents), 6.738e9 * 4 / 8, 1e6);
+  EXPECT_EQ(plan.latents, plan.gradients);
 }
 
 } // namespace

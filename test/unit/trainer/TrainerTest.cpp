@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdio>
 #include <fstream>
@@ -39,7 +40,7 @@ protected:
     writeTinyModel(folder / "model", ", \"tie_word_embeddings\": true");
     recipe.model = (folder / "model").string();
     recipe.output = (folder / "out").string();
-    recipe.data.train = {{folder.write("train.txt", tinyText(400, 1)), 1}};
+    recipe.data.train = {{folder.write("train.txt", tinyText(400, 1))}};
     recipe.data.validation = folder.write("val.txt", tinyText(60, 2));
     recipe.data.sequenceLength = 48;
     recipe.train.batchSequences = 4;
@@ -140,6 +141,43 @@ TEST_F(TrainerTest, AStepThatIsNotFiniteIsSkipped) {
   EXPECT_EQ(messageOf([&] { trainer.step(); }),
             "step 4: the loss or its gradient was not finite in 3 steps in a "
             "row; try a smaller train.learning_rate");
+}
+
+/// Layers that are computed again give the bits of layers that are kept, and so
+/// does a division of everything over one rank.
+TEST_F(TrainerTest, RecomputedLayersGiveTheSameBits) {
+  const auto run = [&] {
+    Trainer trainer(recipe);
+    std::vector<double> losses;
+    for (int i = 0; i < 4; ++i)
+      losses.push_back(trainer.step().loss);
+    losses.push_back(trainer.validate().value());
+    return losses;
+  };
+  recipe.skipLmHead = false;
+  const std::vector<double> kept = run();
+  recipe.train.recompute = true;
+  EXPECT_EQ(run(), kept);
+  recipe.train.recompute = false;
+  recipe.train.sharding = "zero3";
+  EXPECT_EQ(run(), kept);
+}
+
+/// Products in bfloat16 cost little accuracy, and the latents stay float32.
+TEST_F(TrainerTest, Bfloat16ProductsTrainFloatLatents) {
+  recipe.method = "none";
+  Trainer exact(recipe);
+  recipe.train.compute = "bfloat16";
+  Trainer coarse(recipe);
+  for (int i = 0; i < 10; ++i) {
+    const double a = exact.step().loss, b = coarse.step().loss;
+    EXPECT_NEAR(a, b, 0.02);
+    EXPECT_NE(a, b);
+  }
+  bool fine = false; // bits that bfloat16 does not have
+  for (const float value : latentsOf(coarse))
+    fine |= (std::bit_cast<uint32_t>(value) & 0xffff) != 0;
+  EXPECT_TRUE(fine);
 }
 
 /// Stopped after any step, by a signal or by the last save before a crash, a
