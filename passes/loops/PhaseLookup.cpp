@@ -65,33 +65,26 @@ Value chunkAt(Emitter &e, const PhaseInput &input, Value set, Value block) {
                e.mul(set, input.pack.matrix(0).setBytes()));
 }
 
-/// Fetches what this walk reads later. `bytesAhead` of the weight stream become
-/// a number of blocks; the streams of `count` sets are read side by side, so
-/// each is fetched that many blocks ahead, in this tile or a later one.
+/// Fetches what this walk reads later. `count` sets are read side by side, so
+/// `bytesAhead` of the weight stream are a number of blocks in each of them;
+/// after the last block come the next `count` sets, in this tile or the next.
 void prefetch(Emitter &e, const PhaseInput &input, Value chunk, Value block,
               int64_t count) {
   const SignPlaneLayout matrix = input.pack.matrix(0);
-  // Sets that are not read side by side follow each other in memory.
-  const bool linear = count < matrix.sets;
-  const int64_t blocks = matrix.blocks();
+  const int64_t blocks = matrix.blocks(), span = count * matrix.setBytes();
   for (auto [bytesAhead, level] :
        {std::pair{input.target.prefetchL2, 2},
         std::pair{input.target.prefetchL1, 3}}) {
     if (bytesAhead == 0)
       continue;
-    Value offset = e.index(bytesAhead);
-    if (!linear) {
-      const int64_t ahead = bytesAhead / (count * kChunk);
-      const int64_t inThisTile =
-          ahead / blocks * matrix.tileBytes() + ahead % blocks * kChunk;
-      const int64_t inNextTile =
-          inThisTile + matrix.tileBytes() - matrix.setBytes();
-      Value stays =
-          arith::CmpIOp::create(e, arith::CmpIPredicate::ult, block,
-                                e.index(blocks - ahead % blocks));
-      offset = arith::SelectOp::create(e, stays, e.index(inThisTile),
-                                       e.index(inNextTile));
-    }
+    const int64_t ahead = bytesAhead / (count * kChunk);
+    const int64_t inTheseSets =
+        ahead / blocks * span + ahead % blocks * kChunk;
+    Value stays = arith::CmpIOp::create(e, arith::CmpIPredicate::ult, block,
+                                        e.index(blocks - ahead % blocks));
+    Value offset = arith::SelectOp::create(
+        e, stays, e.index(inTheseSets),
+        e.index(inTheseSets + span - matrix.setBytes()));
     e.prefetch(input.planes, e.add(chunk, offset), level);
   }
 }
