@@ -72,7 +72,7 @@ public:
                   int64_t max) const {
     const bool fits =
         value.is_number_unsigned()
-            ? value.get<uint64_t>() <= uint64_t(max) && // max >= 0
+            ? max >= 0 && value.get<uint64_t>() <= uint64_t(max) &&
                   int64_t(value.get<uint64_t>()) >= min
             : value.is_number_integer() && value.get<int64_t>() >= min &&
                   value.get<int64_t>() <= max;

@@ -38,7 +38,7 @@ struct Variant {
   std::string name;
   std::string symbol;
   std::vector<std::string> features; ///< as LLVM spells them
-  std::vector<ForwardStep> steps;           ///< in order
+  std::vector<ForwardStep> steps;    ///< in order
 };
 
 struct Manifest {

@@ -124,6 +124,21 @@ constexpr BadField kBadFields[] = {
      "\"a\\u0000b\""},
     {"/variants/0/features", "[1]",
      "manifest.variants[0].features: expected strings, found 1"},
+    {"/variants/0/kernels", "",
+     "manifest.variants[0].kernels: expected an array, found nothing"},
+    {"/variants/0/kernels", "[1]",
+     "manifest.variants[0].kernels: expected strings, found 1"},
+    {"/variants/0/steps", "[[0]]",
+     "manifest.variants[0].steps: expected pairs of a kernel and a layer, "
+     "found [0]"},
+    {"/variants/0/steps", "[[0, -1]]", // There is no kernel.
+     "manifest.variants[0].steps: expected an integer from 0 to -1, found 0"},
+    {"/layers/0/bytes_per_token", "-1",
+     "manifest.layers[0].bytes_per_token: expected an integer from 0 to "
+     "281474976710656, found -1"},
+    {"/layers/0/shape", "[2.5]",
+     "manifest.layers[0].shape: expected an integer from 0 to "
+     "281474976710656, found 2.5"},
     {"/model/vocab_size", "0",
      "manifest.model.vocab_size: expected an integer from 1 to 2147483647, "
      "found 0"},
