@@ -112,6 +112,8 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
   manifest["workspace_bytes"] = 0;
   if (!assets.chatTemplate.empty())
     manifest["chat_template"] = assets.chatTemplate;
+  if (!assets.specialTokens.empty())
+    manifest["special_tokens"] = assets.specialTokens;
   for (auto pack : packed.getOps<PackOp>()) {
     const std::vector<int64_t> shape = packShape(pack);
     int64_t parameters = 1;

@@ -14,6 +14,8 @@ struct ModelAssets {
   nlohmann::json model;     ///< manifest field "model" (runtime/README.md)
   std::string tokenizer;    ///< text of tokenizer.json; empty: none
   std::string chatTemplate; ///< empty: none
+  /// Texts by role, such as {"bos_token": "<s>"}.
+  nlohmann::json specialTokens = nlohmann::json::object();
 };
 
 } // namespace fairy2

@@ -6,11 +6,17 @@
 
 #include "dialect/Error.h"
 
+#include <optional>
+
 namespace fairy2 {
 namespace {
 
 constexpr int64_t kMaxTokenizerBytes = int64_t(64) << 20;
 constexpr int64_t kMaxTemplateBytes = int64_t(1) << 20;
+/// What a chat template may ask for by name.
+constexpr const char *kTokenRoles[] = {"bos_token", "eos_token", "unk_token",
+                                       "pad_token", "sep_token", "cls_token",
+                                       "mask_token"};
 
 nlohmann::json describe(const HFConfig &config) {
   nlohmann::json model = {{"architecture", config.architecture},
@@ -27,17 +33,81 @@ nlohmann::json describe(const HFConfig &config) {
   return model;
 }
 
-std::string readChatTemplate(const std::filesystem::path &directory) {
+/// A JSON file of the folder, or nothing when it is not there. Its values are
+/// an object's members.
+class OptionalFile {
+public:
+  OptionalFile(const std::filesystem::path &directory, const char *name) {
+    if (exists(directory / name)) {
+      root = readJson(directory / name);
+      members.emplace(root, (directory / name).string());
+    }
+  }
+  OptionalFile(const OptionalFile &) = delete;
+  OptionalFile &operator=(const OptionalFile &) = delete;
+
+  const JsonObject *get() const { return members ? &*members : nullptr; }
+  const nlohmann::json *find(const char *key) const {
+    return members ? members->find(key) : nullptr;
+  }
+
+private:
+  nlohmann::json root;
+  std::optional<JsonObject> members;
+};
+
+/// Of several templates, the one that transformers takes when nobody asks for
+/// another.
+std::string defaultTemplate(const JsonObject &config,
+                            const nlohmann::json &list) {
+  std::string names;
+  for (const nlohmann::json &entry : list) {
+    const JsonObject named(entry, config.file(), "chat_template");
+    if (named.string("name") == "default")
+      return named.string("template");
+    names += (names.empty() ? "" : ", ") + quoteName(named.string("name"));
+  }
+  config.fail("chat_template",
+              "expected a template named 'default', found " +
+                  (names.empty() ? "an empty list" : names) +
+                  "; put the one you want into chat_template.jinja");
+}
+
+std::string readChatTemplate(const std::filesystem::path &directory,
+                             const OptionalFile &tokenizerConfig) {
   if (exists(directory / "chat_template.jinja"))
     return readTextFile(directory / "chat_template.jinja", kMaxTemplateBytes);
-  if (!exists(directory / "tokenizer_config.json"))
+  const nlohmann::json *value = tokenizerConfig.find("chat_template");
+  if (!value)
     return "";
-  const nlohmann::json config = readJson(directory / "tokenizer_config.json");
-  const auto found = config.is_object() ? config.find("chat_template")
-                                        : config.end();
-  return found != config.end() && found->is_string()
-             ? found->get<std::string>()
-             : "";
+  if (value->is_array())
+    return defaultTemplate(*tokenizerConfig.get(), *value);
+  return tokenizerConfig.get()->string("chat_template");
+}
+
+/// The texts of a file's special tokens by role, such as bos_token: each is a
+/// string or the object of an added token.
+void addSpecialTokens(const OptionalFile &file, nlohmann::json &tokens) {
+  for (const char *role : kTokenRoles) {
+    const nlohmann::json *value = file.find(role);
+    if (!value)
+      continue;
+    tokens[role] = value->is_object()
+                       ? file.get()->object(role)->string("content")
+                       : file.get()->string(role);
+  }
+}
+
+/// As transformers: tokenizer_config.json decides, but one that was written
+/// before it held the added tokens gives way to special_tokens_map.json.
+nlohmann::json readSpecialTokens(const std::filesystem::path &directory,
+                                 const OptionalFile &tokenizerConfig) {
+  nlohmann::json tokens = nlohmann::json::object();
+  addSpecialTokens(tokenizerConfig, tokens);
+  if (!tokenizerConfig.find("added_tokens_decoder"))
+    addSpecialTokens(OptionalFile(directory, "special_tokens_map.json"),
+                     tokens);
+  return tokens;
 }
 
 } // namespace
@@ -46,7 +116,9 @@ ModelAssets readAssets(const std::filesystem::path &directory,
                        const HFConfig &config) {
   ModelAssets assets;
   assets.model = describe(config);
-  assets.chatTemplate = readChatTemplate(directory);
+  const OptionalFile tokenizerConfig(directory, "tokenizer_config.json");
+  assets.chatTemplate = readChatTemplate(directory, tokenizerConfig);
+  assets.specialTokens = readSpecialTokens(directory, tokenizerConfig);
   if (exists(directory / "tokenizer.json")) {
     assets.tokenizer =
         readTextFile(directory / "tokenizer.json", kMaxTokenizerBytes);

@@ -30,6 +30,7 @@ public:
   }
 
   bool has(const char *key) const { return object.contains(key); }
+  auto items() const { return object.items(); }
 
   const json &at(const char *key, const char *expected) const {
     const auto it = object.find(key);
@@ -192,6 +193,13 @@ void parseModel(const Fields &model, Manifest &manifest) {
         int32_t(model.inRange(token, "eos_tokens", 0, last)));
 }
 
+std::map<std::string, std::string> parseSpecialTokens(const Fields &fields) {
+  std::map<std::string, std::string> tokens;
+  for (const auto &[role, text] : fields.items())
+    tokens[role] = fields.string(role.c_str());
+  return tokens;
+}
+
 } // namespace
 
 Manifest Manifest::parse(std::string text, const std::string &origin) {
@@ -222,6 +230,8 @@ Manifest Manifest::parse(std::string text, const std::string &origin) {
     manifest.tokenizer = parseSlice(root.child("tokenizer"), manifest.weights);
   if (root.has("chat_template"))
     manifest.chatTemplate = root.string("chat_template");
+  if (root.has("special_tokens"))
+    manifest.specialTokens = parseSpecialTokens(root.child("special_tokens"));
   manifest.text = std::move(text);
   return manifest;
 }

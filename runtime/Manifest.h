@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,6 +62,9 @@ struct Manifest {
   /// tokenizer.json: offset and size inside the weight section.
   std::optional<std::pair<uint64_t, uint64_t>> tokenizer;
   std::optional<std::string> chatTemplate;
+  /// Texts by role, such as bos_token, eos_token and pad_token; the roles that
+  /// the checkpoint does not name are absent.
+  std::map<std::string, std::string> specialTokens;
 
   /// Parses and checks every field the runtime uses, sizes and ranges included,
   /// but no hash. `origin` names the file in errors. Throws StatusError.

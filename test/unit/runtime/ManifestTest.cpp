@@ -31,6 +31,7 @@ std::string errorOfText(const std::string &text) {
 TEST(ManifestTest, FieldsArriveAsWritten) {
   json document = completeManifest();
   document["chat_template"] = "{{ x }}";
+  document["special_tokens"] = {{"bos_token", "<s>"}, {"pad_token", ""}};
   document["model"]["eos_tokens"] = {2, 5};
   const Manifest manifest = Manifest::parse(document.dump(), "m.so");
   EXPECT_EQ(manifest.producer, "fake 1.0");
@@ -51,6 +52,9 @@ TEST(ManifestTest, FieldsArriveAsWritten) {
   ASSERT_TRUE(manifest.tokenizer);
   EXPECT_EQ(manifest.tokenizer->second, fakeTokenizer().size());
   EXPECT_EQ(manifest.chatTemplate, "{{ x }}");
+  EXPECT_EQ(manifest.specialTokens,
+            (std::map<std::string, std::string>{{"bos_token", "<s>"},
+                                                {"pad_token", ""}}));
 }
 
 TEST(ManifestTest, OptionalFieldsMayBeAbsent) {
@@ -61,6 +65,7 @@ TEST(ManifestTest, OptionalFieldsMayBeAbsent) {
   EXPECT_FALSE(manifest.bosToken);
   EXPECT_FALSE(manifest.tokenizer);
   EXPECT_FALSE(manifest.chatTemplate);
+  EXPECT_TRUE(manifest.specialTokens.empty());
 }
 
 TEST(ManifestTest, OtherTextIsRefused) {
@@ -183,6 +188,10 @@ constexpr BadField kBadFields[] = {
      "in an error\"]",
      "manifest.chat_template: expected a string, found "
      "[\"a very long value that nobody would wa.."},
+    {"/special_tokens", "[1]",
+     "manifest.special_tokens: expected an object, found [1]"},
+    {"/special_tokens", "{\"bos_token\": 1}",
+     "manifest.special_tokens.bos_token: expected a string, found 1"},
 };
 INSTANTIATE_TEST_SUITE_P(Fields, BadFieldTest, testing::ValuesIn(kBadFields));
 
