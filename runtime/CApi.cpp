@@ -2,6 +2,7 @@
 //
 // The C interface: checks the caller's pointers, translates exceptions into
 // status codes, and leaves the work to the classes behind.
+#include "runtime/Conversation.h"
 #include "runtime/Model.h"
 #include "runtime/Sampler.h"
 #include "runtime/Session.h"
@@ -196,6 +197,25 @@ Fairy2Status fairy2_detokenize(Fairy2Model *model, const int32_t *tokens,
     if (count > 0)
       requirePointer(tokens, "tokens");
     copyOut(model->model->tokenizer().decode({tokens, count}), text, capacity,
+            length);
+  });
+}
+
+Fairy2Status fairy2_tokenize_chat(Fairy2Model *model, const char *messages_json,
+                                  size_t bytes, int32_t add_generation_prompt,
+                                  int32_t *tokens, size_t capacity,
+                                  size_t *length) {
+  return guarded(FAIRY2_BAD_FILE, [&] {
+    requirePointer(model, "model");
+    requirePointer(messages_json, "messages");
+    RenderOptions options;
+    options.addGenerationPrompt = add_generation_prompt != 0;
+    const auto messages = nlohmann::ordered_json::parse(
+        std::string_view(messages_json, bytes), nullptr,
+        /*allow_exceptions=*/false);
+    require(!messages.is_discarded(),
+            "messages: expected JSON, found other text");
+    copyOut(encodeChat(*model->model, messages, options), tokens, capacity,
             length);
   });
 }

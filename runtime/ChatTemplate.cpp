@@ -20,7 +20,13 @@ template <typename Body> auto inTemplate(const Body &body) {
   }
 }
 
-Value valueOf(const nlohmann::ordered_json &json, bool trusted) {
+/// Deeper values are refused by Value::list too; this bounds the recursion.
+constexpr int kMaxDepth = 100;
+
+Value valueOf(const nlohmann::ordered_json &json, bool trusted, int depth = 0) {
+  if (depth > kMaxDepth)
+    throw Error("messages: expected lists and objects nested at most " +
+                std::to_string(kMaxDepth) + " deep, found more");
   using Type = nlohmann::json::value_t;
   switch (json.type()) {
   case Type::boolean:
@@ -38,14 +44,14 @@ Value valueOf(const nlohmann::ordered_json &json, bool trusted) {
   case Type::array: {
     std::vector<Value> items;
     for (const auto &item : json)
-      items.push_back(valueOf(item, trusted));
+      items.push_back(valueOf(item, trusted, depth + 1));
     return Value::list(std::move(items));
   }
   case Type::object: {
     std::vector<std::pair<Value, Value>> members;
     for (const auto &[key, value] : json.items())
       members.emplace_back(jinja::textOf(key, trusted),
-                           valueOf(value, trusted));
+                           valueOf(value, trusted, depth + 1));
     return Value::dict(std::move(members));
   }
   default:

@@ -43,6 +43,16 @@ void checkOptions(const Session &session, std::span<const int32_t> prompt,
         "prompt: expected at most " + std::to_string(session.context()) +
             " tokens, the context, found " + std::to_string(prompt.size()));
   session.checkTokens(prompt);
+  const auto most = std::min(session.length(0), int32_t(prompt.size()) - 1);
+  if (options.cachedTokens < 0 || options.cachedTokens > most)
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "cached tokens: expected 0 to " + std::to_string(most) +
+                          ", found " + std::to_string(options.cachedTokens));
+  if (options.logitsOut && options.cachedTokens > 0)
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "logits file: expected a prompt without cached tokens, "
+                      "found " +
+                          std::to_string(options.cachedTokens));
 }
 
 /// Turns ids into shown text. Without a tokenizer there is none.
@@ -144,13 +154,14 @@ Generation generate(Session &session, std::span<const int32_t> prompt,
   TextStream stream(session.model(), options);
   std::vector<float> logits(size_t(session.vocabSize()));
   std::vector<int32_t> history(prompt.begin(), prompt.end());
-  session.reset(0);
+  session.reset(0, options.cachedTokens);
 
   const Clock::time_point start = Clock::now();
-  const bool complete = feedPrompt(session, prompt, options, logits);
+  const bool complete = feedPrompt(
+      session, prompt.subspan(size_t(options.cachedTokens)), options, logits);
   const Clock::time_point promptEnd = Clock::now();
-  result.promptTokensPerSecond =
-      perSecond(size_t(session.length(0)), promptEnd - start);
+  result.promptTokensPerSecond = perSecond(
+      size_t(session.length(0) - options.cachedTokens), promptEnd - start);
   if (!complete) {
     result.reason = FinishReason::Interrupted;
     return result;
@@ -161,9 +172,11 @@ Generation generate(Session &session, std::span<const int32_t> prompt,
                                    uint64_t(result.ids.size()));
     result.ids.push_back(id);
     history.push_back(id);
-    const bool isEos = std::find(eos.begin(), eos.end(), id) != eos.end();
-    stream.next(id);
-    if (isEos && !options.ignoreEos)
+    const bool ends = !options.ignoreEos &&
+                      std::find(eos.begin(), eos.end(), id) != eos.end();
+    if (!ends)
+      stream.next(id);
+    if (ends)
       result.reason = FinishReason::Eos;
     else if (stream.stopped())
       result.reason = FinishReason::Stop;

@@ -23,6 +23,9 @@ struct GenerationOptions {
   Sampling sampling;
   std::vector<std::string> stops;
   bool ignoreEos = false; ///< go on after an end-of-text token
+  /// How many of the prompt's tokens, from its start, the slot already holds;
+  /// they are not computed again. The last one always is, for its logits.
+  int32_t cachedTokens = 0;
   /// Where the logits of all prompt tokens go: float32 .npy [tokens, vocab].
   std::optional<std::filesystem::path> logitsOut;
   /// Receives the text as soon as it is certain. Together the pieces are the
@@ -44,16 +47,15 @@ const char *nameOf(FinishReason reason);
 
 struct Generation {
   std::vector<int32_t> ids; ///< new tokens, a final end-of-text token included
-  std::string text;         ///< without stop string and special tokens
+  std::string text; ///< without stop string, end of text, special tokens
   FinishReason reason = FinishReason::Length;
-  double promptTokensPerSecond = 0;
+  double promptTokensPerSecond = 0; ///< of those that were not cached
   double tokensPerSecond = 0; ///< of the steps after the prompt; 0: none ran
 };
 
-/// Continues `prompt` (at least one id) in slot 0 of the session, from its
-/// start. A model without tokenizer yields no text and refuses stop strings.
-/// Throws StatusError when the prompt does not fit or an option is out of
-/// range.
+/// Continues `prompt` (at least one id) in slot 0 of the session. A model
+/// without tokenizer yields no text and refuses stop strings. Throws
+/// StatusError when the prompt does not fit or an option is out of range.
 Generation generate(Session &session, std::span<const int32_t> prompt,
                     const GenerationOptions &options);
 

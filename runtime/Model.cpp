@@ -119,6 +119,21 @@ void requireSameImage(void *library, const InputFile &file) {
   }
 }
 
+/// The texts that chat templates ask for by name. Of models without a
+/// tokenizer_config.json the ids tell bos_token and eos_token.
+std::map<std::string, std::string> specialTokensOf(const Manifest &manifest,
+                                                   const Tokenizer &tokenizer) {
+  std::map<std::string, std::string> texts = manifest.specialTokens;
+  const auto add = [&](const char *role, int32_t id) {
+    texts.emplace(role, tokenizer.decode({&id, 1}, /*skipSpecial=*/false));
+  };
+  if (manifest.bosToken)
+    add("bos_token", *manifest.bosToken);
+  if (!manifest.eosTokens.empty())
+    add("eos_token", manifest.eosTokens.front());
+  return texts;
+}
+
 } // namespace
 
 std::shared_ptr<const Model> Model::open(const std::string &path) {
@@ -169,7 +184,7 @@ const Tokenizer &Model::tokenizer() const {
     throw StatusError(FAIRY2_NO_TOKENIZER,
                       origin + ": tokenizer: expected one, found a model that "
                                "was compiled without");
-  const std::lock_guard lock(tokenizerMutex);
+  const std::lock_guard lock(onDemandMutex);
   if (!tokenizerOnDemand) {
     const auto [offset, bytes] = *description.tokenizer;
     const auto *text = weightSection.data() + offset;
@@ -177,6 +192,19 @@ const Tokenizer &Model::tokenizer() const {
         {reinterpret_cast<const char *>(text), bytes}, origin + ": tokenizer");
   }
   return *tokenizerOnDemand;
+}
+
+const ChatTemplate &Model::chatTemplate() const {
+  if (!description.chatTemplate)
+    throw StatusError(FAIRY2_NO_CHAT_TEMPLATE,
+                      origin + ": chat template: expected one, found a model "
+                               "that was compiled without");
+  const auto specialTokens = specialTokensOf(description, tokenizer());
+  const std::lock_guard lock(onDemandMutex);
+  if (!chatTemplateOnDemand)
+    chatTemplateOnDemand = std::make_unique<ChatTemplate>(
+        *description.chatTemplate, specialTokens);
+  return *chatTemplateOnDemand;
 }
 
 } // namespace fairy2

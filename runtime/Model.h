@@ -4,6 +4,7 @@
 // of sessions and threads may share it.
 #pragma once
 
+#include "runtime/ChatTemplate.h"
 #include "runtime/Manifest.h"
 #include "runtime/Tokenizer.h"
 #include "runtime/include/fairy2/abi.h"
@@ -35,6 +36,8 @@ public:
   bool hasTokenizer() const { return description.tokenizer.has_value(); }
   /// Built on first use. Throws StatusError when the model has none.
   const Tokenizer &tokenizer() const;
+  /// The same for the model's way of writing conversations.
+  const ChatTemplate &chatTemplate() const;
 
 private:
   Model() = default;
@@ -46,8 +49,9 @@ private:
   void *library = nullptr;
   Fairy2Forward function = nullptr;
   std::span<const uint8_t> weightSection;
-  mutable std::mutex tokenizerMutex;
+  mutable std::mutex onDemandMutex;
   mutable std::unique_ptr<Tokenizer> tokenizerOnDemand;
+  mutable std::unique_ptr<ChatTemplate> chatTemplateOnDemand;
 };
 
 } // namespace fairy2

@@ -6,6 +6,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include <limits>
+
 namespace fairy2 {
 namespace {
 
@@ -21,12 +23,18 @@ void addOptions(CLI::App &app, Arguments &args) {
       ->check([](const std::string &id) {
         return id.empty() ? "expected a token id, found nothing" : "";
       });
+  CLI::Option *chat = source->add_flag(
+      "--chat", args.chat, "Talk with a chat model; /help there explains");
   source->require_option(1);
+  app.add_option("--system", args.system, "System message of --chat")
+      ->needs(chat);
   app.add_flag("--no-bos", args.noBos,
-               "Do not let the tokenizer add special tokens to the text");
+               "Do not let the tokenizer add special tokens to the text")
+      ->excludes(chat);
 
   GenerationOptions &g = args.generation;
-  app.add_option("-n,--tokens", g.maxTokens, "Most tokens to generate")
+  app.add_option("-n,--tokens", g.maxTokens,
+                 "Most tokens to generate; of --chat per answer, unlimited")
       ->capture_default_str();
   app.add_option("--temperature", g.sampling.temperature,
                  "Randomness; 0: always the likeliest token")
@@ -43,11 +51,13 @@ void addOptions(CLI::App &app, Arguments &args) {
       ->allow_extra_args(false);
   app.add_flag("--ignore-eos", g.ignoreEos, "Go on when the model's text ends");
   app.add_option("--logits-out", args.logitsOut,
-                 "Write the prompt's logits: float32 .npy [tokens, vocab]");
+                 "Write the prompt's logits: float32 .npy [tokens, vocab]")
+      ->excludes(chat);
   app.add_option("--threads", args.session.threads, "0: one per usable core");
   app.add_option("--context", args.session.context,
                  "Positions; 0: the model's maximum, at most 4096");
-  app.add_flag("--json", args.json, "Print one JSON object, no stream");
+  app.add_flag("--json", args.json, "Print one JSON object, no stream")
+      ->excludes(chat);
 }
 
 } // namespace
@@ -57,6 +67,8 @@ std::optional<int> parseArguments(int argc, char **argv, Arguments &args) {
   addOptions(app, args);
   try {
     app.parse(argc, argv);
+    if (args.chat && app["--tokens"]->count() == 0)
+      args.generation.maxTokens = std::numeric_limits<int64_t>::max();
     return std::nullopt;
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;

@@ -12,10 +12,10 @@
 namespace fairy2 {
 
 struct Arguments {
-  /// Exactly one of prompt and promptIds is given.
-  std::string model, prompt, logitsOut;
+  /// Exactly one of prompt, promptIds and chat is given.
+  std::string model, prompt, logitsOut, system;
   std::vector<int32_t> promptIds;
-  bool noBos = false, json = false;
+  bool chat = false, noBos = false, json = false;
   SessionOptions session;
   GenerationOptions generation;
 };

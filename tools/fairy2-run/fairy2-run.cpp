@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// fairy2-run: continues a prompt with a compiled model and streams the text.
+// fairy2-run: continues a prompt with a compiled model and streams the text, or
+// talks with a chat model.
 #include "dialect/Error.h"
+#include "tools/fairy2-run/ChatConsole.h"
 #include "tools/fairy2-run/Options.h"
 
 #include <csignal>
@@ -14,6 +16,11 @@ namespace {
 
 std::atomic<bool> interrupted = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
+
+void chat(const Arguments &args) {
+  Session session(Model::open(args.model), args.session);
+  ChatConsole(session, args.generation, args.system).run();
+}
 
 void run(Arguments &args) {
   const auto model = Model::open(args.model);
@@ -59,7 +66,7 @@ int main(int argc, char **argv) {
   if (const std::optional<int> code = parseArguments(argc, argv, args))
     return *code;
   try {
-    run(args);
+    args.chat ? chat(args) : run(args);
     return 0;
   } catch (const std::exception &error) {
     std::cerr << "fairy2-run: error: " << error.what() << '\n';

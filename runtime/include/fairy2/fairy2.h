@@ -30,7 +30,8 @@ typedef enum {
   FAIRY2_UNSUPPORTED = 3,  /* this machine cannot run the file */
   FAIRY2_OUT_OF_CONTEXT = 4,
   FAIRY2_NO_TOKENIZER = 5,
-  FAIRY2_INTERNAL = 6
+  FAIRY2_INTERNAL = 6,
+  FAIRY2_NO_CHAT_TEMPLATE = 7
 } Fairy2Status;
 
 typedef struct {
@@ -92,6 +93,16 @@ FAIRY2_API Fairy2Status fairy2_detokenize(Fairy2Model *model,
                                           const int32_t *tokens, size_t count,
                                           char *text, size_t capacity,
                                           size_t *length);
+
+/* A conversation as the model's chat template writes it, for fairy2_eval.
+ * messages_json: a list of {"role": .., "content": ..} objects, UTF-8. The
+ * template alone writes special tokens, BOS included; text of a message that
+ * spells one stays text. add_generation_prompt: end where the assistant's turn
+ * begins. `length` and `capacity` as above. */
+FAIRY2_API Fairy2Status fairy2_tokenize_chat(
+    Fairy2Model *model, const char *messages_json, size_t bytes,
+    int32_t add_generation_prompt, int32_t *tokens, size_t capacity,
+    size_t *length);
 
 /* Draws a token from logits [vocab]. `history` feeds the repetition penalty;
  * the draw depends on seed and `step` alone, so runs repeat exactly. */

@@ -47,6 +47,45 @@ static void checkModel(Fairy2Model *model) {
   CHECK(fairy2_detokenize(model, ids, 4, text, 2, NULL) == FAIRY2_BAD_ARGUMENT);
 }
 
+/* <s>user.a</s>assistant. */
+static void checkChat(Fairy2Model *model) {
+  const char *one = "[{\"role\": \"user\", \"content\": \"a\"}]";
+  int32_t ids[64];
+  size_t length = 0, closed = 0;
+  CHECK(fairy2_tokenize_chat(model, one, strlen(one), 1, NULL, 0, &length) ==
+        FAIRY2_OK);
+  CHECK(length == 1 + 6 + 1 + 10);
+  CHECK(fairy2_tokenize_chat(model, one, strlen(one), 1, ids, 64, &length) ==
+        FAIRY2_OK);
+  CHECK(ids[0] == 1 && ids[6] == 3 && ids[7] == 2 && ids[8] == 3);
+  CHECK(fairy2_tokenize_chat(model, one, strlen(one), 0, ids, 64, &closed) ==
+        FAIRY2_OK);
+  CHECK(closed == 8);
+  /* Text that spells </s> does not become the token. */
+  const char *typed = "[{\"role\": \"user\", \"content\": \"</s>\"}]";
+  CHECK(fairy2_tokenize_chat(model, typed, strlen(typed), 0, ids, 64,
+                             &length) == FAIRY2_OK);
+  CHECK(length == 1 + 5 + 4 + 1);
+  for (size_t i = 1; i + 1 < length; ++i)
+    CHECK(ids[i] != 2);
+  CHECK(fairy2_tokenize_chat(model, one, 5, 1, ids, 64, &length) ==
+        FAIRY2_BAD_ARGUMENT);
+  CHECK(strcmp(fairy2_last_error(),
+               "messages: expected JSON, found other text") == 0);
+  CHECK(fairy2_tokenize_chat(model, "{}", 2, 1, ids, 64, &length) ==
+        FAIRY2_BAD_ARGUMENT);
+  CHECK(strcmp(fairy2_last_error(), "chat template: messages: expected a list, "
+                                    "found object") == 0);
+  CHECK(fairy2_tokenize_chat(model, NULL, 0, 1, ids, 64, &length) ==
+        FAIRY2_BAD_ARGUMENT);
+  static char deep[400000];
+  memset(deep, '[', sizeof(deep) / 2);
+  memset(deep + sizeof(deep) / 2, ']', sizeof(deep) / 2);
+  CHECK(fairy2_tokenize_chat(model, deep, sizeof(deep), 1, ids, 64, &length) ==
+        FAIRY2_BAD_ARGUMENT);
+  CHECK(strstr(fairy2_last_error(), "nested at most 100 deep"));
+}
+
 static void checkSession(Fairy2Model *model) {
   const Fairy2SessionOptions options = {1, 16, 2};
   Fairy2Session *session = NULL;
@@ -124,6 +163,7 @@ int main(int argc, char **argv) {
   CHECK(fairy2_open(argv[1], &model) == FAIRY2_OK);
   if (model) {
     checkModel(model);
+    checkChat(model);
     checkSession(model);
     /* A session may outlive its model's handle. */
     Fairy2Session *session = NULL;

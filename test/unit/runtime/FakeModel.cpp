@@ -126,6 +126,7 @@ std::string writeFakeModel(const std::string &path,
   const int64_t offset = writer.append(bytesOf(tokenizer));
   json manifest = fakeManifest();
   manifest["tokenizer"] = {{"offset", offset}, {"bytes", tokenizer.size()}};
+  manifest["chat_template"] = kFakeChatTemplate;
   if (edit)
     edit(manifest);
   writer.finish(manifest);

@@ -18,6 +18,11 @@ inline constexpr int32_t kFakeVocab = 32;
 inline constexpr int32_t kFakePositions = 100;
 inline constexpr int32_t kFakeBatch = 8;
 inline constexpr int32_t kFakeBos = 1, kFakeEos = 2;
+/// BOS, then each message as "role.content" and EOS.
+inline constexpr const char *kFakeChatTemplate =
+    "{{ bos_token }}{% for message in messages %}{{ message.role }}."
+    "{{ message.content }}{{ eos_token }}{% endfor %}"
+    "{% if add_generation_prompt %}assistant.{% endif %}";
 
 /// A new folder, removed with its content on destruction.
 class TemporaryFolder {
@@ -40,8 +45,8 @@ std::vector<int32_t> fakeWeights();
 std::string fakeTokenizer();
 
 using Edit = std::function<void(nlohmann::json &manifest)>;
-/// Writes a model of the fake module, its weights and its tokenizer; `edit` may
-/// change the manifest first. Returns `path`.
+/// Writes a model of the fake module, its weights, its tokenizer and its chat
+/// template; `edit` may change the manifest first. Returns `path`.
 std::string writeFakeModel(const std::string &path, const Edit &edit = {});
 /// The same around another linked image.
 std::string writeFakeModel(const std::string &path,

@@ -120,6 +120,34 @@ TEST_F(GenerateTest, InterruptionKeepsWhatThereIs) {
   EXPECT_TRUE(generate(session, prompt, options).ids.empty());
 }
 
+TEST_F(GenerateTest, CachedTokensAreNotComputedAgain) {
+  GenerationOptions options;
+  options.maxTokens = 4;
+  options.ignoreEos = true;
+  const std::vector<int32_t> expected = generate(session, prompt, options).ids;
+  // The fake's forward function meets three times; the last meeting is not
+  // seen. A batch has 8 tokens, the prompt 10.
+  int64_t steps = 0;
+  session.observeSteps([&] { ++steps; });
+  for (const int32_t cached : {0, 1, 2, 9}) {
+    options.cachedTokens = cached;
+    const int64_t before = steps;
+    EXPECT_EQ(generate(session, prompt, options).ids, expected);
+    EXPECT_EQ((steps - before) / 3, (cached < 2 ? 2 : 1) + 3) << cached;
+  }
+  const auto messageWith = [&](int32_t cached) {
+    options.cachedTokens = cached;
+    return errorOf([&] { generate(session, prompt, options); });
+  };
+  EXPECT_EQ(messageWith(10), "cached tokens: expected 0 to 9, found 10");
+  EXPECT_EQ(messageWith(-1), "cached tokens: expected 0 to 9, found -1");
+  session.reset(0, 3);
+  EXPECT_EQ(messageWith(4), "cached tokens: expected 0 to 3, found 4");
+  options.logitsOut = folder.file("l.npy");
+  EXPECT_EQ(messageWith(2), "logits file: expected a prompt without cached "
+                            "tokens, found 2");
+}
+
 TEST_F(GenerateTest, SeedsRepeat) {
   GenerationOptions options;
   options.ignoreEos = true;

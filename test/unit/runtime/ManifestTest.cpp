@@ -61,6 +61,7 @@ TEST(ManifestTest, OptionalFieldsMayBeAbsent) {
   json document = completeManifest();
   document["model"].erase("bos_token");
   document.erase("tokenizer");
+  document.erase("chat_template");
   const Manifest manifest = Manifest::parse(document.dump(), "m.so");
   EXPECT_FALSE(manifest.bosToken);
   EXPECT_FALSE(manifest.tokenizer);

@@ -2,7 +2,7 @@
 //
 // fairy2-run and fairy2-eval as a user meets them: output, exit codes 0, 1, 2,
 // and one sentence for everything that is wrong.
-#include "test/unit/runtime/FakeModel.h"
+#include "test/unit/runtime/RunTool.h"
 
 #include <gtest/gtest.h>
 
@@ -19,11 +19,6 @@ using namespace fairy2::test;
 
 namespace {
 
-struct Outcome {
-  int code;
-  std::string output, errors;
-};
-
 class ToolsTest : public testing::Test {
 protected:
   ToolsTest() {
@@ -33,12 +28,7 @@ protected:
 
   /// Runs a tool in the temporary folder, where the model is model.so.
   Outcome run(const std::string &tool, const std::string &arguments) {
-    const std::string command = "cd " + folder.path.string() + " && " +
-                                FAIRY2_BINARY_DIR "/bin/" + tool + " " +
-                                arguments + " >out 2>err </dev/null";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-            readFile(folder.file("out")), readFile(folder.file("err"))};
+    return runTool(folder, tool, arguments);
   }
 
   TemporaryFolder folder;
@@ -125,7 +115,11 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
   writeFile(folder.file("text.txt"), "a text");
   const BadCall calls[] = {
       {"fairy2-run", "", 2, "model is required"},
-      {"fairy2-run", "model.so", 2, "[-p,--prompt,--prompt-ids] is required"},
+      {"fairy2-run", "model.so", 2,
+       "[-p,--prompt,--prompt-ids,--chat] is required"},
+      {"fairy2-run", "model.so --chat -p a", 2, "2 were given"},
+      {"fairy2-run", "model.so --chat --json", 2, "--json excludes --chat"},
+      {"fairy2-run", "model.so --system a -p a", 2, "--system requires --chat"},
       {"fairy2-run", "model.so -p a --prompt-ids 1", 2, "2 were given"},
       {"fairy2-run", "model.so -p a -n x", 2, "--tokens"},
       {"fairy2-run", "model.so -p a --nonsense", 2, "--nonsense"},

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-run --chat as a user meets it: in a pipe, and on a terminal with
+// Ctrl-C and Ctrl-D.
+#include "test/unit/runtime/RunTool.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+
+#include <poll.h>
+#include <pty.h>
+#include <unistd.h>
+
+using namespace fairy2::test;
+
+namespace {
+
+class ChatToolTest : public testing::Test {
+protected:
+  ChatToolTest() {
+    unsetenv("FAIRY2_ISA");
+    writeFakeModel(model);
+  }
+
+  Outcome chat(const std::string &input, const std::string &arguments = "") {
+    return runTool(folder, "fairy2-run",
+                   "model.so --chat -n 6 --ignore-eos " + arguments, input);
+  }
+  /// The text that the model continues `prompt` with, from another run.
+  std::string continued(const std::string &prompt) {
+    const Outcome outcome = runTool(
+        folder, "fairy2-run",
+        "model.so --no-bos -n 6 --ignore-eos --json -p '" + prompt + "'");
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output)["text"];
+  }
+
+  TemporaryFolder folder;
+  const std::string model = folder.file("model.so");
+};
+
+TEST_F(ChatToolTest, PipeGivesAnswersWithoutPrompts) {
+  const std::string first = continued("<s>user.hello</s>assistant.");
+  const std::string second = continued("<s>user.hello</s>assistant." + first +
+                                       "</s>user.more</s>assistant.");
+  const Outcome outcome = chat("hello\n\nmore\n");
+  EXPECT_EQ(outcome.code, 0) << outcome.errors;
+  EXPECT_EQ(outcome.output, first + "\n" + second + "\n");
+  const std::string note = "[cut after 6 tokens, as -n asks]\n";
+  EXPECT_EQ(outcome.errors, note + note);
+}
+
+TEST_F(ChatToolTest, SystemAndReset) {
+  const std::string alone = continued("<s>user.hi</s>assistant.");
+  const std::string kind =
+      continued("<s>system.be kind</s>user.hi</s>assistant.");
+  const std::string brief =
+      continued("<s>system.be brief</s>user.hi</s>assistant.");
+  EXPECT_EQ(chat("/system be kind\nhi\n/system be brief\n/reset\nhi\n/system\n"
+                 "/reset\nhi\n/exit\nhi\n")
+                .output,
+            kind + "\n" + brief + "\n" + alone + "\n");
+  EXPECT_EQ(chat("hi", "--system 'be kind'").output, kind + "\n");
+}
+
+TEST_F(ChatToolTest, MessagesOfSeveralLines) {
+  const std::string expected = continued("<s>user.a\n\nb</s>assistant.") + "\n";
+  for (const std::string input :
+       {"a\\\n\\\nb\n", "\"\"\"a\n\nb\"\"\"\n", "\"\"\"\na\n\nb\n\"\"\"\n",
+        "\"\"\"\na\n\nb", "a\\\r\n\\\r\nb\r\n"})
+    EXPECT_EQ(chat(input).output, expected) << input;
+  EXPECT_EQ(chat("\"\"\"a\"\"\"\n").output, chat("a").output);
+  EXPECT_EQ(chat("\"\"\"\"\"\"\n").output, "");
+}
+
+TEST_F(ChatToolTest, WhatIsWrongIsSaid) {
+  struct Bad {
+    std::string input, message;
+  };
+  const Bad cases[] = {
+      {"/what now\n",
+       "error: command: expected one of /system, /reset, /help, /exit, found "
+       "/what; text in \"\"\" may start with a slash\n"},
+      {std::string(90, 'a') + "\n",
+       "error: conversation: expected at most 100 tokens, the context, found "
+       "107 with this message\n"},
+      {std::string(9 << 20, 'a'),
+       "error: standard input: expected messages of at most 8 MiB, found a "
+       "longer one\n"},
+  };
+  for (const Bad &bad : cases) {
+    const Outcome outcome = chat(bad.input);
+    EXPECT_EQ(outcome.code, 1);
+    EXPECT_EQ(outcome.output, "");
+    EXPECT_EQ(outcome.errors, "fairy2-run: " + bad.message);
+  }
+  const Outcome full = chat("a\n/help\n", "--context 20");
+  EXPECT_EQ(full.code, 0);
+  EXPECT_NE(full.errors.find("[cut: the context of 20 tokens is full; /reset "
+                             "starts anew]"),
+            std::string::npos);
+  EXPECT_NE(full.errors.find("/system TEXT"), std::string::npos);
+  std::filesystem::remove(model);
+  writeFakeModel(
+      model, [](nlohmann::json &manifest) { manifest.erase("chat_template"); });
+  EXPECT_EQ(chat("a").errors,
+            "fairy2-run: error: model.so: chat template: expected one, found a "
+            "model that was compiled without\n");
+}
+
+/// fairy2-run --chat on a terminal of its own.
+class Terminal {
+public:
+  explicit Terminal(const std::string &model) {
+    winsize size = {24, 200, 0, 0};
+    child = forkpty(&descriptor, nullptr, nullptr, &size);
+    if (child == 0) {
+      const std::string tool = FAIRY2_BINARY_DIR "/bin/fairy2-run";
+      execl(tool.c_str(), tool.c_str(), model.c_str(), "--chat", "--context",
+            "100000000", "--threads", "1", nullptr);
+      _exit(127);
+    }
+  }
+  ~Terminal() {
+    if (child > 0) {
+      kill(child, SIGKILL);
+      waitpid(child, nullptr, 0);
+    }
+    close(descriptor);
+  }
+
+  void type(const std::string &text) {
+    EXPECT_EQ(write(descriptor, text.data(), text.size()),
+              ssize_t(text.size()));
+  }
+  /// Waits until `text` has appeared after all that was awaited before.
+  bool await(const std::string &text) {
+    const auto deadline =
+        std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (std::chrono::steady_clock::now() < deadline) {
+      const size_t at = shown.find(text, seen);
+      if (at != std::string::npos) {
+        seen = at + text.size();
+        return true;
+      }
+      pollfd wanted = {descriptor, POLLIN, 0};
+      char bytes[4096];
+      if (poll(&wanted, 1, 100) <= 0)
+        continue;
+      const ssize_t count = read(descriptor, bytes, sizeof(bytes));
+      if (count <= 0)
+        break;
+      shown.append(bytes, size_t(count));
+    }
+    ADD_FAILURE() << "expected " << text << ", found "
+                  << shown.substr(std::min(seen, shown.size())).substr(0, 500);
+    return false;
+  }
+  int exitCode() {
+    int status = 0;
+    waitpid(child, &status, 0);
+    child = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+
+private:
+  int descriptor = -1;
+  pid_t child = -1;
+  std::string shown;
+  size_t seen = 0;
+};
+
+class ChatTerminalTest : public ChatToolTest {
+protected:
+  /// A model whose answers only end when they are stopped.
+  ChatTerminalTest() {
+    std::filesystem::remove(model);
+    writeFakeModel(model, [](nlohmann::json &manifest) {
+      manifest["model"]["max_positions"] = 100'000'000;
+      manifest["model"]["eos_tokens"] = nlohmann::json::array();
+      manifest["chat_template"] = "{{ messages[-1].content }}";
+    });
+  }
+};
+
+TEST_F(ChatTerminalTest, InterruptStopsTheAnswerAndNotTheProgram) {
+  Terminal terminal(model);
+  for (const char *message : {"abc", "def"}) {
+    ASSERT_TRUE(terminal.await("> "));
+    terminal.type(std::string(message) + "\n");
+    // The echo, and some of the answer.
+    ASSERT_TRUE(terminal.await(std::string(message) + "\r\n"));
+    ASSERT_TRUE(terminal.await("a"));
+    terminal.type("\x03");
+    ASSERT_TRUE(terminal.await("[stopped]"));
+  }
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("/exit\n");
+  EXPECT_EQ(terminal.exitCode(), 0);
+}
+
+TEST_F(ChatTerminalTest, InterruptTwiceAtThePromptEnds) {
+  Terminal terminal(model);
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("typed\x03"); // takes the line back
+  ASSERT_TRUE(terminal.await("(Ctrl-C again ends)"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("one \\\n");
+  ASSERT_TRUE(terminal.await(". "));
+  terminal.type("\x03"); // takes the message back, after another line
+  ASSERT_TRUE(terminal.await("(Ctrl-C again ends)"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("/help\n"); // in between
+  ASSERT_TRUE(terminal.await("/exit"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.await("(Ctrl-C again ends)"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("\x03");
+  EXPECT_EQ(terminal.exitCode(), 0);
+}
+
+TEST_F(ChatTerminalTest, EndOfInputEndsAndErrorsDoNot) {
+  Terminal terminal(model);
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("/nothing\n");
+  ASSERT_TRUE(terminal.await("error: command: expected one of"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("\x04");
+  EXPECT_EQ(terminal.exitCode(), 0);
+}
+
+} // namespace
