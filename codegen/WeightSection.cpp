@@ -107,7 +107,7 @@ void signPlanes(PackOp pack, const Tensors &tensors,
         [&](int64_t begin, int64_t end, float *out) {
           tensors.floats(weight, begin * columns, end * columns, out);
         },
-        type.getDimSize(0), columns, int(recipe.getScheme().getStages()),
+        type.getDimSize(0), columns, {int(recipe.getScheme().getStages())},
         weight.getSymName().str(), parallelFor));
     layout.rows.push_back(matrices.back().rows);
     layout.columns = matrices.back().columns;

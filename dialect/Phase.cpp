@@ -42,20 +42,172 @@ struct AxisSums {
   }
 };
 
+/// Sums of U and W.
+struct PairSums {
+  AxisSums u, w;
+
+  void add(const PairSums &other) {
+    u.add(other.u);
+    w.add(other.w);
+  }
+};
+
 /// Component of the code's value with its scale, to subtract or to sum.
 void scaledPhase(Phase p, AxisScales s, float &re, float &im) {
   re = s.re * float(realPart(p));
   im = s.im * float(imagPart(p));
 }
 
-void requireFinite(const std::string &name, int64_t firstRow, int64_t columns,
-                   int64_t rows, const float *values) {
-  for (int64_t i = 0; i < rows * columns; ++i)
-    if (!std::isfinite(values[i]))
+void requireFinite(const std::string &name, int64_t row, int64_t columns,
+                   const float *values) {
+  for (int64_t j = 0; j < columns; ++j)
+    if (!std::isfinite(values[j]))
       throw Error(name + ": expected finite values, found " +
-                  (std::isnan(values[i]) ? "NaN" : "infinity") + " at row " +
-                  std::to_string(firstRow + i / columns) + ", column " +
-                  std::to_string(i % columns));
+                  (std::isnan(values[j]) ? "NaN" : "infinity") + " at row " +
+                  std::to_string(row) + ", column " + std::to_string(j));
+}
+
+float rootMeanSquare(const float *values, int64_t count) {
+  double sum = 0;
+  for (int64_t j = 0; j < count; ++j)
+    sum += double(values[j]) * double(values[j]);
+  return float(std::sqrt(sum / double(count)));
+}
+
+void divideRow(float *values, int64_t count, float factor) {
+  for (int64_t j = 0; j < count; ++j)
+    values[j] = factor == 0 ? 0 : values[j] / factor;
+}
+
+void multiplyRow(const PhaseMatrix &q, int64_t realRow, float *values) {
+  if (!q.rowFactors.empty())
+    for (int64_t j = 0; j < 2 * q.columns; ++j)
+      values[j] *= q.rowFactors[size_t(realRow)];
+}
+
+/// body(first entry, one past the last, scales of all sets) for every part of
+/// complex row i that shares its scales; entries count from the matrix's start.
+template <typename Body>
+void forEachTile(const PhaseMatrix &q, int64_t i, const Body &body) {
+  const int64_t m = q.columns;
+  for (int64_t j = 0; j < m; j += q.tileColumns())
+    body(i * m + j, i * m + std::min(j + q.tileColumns(), m), q.scalesAt(i, j));
+}
+
+/// The stages of one matrix: codes and scales of the residuals of U and W,
+/// which each stage makes smaller.
+class ResidualStages {
+public:
+  ResidualStages(PhaseMatrix &q, const ParallelFor &parallelFor)
+      : q(q), parallelFor(parallelFor), residual(size_t(q.rows * q.columns)),
+        rowSums(size_t(q.rows * q.tilesAcross())) {}
+
+  /// Reads U and W; with row scales, of the matrix over its factors.
+  void read(const RowReader &readRows, const std::string &name) {
+    const bool dividesRows = q.scheme.scales == ScaleGranularity::Row;
+    const bool derivesFactors = dividesRows && q.rowFactors.empty();
+    const int64_t n = q.rows, m = q.columns;
+    if (derivesFactors)
+      q.rowFactors.resize(size_t(2 * n));
+    auto prepare = [&](int64_t row, float *values) {
+      requireFinite(name, row, 2 * m, values);
+      if (derivesFactors)
+        q.rowFactors[size_t(row)] = rootMeanSquare(values, 2 * m);
+      if (dividesRows)
+        divideRow(values, 2 * m, q.rowFactors[size_t(row)]);
+    };
+    parallelFor(n, [&](int64_t begin, int64_t end) {
+      constexpr int64_t kRows = 16;
+      std::vector<float> top(kRows * 2 * m), bottom(kRows * 2 * m);
+      for (int64_t first = begin; first < end; first += kRows) {
+        const int64_t count = std::min(kRows, end - first);
+        readRows(first, first + count, top.data());
+        readRows(n + first, n + first + count, bottom.data());
+        for (int64_t i = 0; i < count; ++i) {
+          float *a1 = top.data() + i * 2 * m, *a2 = bottom.data() + i * 2 * m;
+          prepare(first + i, a1);
+          prepare(n + first + i, a2);
+          for (int64_t j = 0; j < m; ++j)
+            residual[(first + i) * m + j] =
+                toWidelyLinear(a1[j], a1[m + j], a2[j], a2[m + j]);
+        }
+      }
+    });
+  }
+
+  void code(int stage) {
+    const int64_t across = q.tilesAcross();
+    Phase *uCodes = q.codes.data() + size_t(2 * stage) * q.rows * q.columns;
+    Phase *wCodes = uCodes + size_t(q.rows) * q.columns;
+    parallelFor(q.rows, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        PairSums *to = rowSums.data() + i * across;
+        forEachTile(q, i, [&](int64_t first, int64_t last, auto) {
+          PairSums sums;
+          for (int64_t j = first; j < last; ++j) {
+            const WidelyLinear &r = residual[j];
+            uCodes[j] = nearestPhase(r.uRe, r.uIm);
+            wCodes[j] = nearestPhase(r.wRe, r.wIm);
+            sums.u.add(uCodes[j], r.uRe, r.uIm);
+            sums.w.add(wCodes[j], r.wRe, r.wIm);
+          }
+          *to++ = sums;
+        });
+      }
+    });
+    std::vector<PairSums> totals(size_t(q.tilesDown() * across));
+    for (int64_t i = 0; i < q.rows; ++i)
+      for (int64_t tile = 0; tile < across; ++tile)
+        totals[i / q.tileRows() * across + tile].add(
+            rowSums[i * across + tile]);
+    for (size_t tile = 0; tile < totals.size(); ++tile) {
+      AxisScales *scales = q.scales.data() + tile * q.sets() + 2 * stage;
+      scales[0] = totals[tile].u.scales();
+      scales[1] = totals[tile].w.scales();
+    }
+  }
+
+  void subtract(int stage) {
+    const Phase *uCodes = q.set(2 * stage), *wCodes = q.set(2 * stage + 1);
+    parallelFor(q.rows, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        forEachTile(q, i, [&](int64_t first, int64_t last,
+                              const AxisScales *scales) {
+          for (int64_t j = first; j < last; ++j) {
+            WidelyLinear &r = residual[j];
+            float re, im;
+            scaledPhase(uCodes[j], scales[2 * stage], re, im);
+            r.uRe -= re;
+            r.uIm -= im;
+            scaledPhase(wCodes[j], scales[2 * stage + 1], re, im);
+            r.wRe -= re;
+            r.wIm -= im;
+          }
+        });
+    });
+  }
+
+private:
+  PhaseMatrix &q;
+  const ParallelFor &parallelFor;
+  std::vector<WidelyLinear> residual; ///< [n][m]
+  std::vector<PairSums> rowSums;      ///< [n][column of tiles]
+};
+
+/// U and W of entry `at` of all sets: the sums of all stages.
+WidelyLinear dequantizedEntry(const PhaseMatrix &q, int64_t at,
+                              const AxisScales *scales) {
+  WidelyLinear sum{};
+  for (int t = 0; t < q.scheme.stages; ++t) {
+    float re, im;
+    scaledPhase(q.set(2 * t)[at], scales[2 * t], re, im);
+    sum.uRe += re;
+    sum.uIm += im;
+    scaledPhase(q.set(2 * t + 1)[at], scales[2 * t + 1], re, im);
+    sum.wRe += re;
+    sum.wIm += im;
+  }
+  return sum;
 }
 
 } // namespace
@@ -76,93 +228,48 @@ Phase nearestPhase(float re, float im) {
 }
 
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
-                           int64_t realColumns, int stages,
+                           int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
-                           const ParallelFor &parallelFor) {
+                           const ParallelFor &parallelFor,
+                           std::span<const float> rowFactors) {
   const RowReader readRows = [&](int64_t begin, int64_t end, float *out) {
     std::copy(a + begin * realColumns, a + end * realColumns, out);
   };
-  return quantizePhases(readRows, realRows, realColumns, stages, name,
-                        parallelFor);
+  return quantizePhases(readRows, realRows, realColumns, scheme, name,
+                        parallelFor, rowFactors);
 }
 
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
-                           int64_t realColumns, int stages,
+                           int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
-                           const ParallelFor &parallelFor) {
+                           const ParallelFor &parallelFor,
+                           std::span<const float> rowFactors) {
   if (realRows % 2 || realColumns % 2)
     throw Error(name + ": expected even extents to pair rows and columns as "
                        "complex numbers, found " +
                 std::to_string(realRows) + " x " + std::to_string(realColumns));
+  if (!rowFactors.empty() && (scheme.scales != ScaleGranularity::Row ||
+                              int64_t(rowFactors.size()) != realRows))
+    throw Error(name + ": expected a factor for each of " +
+                std::to_string(realRows) + " rows and row scales, found " +
+                std::to_string(rowFactors.size()) + " factors");
+  for (float factor : rowFactors)
+    if (!std::isfinite(factor))
+      throw Error(name + ": expected finite row factors");
   PhaseMatrix q;
   q.rows = realRows / 2;
   q.columns = realColumns / 2;
-  q.stages = stages;
-  const int64_t n = q.rows, m = q.columns;
-  q.codes.resize(size_t(q.sets()) * n * m);
-  q.scales.resize(q.sets());
+  q.scheme = scheme;
+  q.codes.resize(size_t(q.sets()) * q.rows * q.columns);
+  q.scales.resize(size_t(q.tilesDown() * q.tilesAcross()) * q.sets());
+  q.rowFactors.assign(rowFactors.begin(), rowFactors.end());
 
-  // The residuals of U and W, which each stage makes smaller.
-  std::vector<WidelyLinear> residual(size_t(n) * m);
-  parallelFor(n, [&](int64_t begin, int64_t end) {
-    constexpr int64_t kRows = 16;
-    std::vector<float> top(kRows * realColumns), bottom(kRows * realColumns);
-    for (int64_t first = begin; first < end; first += kRows) {
-      const int64_t count = std::min(kRows, end - first);
-      readRows(first, first + count, top.data());
-      readRows(n + first, n + first + count, bottom.data());
-      requireFinite(name, first, realColumns, count, top.data());
-      requireFinite(name, n + first, realColumns, count, bottom.data());
-      for (int64_t i = 0; i < count; ++i) {
-        const float *a1 = top.data() + i * realColumns;
-        const float *a2 = bottom.data() + i * realColumns;
-        for (int64_t j = 0; j < m; ++j)
-          residual[(first + i) * m + j] =
-              toWidelyLinear(a1[j], a1[m + j], a2[j], a2[m + j]);
-      }
-    }
-  });
-
-  struct RowSums {
-    AxisSums u, w;
-  };
-  std::vector<RowSums> rowSums(n);
-  for (int stage = 0; stage < stages; ++stage) {
-    Phase *uCodes = q.codes.data() + size_t(2 * stage) * n * m;
-    Phase *wCodes = uCodes + size_t(n) * m;
-    parallelFor(n, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        RowSums sums;
-        for (int64_t j = i * m; j < (i + 1) * m; ++j) {
-          const WidelyLinear &r = residual[j];
-          uCodes[j] = nearestPhase(r.uRe, r.uIm);
-          wCodes[j] = nearestPhase(r.wRe, r.wIm);
-          sums.u.add(uCodes[j], r.uRe, r.uIm);
-          sums.w.add(wCodes[j], r.wRe, r.wIm);
-        }
-        rowSums[i] = sums;
-      }
-    });
-    RowSums total;
-    for (const RowSums &row : rowSums) {
-      total.u.add(row.u);
-      total.w.add(row.w);
-    }
-    const AxisScales u = q.scales[2 * stage] = total.u.scales();
-    const AxisScales w = q.scales[2 * stage + 1] = total.w.scales();
-    if (stage + 1 == stages)
-      break;
-    parallelFor(n, [&](int64_t begin, int64_t end) {
-      for (int64_t j = begin * m; j < end * m; ++j) {
-        float re, im;
-        scaledPhase(uCodes[j], u, re, im);
-        residual[j].uRe -= re;
-        residual[j].uIm -= im;
-        scaledPhase(wCodes[j], w, re, im);
-        residual[j].wRe -= re;
-        residual[j].wIm -= im;
-      }
-    });
+  ResidualStages stages(q, parallelFor);
+  stages.read(readRows, name);
+  for (int stage = 0; stage < scheme.stages; ++stage) {
+    stages.code(stage);
+    if (stage + 1 < scheme.stages)
+      stages.subtract(stage);
   }
   return q;
 }
@@ -170,25 +277,35 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
 std::vector<float> dequantizePhases(const PhaseMatrix &q) {
   const int64_t n = q.rows, m = q.columns;
   std::vector<float> a(size_t(4) * n * m);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t j = 0; j < m; ++j) {
-      WidelyLinear sum{};
-      for (int t = 0; t < q.stages; ++t) {
-        float re, im;
-        scaledPhase(q.set(2 * t)[i * m + j], q.scales[2 * t], re, im);
-        sum.uRe += re;
-        sum.uIm += im;
-        scaledPhase(q.set(2 * t + 1)[i * m + j], q.scales[2 * t + 1], re, im);
-        sum.wRe += re;
-        sum.wIm += im;
+  for (int64_t i = 0; i < n; ++i) {
+    float *top = a.data() + i * 2 * m, *bottom = top + n * 2 * m;
+    forEachTile(q, i, [&](int64_t first, int64_t last,
+                          const AxisScales *scales) {
+      for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
+        const WidelyLinear sum = dequantizedEntry(q, at, scales);
+        top[j] = sum.uRe + sum.wRe;
+        top[m + j] = sum.wIm - sum.uIm;
+        bottom[j] = sum.wIm + sum.uIm;
+        bottom[m + j] = sum.uRe - sum.wRe;
       }
-      float *top = a.data() + i * 2 * m, *bottom = top + n * 2 * m;
-      top[j] = sum.uRe + sum.wRe;
-      top[m + j] = sum.wIm - sum.uIm;
-      bottom[j] = sum.wIm + sum.uIm;
-      bottom[m + j] = sum.uRe - sum.wRe;
-    }
+    });
+    multiplyRow(q, i, top);
+    multiplyRow(q, n + i, bottom);
+  }
   return a;
+}
+
+void dequantizeRow(const PhaseMatrix &q, int64_t realRow, float *out) {
+  const bool isTop = realRow < q.rows;
+  const int64_t i = isTop ? realRow : realRow - q.rows, m = q.columns;
+  forEachTile(q, i, [&](int64_t first, int64_t last, const AxisScales *scales) {
+    for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
+      const WidelyLinear sum = dequantizedEntry(q, at, scales);
+      out[j] = isTop ? sum.uRe + sum.wRe : sum.wIm + sum.uIm;
+      out[m + j] = isTop ? sum.wIm - sum.uIm : sum.uRe - sum.wRe;
+    }
+  });
+  multiplyRow(q, realRow, out);
 }
 
 void packSignPlanes(const PhaseMatrix &q, uint8_t *out) {

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -54,17 +55,44 @@ struct AxisScales {
   float re, im;
 };
 
+/// What shares one pair of axis scales (per matrix U, W and stage): the whole
+/// matrix; the whole matrix, times a factor per real output row, A = diag(f)
+/// A' with A' quantized per matrix; or kScaleTile x kScaleTile complex entries.
+enum class ScaleGranularity { Tensor, Row, Tile };
+constexpr int64_t kScaleTile = 64;
+
+/// How a matrix is quantized to phases.
+struct PhaseScheme {
+  int stages = 2; ///< T: bits per real parameter
+  ScaleGranularity scales = ScaleGranularity::Tensor;
+};
+
 /// The quantized form of one real matrix of shape [2 rows, 2 columns]. Code
 /// sets run U1, W1, U2, W2, ..: set 2t is U and set 2t + 1 is W of stage t.
 struct PhaseMatrix {
   int64_t rows = 0;    ///< n, complex rows
   int64_t columns = 0; ///< m, complex columns
-  int stages = 0;      ///< T: bits per real parameter
+  PhaseScheme scheme;
   std::vector<Phase> codes;       ///< [set][n][m]
-  std::vector<AxisScales> scales; ///< [set]
+  std::vector<AxisScales> scales; ///< [row of tiles][column of tiles][set]
+  std::vector<float> rowFactors;  ///< [2n] with row scales, else empty
 
-  int sets() const { return 2 * stages; }
+  int sets() const { return 2 * scheme.stages; }
   const Phase *set(int s) const { return codes.data() + s * rows * columns; }
+
+  /// Extents of what shares a pair of scales, and how many there are.
+  bool isTiled() const { return scheme.scales == ScaleGranularity::Tile; }
+  int64_t tileRows() const { return isTiled() ? kScaleTile : rows; }
+  int64_t tileColumns() const { return isTiled() ? kScaleTile : columns; }
+  int64_t tilesDown() const { return (rows + tileRows() - 1) / tileRows(); }
+  int64_t tilesAcross() const {
+    return (columns + tileColumns() - 1) / tileColumns();
+  }
+  /// The scales of all sets at complex entry (i, j).
+  const AxisScales *scalesAt(int64_t i, int64_t j) const {
+    return scales.data() +
+           (i / tileRows() * tilesAcross() + j / tileColumns()) * sets();
+  }
 };
 
 /// Runs body(begin, end) over a partition of [0, count), possibly in parallel.
@@ -82,23 +110,30 @@ using RowReader =
     std::function<void(int64_t begin, int64_t end, float *out)>;
 
 /// Quantizes the matrix of shape [2n, 2m] that `readRows` reads, each row once,
-/// in `stages` residual stages, canonical mode: float32 arithmetic, scales are per matrix and stage,
-/// s_re = mean |re| over the codes +-1 and s_im = mean |im| over the codes
-/// +-i, at least 1e-6; sums are in double, row by row. Throws Error naming
-/// `name` when an extent is odd or a value is not finite.
-/// Fairy2i (arXiv 2512.02901); the group and ties as in README.md here.
+/// in residual stages, canonical mode: float32 arithmetic; per matrix (or tile)
+/// and stage s_re = mean |re| over the codes +-1 and s_im = mean |im| over the
+/// codes +-i, at least 1e-6; sums are in double, row by row. With row scales,
+/// row r of A' is row r of A over its factor: `rowFactors`, one per real row
+/// and finite, or where that is empty the row's root mean square. A row of
+/// factor 0 counts as zero. Throws Error naming `name` when an extent is odd or
+/// a value is not finite. Fairy2i (arXiv 2512.02901); the group and ties as in
+/// README.md here.
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
-                           int64_t realColumns, int stages,
+                           int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
-                           const ParallelFor &parallelFor = serialFor);
+                           const ParallelFor &parallelFor = serialFor,
+                           std::span<const float> rowFactors = {});
 /// The same for a matrix in memory.
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
-                           int64_t realColumns, int stages,
+                           int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
-                           const ParallelFor &parallelFor = serialFor);
+                           const ParallelFor &parallelFor = serialFor,
+                           std::span<const float> rowFactors = {});
 
 /// The dense float32 matrix [2n, 2m] that the codes and scales stand for.
 std::vector<float> dequantizePhases(const PhaseMatrix &matrix);
+/// Row `realRow` of it, 2m values.
+void dequantizeRow(const PhaseMatrix &matrix, int64_t realRow, float *out);
 
 /// Sign-plane packing: a code i^k = a + i b is stored as the two sign bits
 /// p = a + b > 0 and q = a - b > 0, so one bit per real parameter and stage.

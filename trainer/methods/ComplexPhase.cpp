@@ -18,7 +18,7 @@ public:
   void quantize(const float *a, int64_t rows, int64_t columns,
                 const std::string &name, float *out) const override {
     const std::vector<float> dense = dequantizePhases(quantizePhases(
-        a, rows, columns, stages, name,
+        a, rows, columns, {stages}, name,
         [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
           parallelFor(count, 64, body);
         }));

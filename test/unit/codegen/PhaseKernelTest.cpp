@@ -46,7 +46,7 @@ struct Layer {
       for (float &v : bias)
         v = normal(random);
       phases.push_back(quantizePhases(a.data(), 2 * n, 2 * shape.columns,
-                                      shape.stages, "w"));
+                                      {shape.stages}, "w"));
       weights.push_back(a);
       biases.push_back(bias);
     }

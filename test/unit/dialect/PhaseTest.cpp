@@ -73,7 +73,7 @@ TEST(PhaseTest, WidelyLinearFormIsTheSameMap) {
 TEST(PhaseTest, ScalesAreAxisMeansOfTheResidual) {
   const int64_t rows = 12, columns = 20, n = rows / 2, m = columns / 2;
   const std::vector<float> a = randomMatrix(rows * columns, 7);
-  const PhaseMatrix q = quantizePhases(a.data(), rows, columns, 3, "a");
+  const PhaseMatrix q = quantizePhases(a.data(), rows, columns, {3}, "a");
   std::vector<std::complex<float>> residual[2];
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < m; ++j) {
@@ -111,7 +111,7 @@ TEST(PhaseTest, ErrorFallsWithEveryStage) {
     norm += double(v) * v;
   for (int stages = 1; stages <= 8; ++stages) {
     const std::vector<float> b = dequantizePhases(
-        quantizePhases(a.data(), rows, columns, stages, "a"));
+        quantizePhases(a.data(), rows, columns, {stages}, "a"));
     double error = 0;
     for (size_t i = 0; i < a.size(); ++i)
       error += (double(a[i]) - b[i]) * (double(a[i]) - b[i]);
@@ -125,10 +125,22 @@ TEST(PhaseTest, ErrorFallsWithEveryStage) {
   }
 }
 
+constexpr ScaleGranularity kGranularities[] = {
+    ScaleGranularity::Tensor, ScaleGranularity::Row, ScaleGranularity::Tile};
+
+void expectEqual(const PhaseMatrix &a, const PhaseMatrix &b) {
+  EXPECT_EQ(a.codes, b.codes);
+  EXPECT_EQ(a.rowFactors, b.rowFactors);
+  ASSERT_EQ(a.scales.size(), b.scales.size());
+  for (size_t s = 0; s < a.scales.size(); ++s) {
+    EXPECT_EQ(a.scales[s].re, b.scales[s].re);
+    EXPECT_EQ(a.scales[s].im, b.scales[s].im);
+  }
+}
+
 TEST(PhaseTest, ResultDoesNotDependOnThePartition) {
-  const int64_t rows = 50, columns = 34;
+  const int64_t rows = 150, columns = 134;
   const std::vector<float> a = randomMatrix(rows * columns, 11);
-  const PhaseMatrix serial = quantizePhases(a.data(), rows, columns, 4, "a");
   const ParallelFor threaded = [](int64_t count, const auto &body) {
     std::vector<std::thread> threads;
     for (int64_t t = 0; t < 3; ++t)
@@ -137,18 +149,108 @@ TEST(PhaseTest, ResultDoesNotDependOnThePartition) {
     for (std::thread &t : threads)
       t.join();
   };
-  const PhaseMatrix parallel =
-      quantizePhases(a.data(), rows, columns, 4, "a", threaded);
-  EXPECT_EQ(serial.codes, parallel.codes);
-  for (int s = 0; s < serial.sets(); ++s) {
-    EXPECT_EQ(serial.scales[s].re, parallel.scales[s].re);
-    EXPECT_EQ(serial.scales[s].im, parallel.scales[s].im);
+  for (ScaleGranularity scales : kGranularities)
+    expectEqual(
+        quantizePhases(a.data(), rows, columns, {4, scales}, "a"),
+        quantizePhases(a.data(), rows, columns, {4, scales}, "a", threaded));
+}
+
+/// Row scales are the scales of the matrix whose rows are over their factors.
+TEST(PhaseTest, RowFactorsLeaveAMatrixWithTensorScales) {
+  const int64_t rows = 36, columns = 44;
+  std::vector<float> a = randomMatrix(rows * columns, 13);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j)
+      a[i * columns + j] *= i == 5 ? 0 : float(1 + i);
+  std::vector<float> derived(rows), given(rows);
+  for (int64_t i = 0; i < rows; ++i) {
+    double sum = 0;
+    for (int64_t j = 0; j < columns; ++j)
+      sum += double(a[i * columns + j]) * a[i * columns + j];
+    derived[i] = float(std::sqrt(sum / columns));
+    given[i] = i == 5 ? 0 : float(i % 7) - 2.5f;
+  }
+  for (bool isGiven : {false, true}) {
+    const std::vector<float> &factors = isGiven ? given : derived;
+    std::vector<float> divided = a;
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        divided[i * columns + j] =
+            i == 5 ? 0 : divided[i * columns + j] / factors[i];
+    const PhaseMatrix q =
+        isGiven
+            ? quantizePhases(a.data(), rows, columns,
+                             {2, ScaleGranularity::Row}, "a", serialFor, given)
+            : quantizePhases(a.data(), rows, columns,
+                             {2, ScaleGranularity::Row}, "a");
+    EXPECT_EQ(q.rowFactors, factors);
+    PhaseMatrix expected =
+        quantizePhases(divided.data(), rows, columns, {2}, "a");
+    std::vector<float> dense = dequantizePhases(expected);
+    expected.rowFactors = factors;
+    expectEqual(q, expected);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < columns; ++j)
+        dense[i * columns + j] *= factors[i];
+    EXPECT_EQ(dequantizePhases(q), dense);
+  }
+}
+
+/// Every tile is quantized as if it were a matrix of its own.
+TEST(PhaseTest, TilesAreMatricesOfTheirOwn) {
+  const int64_t n = 70, m = 150, columns = 2 * m;
+  const std::vector<float> a = randomMatrix(4 * n * m, 17);
+  const PhaseMatrix q = quantizePhases(a.data(), 2 * n, columns,
+                                       {3, ScaleGranularity::Tile}, "a");
+  ASSERT_EQ(q.tilesDown(), 2);
+  ASSERT_EQ(q.tilesAcross(), 3);
+  for (int64_t i0 = 0; i0 < n; i0 += kScaleTile)
+    for (int64_t j0 = 0; j0 < m; j0 += kScaleTile) {
+      const int64_t h = std::min(kScaleTile, n - i0);
+      const int64_t w = std::min(kScaleTile, m - j0);
+      std::vector<float> part;
+      for (int64_t top : {i0, n + i0})
+        for (int64_t i = top; i < top + h; ++i)
+          for (int64_t left : {j0, m + j0})
+            part.insert(part.end(), a.begin() + i * columns + left,
+                        a.begin() + i * columns + left + w);
+      const PhaseMatrix own =
+          quantizePhases(part.data(), 2 * h, 2 * w, {3}, "part");
+      for (int s = 0; s < q.sets(); ++s) {
+        EXPECT_EQ(q.scalesAt(i0, j0)[s].re, own.scales[s].re);
+        EXPECT_EQ(q.scalesAt(i0, j0)[s].im, own.scales[s].im);
+        for (int64_t i = 0; i < h; ++i)
+          for (int64_t j = 0; j < w; ++j)
+            ASSERT_EQ(q.set(s)[(i0 + i) * m + j0 + j], own.set(s)[i * w + j]);
+      }
+      const std::vector<float> dense = dequantizePhases(q);
+      const std::vector<float> ownDense = dequantizePhases(own);
+      for (int64_t i = 0; i < h; ++i)
+        for (int64_t j = 0; j < w; ++j)
+          ASSERT_EQ(dense[(n + i0 + i) * columns + j0 + j],
+                    ownDense[(h + i) * 2 * w + j]);
+    }
+}
+
+TEST(PhaseTest, RowsOfTheDenseMatrixOneByOne) {
+  const int64_t rows = 140, columns = 136;
+  const std::vector<float> a = randomMatrix(rows * columns, 19);
+  for (ScaleGranularity scales : kGranularities) {
+    const PhaseMatrix q =
+        quantizePhases(a.data(), rows, columns, {2, scales}, "a");
+    const std::vector<float> dense = dequantizePhases(q);
+    std::vector<float> row(columns);
+    for (int64_t i = 0; i < rows; ++i) {
+      dequantizeRow(q, i, row.data());
+      EXPECT_TRUE(std::equal(row.begin(), row.end(),
+                             dense.begin() + i * columns));
+    }
   }
 }
 
 TEST(PhaseTest, AllZeroMatrixGetsTheSmallestScale) {
   const std::vector<float> a(16, 0.f);
-  const PhaseMatrix q = quantizePhases(a.data(), 4, 4, 1, "a");
+  const PhaseMatrix q = quantizePhases(a.data(), 4, 4, {1}, "a");
   for (Phase p : q.codes)
     EXPECT_EQ(p, Phase::One);
   EXPECT_EQ(q.scales[0].re, 1e-6f);
@@ -159,7 +261,7 @@ TEST(PhaseTest, BadInputNamesTheTensor) {
   std::vector<float> a(24, 1.f);
   auto message = [&](int64_t rows, int64_t columns) -> std::string {
     try {
-      quantizePhases(a.data(), rows, columns, 1, "layers.3.up_proj");
+      quantizePhases(a.data(), rows, columns, {1}, "layers.3.up_proj");
     } catch (const Error &e) {
       return e.what();
     }
@@ -167,7 +269,25 @@ TEST(PhaseTest, BadInputNamesTheTensor) {
   };
   EXPECT_EQ(message(3, 8), "layers.3.up_proj: expected even extents to pair "
                            "rows and columns as complex numbers, found 3 x 8");
-  a[4 * 2 + 3] = std::numeric_limits<float>::quiet_NaN();
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  auto withFactors = [&](PhaseScheme scheme, std::vector<float> factors) {
+    try {
+      quantizePhases(a.data(), 6, 4, scheme, "up_proj", serialFor, factors);
+    } catch (const Error &e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  const PhaseScheme byRow{1, ScaleGranularity::Row};
+  EXPECT_EQ(withFactors(byRow, {1, 2}),
+            "up_proj: expected a factor for each of 6 rows and row scales, "
+            "found 2 factors");
+  EXPECT_EQ(withFactors({1}, {1, 2, 3, 4, 5, 6}),
+            "up_proj: expected a factor for each of 6 rows and row scales, "
+            "found 6 factors");
+  EXPECT_EQ(withFactors(byRow, {1, 2, 3, 4, 5, nan}),
+            "up_proj: expected finite row factors");
+  a[4 * 2 + 3] = nan;
   EXPECT_EQ(message(6, 4), "layers.3.up_proj: expected finite values, found "
                            "NaN at row 2, column 3");
   a[4 * 2 + 3] = -std::numeric_limits<float>::infinity();
@@ -180,7 +300,7 @@ class PackingTest : public testing::TestWithParam<std::pair<int, int>> {};
 TEST_P(PackingTest, RoundTripsAndPadsWithOne) {
   const auto [n, m] = GetParam();
   const std::vector<float> a = randomMatrix(4 * n * m, 5);
-  const PhaseMatrix q = quantizePhases(a.data(), 2 * n, 2 * m, 2, "a");
+  const PhaseMatrix q = quantizePhases(a.data(), 2 * n, 2 * m, {2}, "a");
   const SignPlaneLayout layout{n, m, q.sets()};
   std::vector<uint8_t> packed(layout.bytes());
   packSignPlanes(q, packed.data());

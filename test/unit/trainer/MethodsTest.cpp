@@ -29,7 +29,7 @@ TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
   for (int stages = 1; stages <= 4; ++stages) {
     const auto method = makeMethod("complex_phase_v" + std::to_string(stages));
     const PhaseMatrix phases =
-        quantizePhases(floatsOf(a), 130, 34, stages, "a");
+        quantizePhases(floatsOf(a), 130, 34, {stages}, "a");
     const std::vector<float> expected = dequantizePhases(phases);
     const int before = at::get_num_threads();
     for (int threads = 1; threads <= 3; ++threads) {

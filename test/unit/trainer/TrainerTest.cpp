@@ -97,7 +97,7 @@ TEST_F(TrainerTest, TheExportHasEqualCodes) {
       std::vector<float> stored(size_t(parameters[i].count()));
       checkpoint.readFloats(tensor, 0, int64_t(stored.size()), stored.data());
       const std::vector<float> expected = dequantizePhases(quantizePhases(
-          stored.data(), tensor.shape[0], tensor.shape[1], 2, tensor.name));
+          stored.data(), tensor.shape[0], tensor.shape[1], {2}, tensor.name));
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
                              floatsOf(weights.tensors[i])))
           << type << " " << tensor.name;
