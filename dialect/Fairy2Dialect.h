@@ -4,6 +4,8 @@
 // .td files beside this header.
 #pragma once
 
+#include "dialect/Phase.h"
+
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/Builders.h"
@@ -30,8 +32,6 @@
 
 namespace fairy2 {
 
-/// The largest number of residual stages a scheme may ask for.
-constexpr int64_t kMaxStages = 8;
 
 /// The most elements of one weight: byte counts of any layout fit 64 bits.
 constexpr int64_t kMaxWeightElements = int64_t(1) << 40;

@@ -212,6 +212,26 @@ WidelyLinear dequantizedEntry(const PhaseMatrix &q, int64_t at,
 
 } // namespace
 
+const char *nameOf(ScaleGranularity scales) {
+  switch (scales) {
+  case ScaleGranularity::Tensor:
+    return "tensor";
+  case ScaleGranularity::Row:
+    return "row";
+  case ScaleGranularity::Tile:
+    return "tile";
+  }
+  return "";
+}
+
+std::optional<ScaleGranularity> granularityFromName(std::string_view name) {
+  for (auto scales : {ScaleGranularity::Tensor, ScaleGranularity::Row,
+                      ScaleGranularity::Tile})
+    if (name == nameOf(scales))
+      return scales;
+  return std::nullopt;
+}
+
 void serialFor(int64_t count,
                const std::function<void(int64_t, int64_t)> &body) {
   body(0, count);

@@ -11,8 +11,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fairy2 {
@@ -60,11 +62,19 @@ struct AxisScales {
 /// A' with A' quantized per matrix; or kScaleTile x kScaleTile complex entries.
 enum class ScaleGranularity { Tensor, Row, Tile };
 constexpr int64_t kScaleTile = 64;
+/// "tensor", "row" or "tile", and back.
+const char *nameOf(ScaleGranularity scales);
+std::optional<ScaleGranularity> granularityFromName(std::string_view name);
+
+/// The largest number of residual stages a scheme may ask for.
+constexpr int64_t kMaxStages = 8;
 
 /// How a matrix is quantized to phases.
 struct PhaseScheme {
   int stages = 2; ///< T: bits per real parameter
   ScaleGranularity scales = ScaleGranularity::Tensor;
+
+  bool operator==(const PhaseScheme &) const = default;
 };
 
 /// The quantized form of one real matrix of shape [2 rows, 2 columns]. Code

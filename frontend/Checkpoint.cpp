@@ -123,8 +123,7 @@ void refuseOtherFormats(std::string_view start, const std::string &path) {
                        "'git lfs pull' in its folder");
 }
 
-std::vector<SafetensorsEntry> readHeader(const DataFile &file,
-                                         int64_t &dataOffset) {
+SafetensorsHeader readHeader(const DataFile &file, int64_t &dataOffset) {
   constexpr int64_t kLengthBytes = sizeof(uint64_t);
   char start[kLengthBytes + 1] = {};
   const int64_t startBytes = std::min<int64_t>(file.size(), sizeof(start));
@@ -230,7 +229,8 @@ Index readIndex(const fs::path &path) {
 struct Checkpoint::State {
   fs::path directory;
   std::map<std::string, TensorInfo> tensors;
-  std::map<std::string, SafetensorsEntry> otherTypes; ///< by tensor name
+  std::map<std::string, OtherTensor> otherTypes; ///< by tensor name
+  std::map<std::string, std::string> metadata;
   std::map<std::string, std::unique_ptr<DataFile>> files;
   int64_t dataBytes = 0;
 
@@ -238,7 +238,9 @@ struct Checkpoint::State {
   void addFile(const std::string &name, const Index *index) {
     auto file = std::make_unique<DataFile>(resolveInside(directory, name));
     int64_t dataOffset = 0;
-    for (SafetensorsEntry &entry : readHeader(*file, dataOffset)) {
+    const SafetensorsHeader header = readHeader(*file, dataOffset);
+    addMetadata(header.metadata, file->path());
+    for (const SafetensorsEntry &entry : header.tensors) {
       if (index) {
         const auto place = index->fileOfTensor.find(entry.name);
         if (place == index->fileOfTensor.end() || place->second != name)
@@ -250,15 +252,28 @@ struct Checkpoint::State {
                    : "in " + quoteName(place->second) + " by " + kIndexFile));
       }
       dataBytes += entry.end - entry.begin;
+      const StoredTensor place{entry.name, entry.shape, name,
+                               dataOffset + entry.begin,
+                               entry.end - entry.begin};
       if (const auto type = dtypeFromName(entry.dtype))
-        tensors.emplace(entry.name, TensorInfo{entry.name, *type, entry.shape,
-                                               name, dataOffset + entry.begin,
-                                               entry.end - entry.begin});
+        tensors.emplace(entry.name, TensorInfo{place, *type});
       else
-        otherTypes.emplace(entry.name, entry);
+        otherTypes.emplace(entry.name, OtherTensor{place, entry.dtype});
     }
     file->map();
     files.emplace(name, std::move(file));
+  }
+
+  void addMetadata(const std::map<std::string, std::string> &texts,
+                   const std::string &file) {
+    for (const auto &[key, text] : texts) {
+      const auto [place, isNew] = metadata.emplace(key, text);
+      if (!isNew && place->second != text && key.starts_with("fairy2."))
+        throw Error(file + ": field '__metadata__." + key + "': expected " +
+                    quoteName(place->second) +
+                    " as in another file of the checkpoint, found " +
+                    quoteName(text));
+    }
   }
 
   void addShards(const fs::path &indexPath) {
@@ -276,7 +291,7 @@ struct Checkpoint::State {
                   "found " + std::to_string(*index.totalBytes));
   }
 
-  const DataFile &fileOf(const TensorInfo &tensor) const {
+  const DataFile &fileOf(const StoredTensor &tensor) const {
     const auto place = files.find(tensor.file);
     if (place == files.end() || tensor.bytes < 0 || tensor.offset < 0 ||
         tensor.offset > place->second->size() - tensor.bytes)
@@ -318,6 +333,14 @@ const std::map<std::string, TensorInfo> &Checkpoint::tensors() const {
   return state->tensors;
 }
 
+const std::map<std::string, OtherTensor> &Checkpoint::otherTensors() const {
+  return state->otherTypes;
+}
+
+const std::map<std::string, std::string> &Checkpoint::metadata() const {
+  return state->metadata;
+}
+
 const TensorInfo &Checkpoint::tensor(const std::string &name) const {
   if (const auto place = state->tensors.find(name);
       place != state->tensors.end())
@@ -327,7 +350,7 @@ const TensorInfo &Checkpoint::tensor(const std::string &name) const {
   if (const auto place = state->otherTypes.find(name);
       place != state->otherTypes.end())
     throw Error(start + "expected type F32, F16 or BF16, found " +
-                place->second.dtype);
+                place->second.typeName);
   throw Error(start + "is missing");
 }
 
@@ -346,8 +369,8 @@ void Checkpoint::release(const TensorInfo &tensor) const {
     ::madvise(file.data() + begin, size_t(end - begin), MADV_DONTNEED);
 }
 
-void Checkpoint::readBytes(const TensorInfo &tensor, int64_t begin, int64_t end,
-                           uint8_t *out) const {
+void Checkpoint::readBytes(const StoredTensor &tensor, int64_t begin,
+                           int64_t end, uint8_t *out) const {
   const DataFile &file = state->fileOf(tensor);
   if (begin < 0 || begin > end || end > tensor.bytes)
     throw Error(file.path() + ": tensor " + quoteName(tensor.name) +

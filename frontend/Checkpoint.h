@@ -19,13 +19,22 @@
 
 namespace fairy2 {
 
-struct TensorInfo {
+/// A tensor of any type and its place.
+struct StoredTensor {
   std::string name;
-  DType type = DType::F32;
   std::vector<int64_t> shape;
   std::string file;   ///< base name of the file inside the checkpoint's folder
   int64_t offset = 0; ///< of the first byte, from the start of that file
   int64_t bytes = 0;
+};
+
+struct TensorInfo : StoredTensor {
+  DType type = DType::F32;
+};
+
+/// A tensor that does not hold floats of a DType.
+struct OtherTensor : StoredTensor {
+  std::string typeName; ///< as safetensors spells it: "U8", "I64", ..
 };
 
 class Checkpoint {
@@ -43,6 +52,11 @@ public:
   const std::map<std::string, TensorInfo> &tensors() const;
   /// Throws when there is no such tensor, or its type is not a DType.
   const TensorInfo &tensor(const std::string &name) const;
+  /// The tensors of other types, sorted by name.
+  const std::map<std::string, OtherTensor> &otherTensors() const;
+  /// The texts beside the tensors in the headers of all files. Opening fails
+  /// when two files disagree about a key that begins with "fairy2.".
+  const std::map<std::string, std::string> &metadata() const;
 
   /// The stored bytes of the tensor, at any alignment, valid as long as the
   /// checkpoint lives. They are mapped: touching them counts as this process's
@@ -56,7 +70,7 @@ public:
 
   /// Copies the tensor's stored bytes [begin, end) to `out`. Throws when the
   /// file became shorter since it was opened.
-  void readBytes(const TensorInfo &tensor, int64_t begin, int64_t end,
+  void readBytes(const StoredTensor &tensor, int64_t begin, int64_t end,
                  uint8_t *out) const;
   /// Converts elements [begin, end) (row-major) to float32, exactly. Throws as
   /// readBytes().

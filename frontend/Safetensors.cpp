@@ -114,12 +114,15 @@ SafetensorsEntry readEntry(const std::string &name, const json &value,
   return entry;
 }
 
-void checkMetadata(const json &value, const std::string &file) {
+std::map<std::string, std::string> readMetadata(const json &value,
+                                                const std::string &file) {
+  std::map<std::string, std::string> texts;
   if (value.is_null())
-    return;
+    return texts;
   const JsonObject metadata(value, file, "__metadata__");
   for (const auto &[key, unused] : value.items())
-    metadata.string(key);
+    texts.emplace(key, metadata.string(key));
+  return texts;
 }
 
 /// First at 0, each at the end of the one before, the last at the file's end.
@@ -143,9 +146,9 @@ void checkCoverage(const std::vector<SafetensorsEntry> &entries,
 
 } // namespace
 
-std::vector<SafetensorsEntry> parseSafetensorsHeader(std::string_view header,
-                                                     int64_t dataBytes,
-                                                     const std::string &file) {
+SafetensorsHeader parseSafetensorsHeader(std::string_view header,
+                                         int64_t dataBytes,
+                                         const std::string &file) {
   if (!header.starts_with('{'))
     throw Error(file + ": the header does not start with '{'; this is not a "
                        "safetensors file");
@@ -154,10 +157,11 @@ std::vector<SafetensorsEntry> parseSafetensorsHeader(std::string_view header,
   limits.depth = 3;
   const json root = parseJson(header, file, limits);
 
-  std::vector<SafetensorsEntry> entries;
+  SafetensorsHeader result;
+  std::vector<SafetensorsEntry> &entries = result.tensors;
   for (const auto &[name, value] : root.items()) {
     if (name == "__metadata__")
-      checkMetadata(value, file);
+      result.metadata = readMetadata(value, file);
     else
       entries.push_back(readEntry(name, value, dataBytes, file));
   }
@@ -167,14 +171,17 @@ std::vector<SafetensorsEntry> parseSafetensorsHeader(std::string_view header,
                      std::tie(b.begin, b.end, b.name);
             });
   checkCoverage(entries, dataBytes, file);
-  return entries;
+  return result;
 }
 
 std::string
-formatSafetensorsHeader(const std::vector<SafetensorsEntry> &tensors) {
+formatSafetensorsHeader(const std::vector<SafetensorsEntry> &tensors,
+                        const std::map<std::string, std::string> &metadata) {
   // Ordered, so that a reader of the JSON meets the tensors as the data has
-  // them; "format" is what transformers asks of a checkpoint.
+  // them.
   nlohmann::ordered_json root;
+  for (const auto &[key, text] : metadata)
+    root["__metadata__"][key] = text;
   root["__metadata__"]["format"] = "pt";
   for (const SafetensorsEntry &tensor : tensors)
     root[tensor.name] = {{"dtype", tensor.dtype},

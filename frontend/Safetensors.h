@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,17 +25,23 @@ struct SafetensorsEntry {
   int64_t end = 0;   ///< one past the last byte
 };
 
+struct SafetensorsHeader {
+  /// In the order of their data, which they cover without hole or overlap.
+  std::vector<SafetensorsEntry> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
 /// Reads the JSON of a header whose file holds `dataBytes` bytes after it.
-/// Returns the tensors in the order of their data; together they cover it
-/// without hole or overlap. `file` names the file in errors. Throws Error.
-std::vector<SafetensorsEntry> parseSafetensorsHeader(std::string_view header,
-                                                     int64_t dataBytes,
-                                                     const std::string &file);
+/// `file` names the file in errors. Throws Error.
+SafetensorsHeader parseSafetensorsHeader(std::string_view header,
+                                         int64_t dataBytes,
+                                         const std::string &file);
 
 /// Everything that comes before the data: length and JSON, padded with spaces
 /// so that the data is aligned to 8 bytes. `tensors` are in the order of their
-/// data.
+/// data; to `metadata` comes "format": "pt", which transformers asks for.
 std::string
-formatSafetensorsHeader(const std::vector<SafetensorsEntry> &tensors);
+formatSafetensorsHeader(const std::vector<SafetensorsEntry> &tensors,
+                        const std::map<std::string, std::string> &metadata = {});
 
 } // namespace fairy2

@@ -52,6 +52,30 @@ protected:
   const TemporaryFolder folder;
 };
 
+/// Keys of other programs may differ from shard to shard, ours may not.
+TEST_F(CheckpointTest, MergesTheMetadataOfAllFiles) {
+  auto write = [&](const char *file, const char *tensor, const char *note,
+                   const char *stages) {
+    folder.write(file, safetensorsFile(
+                           std::string(R"({"__metadata__": {"note": ")") +
+                               note + R"(", "fairy2.stages": ")" + stages +
+                               R"("}, ")" + tensor +
+                               R"(": {"dtype": "F32", "shape": [1],
+                                    "data_offsets": [0, 4]}})",
+                           floatBytes({1})));
+  };
+  writeIndex(R"("x": "a.safetensors", "y": "b.safetensors")");
+  write("a.safetensors", "x", "one", "2");
+  write("b.safetensors", "y", "two", "2");
+  EXPECT_EQ(Checkpoint::open(folder.path()).metadata(),
+            (std::map<std::string, std::string>{{"fairy2.stages", "2"},
+                                                {"note", "one"}}));
+  write("b.safetensors", "y", "two", "3");
+  EXPECT_EQ(openError(),
+            "DIR/b.safetensors: field '__metadata__.fairy2.stages': expected "
+            "'2' as in another file of the checkpoint, found '3'");
+}
+
 TEST_F(CheckpointTest, ReadsTensorsOfAllTypes) {
   const std::string halves("\x00\x3c\x01\x00\x00\xc0", 6); // 1, 2^-24, -2
   const std::string bfloats("\x80\x3f\x20\xc0", 4);        // 1, -2.5
@@ -67,6 +91,13 @@ TEST_F(CheckpointTest, ReadsTensorsOfAllTypes) {
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   EXPECT_EQ(checkpoint.directory(), folder.path());
   EXPECT_EQ(checkpoint.tensors().size(), 4u);
+  ASSERT_EQ(checkpoint.otherTensors().size(), 1u);
+  const OtherTensor &d = checkpoint.otherTensors().at("d");
+  EXPECT_EQ(d.typeName, "F64");
+  std::vector<uint8_t> eight(8, 1);
+  checkpoint.readBytes(d, 0, 8, eight.data());
+  EXPECT_EQ(eight, std::vector<uint8_t>(8, 0));
+  EXPECT_TRUE(checkpoint.metadata().empty());
   EXPECT_EQ(floatsOf(checkpoint, "f"), (std::vector<float>{0.5f, -3.f}));
   EXPECT_EQ(floatsOf(checkpoint, "h"),
             (std::vector<float>{1.f, std::ldexp(1.f, -24), -2.f}));

@@ -169,12 +169,15 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto &info) { return info.param.name; });
 
 TEST(SafetensorsTest, ReadsInTheOrderOfTheData) {
-  const auto entries = parseSafetensorsHeader(
+  const SafetensorsHeader header = parseSafetensorsHeader(
       R"({"__metadata__": {"format": "pt"},
           "a": {"dtype": "BF16", "shape": [2, 2], "data_offsets": [8, 16]},
           "e": {"dtype": "F32", "shape": [3, 0], "data_offsets": [8, 8]},
           "b": {"dtype": "I64", "shape": [], "data_offsets": [0, 8]}}   )",
       16, "m.s");
+  EXPECT_EQ(header.metadata,
+            (std::map<std::string, std::string>{{"format", "pt"}}));
+  const auto &entries = header.tensors;
   ASSERT_EQ(entries.size(), 3u);
   EXPECT_EQ(entries[0].name, "b");
   EXPECT_EQ(entries[0].dtype, "I64");
@@ -205,12 +208,17 @@ TEST(SafetensorsTest, WhatIsWrittenIsRead) {
       tensor.end = end += 2 * elements;
       tensors.push_back(tensor);
     }
-    const std::string text = formatSafetensorsHeader(tensors);
+    const std::string text =
+        formatSafetensorsHeader(tensors, {{"fairy2.stages", "2"}});
     EXPECT_EQ(text.size() % 8, 0u);
     uint64_t length;
     std::memcpy(&length, text.data(), 8);
     ASSERT_EQ(length, text.size() - 8);
-    const auto read = parseSafetensorsHeader(text.substr(8), end, "m.s");
+    const SafetensorsHeader header =
+        parseSafetensorsHeader(text.substr(8), end, "m.s");
+    EXPECT_EQ(header.metadata, (std::map<std::string, std::string>{
+                                   {"fairy2.stages", "2"}, {"format", "pt"}}));
+    const auto &read = header.tensors;
     ASSERT_EQ(read.size(), tensors.size());
     for (int i = 0; i < count; ++i) {
       EXPECT_EQ(read[i].name, tensors[i].name);

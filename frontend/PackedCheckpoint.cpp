@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writer and reader of quantized checkpoints. The reader compares every number
+// of the file with the shapes that follow from P.shape before it is used.
+#include "frontend/PackedCheckpoint.h"
+
+#include "dialect/Error.h"
+#include "dialect/Packing.h"
+#include "frontend/Json.h"
+#include "frontend/Safetensors.h"
+#include "runtime/File.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace fairy2 {
+namespace {
+
+constexpr char kFormat[] = "fairy2.format", kMethod[] = "fairy2.method",
+               kStages[] = "fairy2.stages", kScales[] = "fairy2.scales";
+constexpr char kFormatVersion[] = "1", kPhases[] = "complex_phase";
+constexpr std::string_view kWeight = ".weight", kCodes = ".codes";
+constexpr int64_t kCodesPerByte = 4;
+
+/// A matrix of that shape without codes or scales.
+PhaseMatrix emptyMatrix(PhaseScheme scheme, int64_t rows, int64_t columns) {
+  PhaseMatrix q;
+  q.rows = rows / 2;
+  q.columns = columns / 2;
+  q.scheme = scheme;
+  return q;
+}
+
+int64_t rowBytes(const PhaseMatrix &q) {
+  return roundUp((q.columns + kCodesPerByte - 1) / kCodesPerByte, 8);
+}
+std::vector<int64_t> codesShape(const PhaseMatrix &q) {
+  return {q.sets(), q.rows, rowBytes(q)};
+}
+std::vector<int64_t> scalesShape(const PhaseMatrix &q) {
+  return {q.tilesDown(), q.tilesAcross(), q.sets(), 2};
+}
+
+std::string shapeText(const std::vector<int64_t> &shape) {
+  std::string text = "[";
+  for (int64_t extent : shape)
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + "]";
+}
+
+template <typename T> std::span<const uint8_t> bytesOf(const T &values) {
+  return {reinterpret_cast<const uint8_t *>(values.data()),
+          values.size() * sizeof(values[0])};
+}
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+/// Appends tensors to the list of a header, one after the other.
+class HeaderBuilder {
+public:
+  void add(const std::string &name, const char *type,
+           const std::vector<int64_t> &shape, int64_t elementBytes) {
+    int64_t bytes = elementBytes;
+    for (int64_t extent : shape)
+      bytes *= extent;
+    entries.push_back({name, type, shape, offset, offset + bytes});
+    offset += bytes;
+  }
+  int64_t bytes() const { return offset; }
+  std::vector<SafetensorsEntry> entries;
+
+private:
+  int64_t offset = 0;
+};
+
+std::string prefixOf(const PackedItem &item, const std::string &file) {
+  if (!item.name.ends_with(kWeight) || item.shape.size() != 2)
+    throw Error(file + ": tensor " + quoteName(item.name) +
+                ": expected a matrix named '...weight' to store as phases");
+  return item.name.substr(0, item.name.size() - kWeight.size());
+}
+
+std::vector<uint8_t> packedCodes(const PhaseMatrix &q) {
+  const int64_t bytes = rowBytes(q), m = q.columns;
+  std::vector<uint8_t> packed(size_t(q.sets() * q.rows * bytes), 0);
+  for (int64_t i = 0; i < q.sets() * q.rows; ++i)
+    for (int64_t j = 0; j < m; ++j)
+      packed[i * bytes + j / kCodesPerByte] |= uint8_t(
+          uint8_t(q.codes[i * m + j]) << 2 * (j % kCodesPerByte));
+  return packed;
+}
+
+void appendPhases(OutputFile &out, const PhaseMatrix &q,
+                  const PackedItem &item, PhaseScheme scheme,
+                  const std::string &file) {
+  if (2 * q.rows != item.shape[0] || 2 * q.columns != item.shape[1] ||
+      q.scheme != scheme)
+    throw Error(file + ": tensor " + quoteName(item.name) +
+                ": expected phases of its shape and the checkpoint's scheme");
+  // Eight-byte values first: codes are whole multiples of that too.
+  out.append(bytesOf(item.shape));
+  out.append(bytesOf(q.scales));
+  out.append(bytesOf(q.rowFactors));
+  out.append(packedCodes(q));
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+/// The scheme that the metadata tells.
+PhaseScheme readScheme(const std::map<std::string, std::string> &metadata,
+                       const std::string &folder) {
+  auto text = [&](const char *key) {
+    const auto found = metadata.find(key);
+    if (found == metadata.end())
+      throw Error(folder + ": field '__metadata__." + key + "': is missing");
+    return found->second;
+  };
+  auto fail = [&](const char *key, const std::string &expected) {
+    throw Error(folder + ": field '__metadata__." + key + "': expected " +
+                expected + ", found " + quoteName(text(key)));
+  };
+  if (text(kFormat) != kFormatVersion)
+    fail(kFormat, std::string("version ") + kFormatVersion +
+                      ", the one that this program reads");
+  if (text(kMethod) != kPhases)
+    fail(kMethod, std::string("'") + kPhases + "'");
+  PhaseScheme scheme;
+  const std::string stages = text(kStages);
+  if (stages.size() != 1 || stages[0] < '1' || stages[0] > '0' + kMaxStages)
+    fail(kStages, "1 to " + std::to_string(kMaxStages));
+  scheme.stages = stages[0] - '0';
+  const auto scales = granularityFromName(text(kScales));
+  if (!scales)
+    fail(kScales, "'tensor', 'row' or 'tile'");
+  scheme.scales = *scales;
+  return scheme;
+}
+
+/// Finds and checks the parts of one weight.
+class WeightParts {
+public:
+  WeightParts(const Checkpoint &checkpoint, const std::string &prefix)
+      : checkpoint(checkpoint), prefix(prefix) {}
+
+  PackedWeight find(PhaseScheme scheme) const {
+    PackedWeight weight;
+    weight.codes = other(".codes", "U8");
+    readShape(weight);
+    const PhaseMatrix q = emptyMatrix(scheme, weight.rows, weight.columns);
+    requireShape(weight.codes, codesShape(q));
+    weight.scales = floats(".scales", scalesShape(q));
+    if (scheme.scales == ScaleGranularity::Row)
+      weight.rowFactors = floats(".row_factors", {weight.rows});
+    return weight;
+  }
+
+  [[noreturn]] void fail(const std::string &name,
+                         const std::string &text) const {
+    throw Error(checkpoint.directory().string() + ": tensor " +
+                quoteName(name) + ": " + text);
+  }
+
+private:
+  OtherTensor other(const char *part, const char *type) const {
+    const auto found = checkpoint.otherTensors().find(prefix + part);
+    if (found == checkpoint.otherTensors().end())
+      fail(prefix + part, checkpoint.tensors().count(prefix + part)
+                              ? std::string("expected type ") + type
+                              : "is missing");
+    if (found->second.typeName != type)
+      fail(prefix + part, std::string("expected type ") + type + ", found " +
+                              found->second.typeName);
+    return found->second;
+  }
+
+  TensorInfo floats(const char *part, const std::vector<int64_t> &shape) const {
+    const TensorInfo &tensor = checkpoint.tensor(prefix + part);
+    if (tensor.type != DType::F32)
+      fail(tensor.name,
+           std::string("expected type F32, found ") + nameOf(tensor.type));
+    requireShape(tensor, shape);
+    return tensor;
+  }
+
+  void readShape(PackedWeight &weight) const {
+    const OtherTensor shape = other(".shape", "I64");
+    requireShape(shape, {2});
+    int64_t extents[2];
+    checkpoint.readBytes(shape, 0, sizeof(extents),
+                         reinterpret_cast<uint8_t *>(extents));
+    for (int64_t extent : extents)
+      if (extent < 2 || extent % 2 || extent > kMaxExtent)
+        fail(shape.name, "expected even extents from 2 on, found " +
+                             std::to_string(extent));
+    weight.rows = extents[0];
+    weight.columns = extents[1];
+  }
+
+  void requireShape(const StoredTensor &tensor,
+                    const std::vector<int64_t> &shape) const {
+    if (tensor.shape != shape)
+      fail(tensor.name, "expected shape " + shapeText(shape) + ", found " +
+                            shapeText(tensor.shape));
+  }
+
+  static constexpr int64_t kMaxExtent = int64_t(1) << 32;
+  const Checkpoint &checkpoint;
+  std::string prefix;
+};
+
+/// Two bits per code to one byte per code; false when a padding bit is set.
+bool unpackRow(const uint8_t *packed, int64_t bytes, int64_t columns,
+               Phase *codes) {
+  for (int64_t j = 0; j < columns; ++j)
+    codes[j] = Phase(packed[j / kCodesPerByte] >> 2 * (j % kCodesPerByte) & 3);
+  uint8_t padding = 0;
+  const int64_t whole = columns / kCodesPerByte;
+  if (columns % kCodesPerByte)
+    padding = packed[whole] >> 2 * (columns % kCodesPerByte);
+  for (int64_t j = (columns + kCodesPerByte - 1) / kCodesPerByte; j < bytes;
+       ++j)
+    padding |= packed[j];
+  return padding == 0;
+}
+
+} // namespace
+
+void writePackedCheckpoint(
+    const std::filesystem::path &file, PhaseScheme scheme,
+    const std::vector<PackedItem> &items,
+    const std::function<PhaseMatrix(size_t)> &phasesOf,
+    const std::function<std::vector<uint8_t>(size_t)> &bytesOfItem) {
+  HeaderBuilder header;
+  for (const PackedItem &item : items) {
+    if (!item.isQuantized) {
+      header.add(item.name, nameOf(item.type), item.shape,
+                 byteWidth(item.type));
+      continue;
+    }
+    const std::string prefix = prefixOf(item, file.string());
+    const PhaseMatrix q = emptyMatrix(scheme, item.shape[0], item.shape[1]);
+    header.add(prefix + ".shape", "I64", {2}, 8);
+    header.add(prefix + ".scales", "F32", scalesShape(q), 4);
+    if (scheme.scales == ScaleGranularity::Row)
+      header.add(prefix + ".row_factors", "F32", {item.shape[0]}, 4);
+    header.add(prefix + ".codes", "U8", codesShape(q), 1);
+  }
+  const std::map<std::string, std::string> metadata = {
+      {kFormat, kFormatVersion},
+      {kMethod, kPhases},
+      {kStages, std::to_string(scheme.stages)},
+      {kScales, nameOf(scheme.scales)}};
+
+  OutputFile out(file);
+  const std::string start = formatSafetensorsHeader(header.entries, metadata);
+  out.append(bytesOf(start));
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items[i].isQuantized)
+      appendPhases(out, phasesOf(i), items[i], scheme, file.string());
+    else
+      out.append(bytesOfItem(i));
+  }
+  const int64_t found = int64_t(out.size() - start.size());
+  if (found != header.bytes())
+    throw Error(file.string() + ": expected " + std::to_string(header.bytes()) +
+                " bytes of tensors, found " + std::to_string(found));
+  out.commit();
+}
+
+std::optional<PackedCheckpoint>
+PackedCheckpoint::find(const Checkpoint &checkpoint) {
+  if (!checkpoint.metadata().count(kFormat))
+    return std::nullopt;
+  PackedCheckpoint packed(checkpoint);
+  packed.phaseScheme =
+      readScheme(checkpoint.metadata(), checkpoint.directory().string());
+  for (const auto &[name, tensor] : checkpoint.otherTensors()) {
+    if (!name.ends_with(kCodes))
+      continue;
+    const std::string prefix = name.substr(0, name.size() - kCodes.size());
+    const WeightParts parts(checkpoint, prefix);
+    const std::string weight = prefix + std::string(kWeight);
+    if (checkpoint.tensors().count(weight))
+      parts.fail(weight, "stands beside its phases; expected one of the two");
+    packed.packedWeights.emplace(weight, parts.find(packed.phaseScheme));
+  }
+  return packed;
+}
+
+PhaseMatrix PackedCheckpoint::read(const std::string &name,
+                                   const ParallelFor &parallelFor) const {
+  auto fail = [&](const std::string &tensor, const std::string &text) {
+    throw Error(checkpoint->directory().string() + ": tensor " +
+                quoteName(tensor) + ": " + text);
+  };
+  const auto place = packedWeights.find(name);
+  if (place == packedWeights.end())
+    fail(name, "is not stored as phases");
+  const PackedWeight &weight = place->second;
+  PhaseMatrix q = emptyMatrix(phaseScheme, weight.rows, weight.columns);
+  q.scales.resize(size_t(q.tilesDown() * q.tilesAcross()) * q.sets());
+  checkpoint->readFloats(weight.scales, 0, int64_t(q.scales.size()) * 2,
+                         &q.scales[0].re);
+  for (AxisScales scale : q.scales)
+    for (float s : {scale.re, scale.im})
+      if (!(s > 0 && std::isfinite(s)))
+        fail(weight.scales.name, "expected positive scales, found " +
+                                     std::to_string(s));
+  if (weight.rowFactors) {
+    q.rowFactors.resize(size_t(weight.rows));
+    checkpoint->readFloats(*weight.rowFactors, 0, weight.rows,
+                           q.rowFactors.data());
+    for (float factor : q.rowFactors)
+      if (!std::isfinite(factor))
+        fail(weight.rowFactors->name, "expected finite factors, found " +
+                                          std::to_string(factor));
+  }
+  q.codes.resize(size_t(q.sets() * q.rows * q.columns));
+  const int64_t bytes = rowBytes(q);
+  parallelFor(q.sets() * q.rows, [&](int64_t begin, int64_t end) {
+    constexpr int64_t kRows = 64;
+    std::vector<uint8_t> packed(size_t(kRows * bytes));
+    for (int64_t row = begin; row < end; row += kRows) {
+      const int64_t last = std::min(row + kRows, end);
+      checkpoint->readBytes(weight.codes, row * bytes, last * bytes,
+                            packed.data());
+      for (int64_t i = row; i < last; ++i)
+        if (!unpackRow(packed.data() + (i - row) * bytes, bytes, q.columns,
+                       q.codes.data() + i * q.columns))
+          fail(weight.codes.name,
+               "expected zero bits behind the last column, found others");
+    }
+  });
+  return q;
+}
+
+} // namespace fairy2

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Quantized checkpoints: what is written is read back, and nothing that a
+// damaged file says is believed.
+#include "frontend/PackedCheckpoint.h"
+
+#include "frontend/Safetensors.h"
+#include "test/unit/frontend/TestFiles.h"
+
+#include <fstream>
+#include <random>
+
+using namespace fairy2;
+
+namespace {
+
+PhaseMatrix randomPhases(int64_t rows, int64_t columns, PhaseScheme scheme) {
+  std::mt19937 random(uint32_t(rows * 1000 + columns));
+  std::normal_distribution<float> normal;
+  std::vector<float> a(size_t(rows * columns));
+  for (float &v : a)
+    v = normal(random);
+  return quantizePhases(a.data(), rows, columns, scheme, "a");
+}
+
+class PackedCheckpointTest : public testing::Test {
+protected:
+  /// Two quantized matrices, the first with a tail in every direction, around
+  /// a norm.
+  void write(PhaseScheme scheme) {
+    matrices = {randomPhases(150, 142, scheme), randomPhases(4, 10, scheme)};
+    const std::vector<PackedItem> items = {
+        {"a.weight", {150, 142}, true, DType::F32},
+        {"norm.weight", {3}, false, DType::BF16},
+        {"b.weight", {4, 10}, true, DType::F32}};
+    writePackedCheckpoint(
+        folder / "model.safetensors", scheme, items,
+        [&](size_t i) { return matrices[i / 2]; },
+        [](size_t) { return std::vector<uint8_t>{1, 2, 3, 4, 5, 6}; });
+  }
+
+  /// Replaces the file by one with the same data and a changed header. The new
+  /// text must be as long as the old one.
+  void replaceInFile(const std::string &from, const std::string &to) {
+    ASSERT_EQ(from.size(), to.size());
+    std::string bytes = content();
+    const size_t at = bytes.find(from);
+    ASSERT_NE(at, std::string::npos);
+    folder.write("model.safetensors", bytes.replace(at, from.size(), to));
+  }
+
+  std::string content() const {
+    std::ifstream stream(folder / "model.safetensors", std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+
+  /// Overwrites bytes of a tensor.
+  void poke(const std::string &name, int64_t at, const std::string &data) {
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    const auto other = checkpoint.otherTensors().find(name);
+    const int64_t offset = other != checkpoint.otherTensors().end()
+                               ? other->second.offset
+                               : checkpoint.tensor(name).offset;
+    std::string bytes = content();
+    folder.write("model.safetensors",
+                 bytes.replace(size_t(offset + at), data.size(), data));
+  }
+
+  std::string findError() const {
+    return folder.errorOf([&] {
+      const Checkpoint checkpoint = Checkpoint::open(folder.path());
+      PackedCheckpoint::find(checkpoint);
+    });
+  }
+  std::string readError(const std::string &name) const {
+    return folder.errorOf([&] {
+      const Checkpoint checkpoint = Checkpoint::open(folder.path());
+      const auto packed = PackedCheckpoint::find(checkpoint);
+      if (!packed)
+        throw Error("not packed");
+      packed->read(name);
+    });
+  }
+
+  const TemporaryFolder folder;
+  std::vector<PhaseMatrix> matrices;
+};
+
+TEST_F(PackedCheckpointTest, ReadsWhatWasWritten) {
+  for (auto scales : {ScaleGranularity::Tensor, ScaleGranularity::Row,
+                      ScaleGranularity::Tile}) {
+    const PhaseScheme scheme{3, scales};
+    write(scheme);
+    const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    const auto packed = PackedCheckpoint::find(checkpoint);
+    ASSERT_TRUE(packed);
+    EXPECT_EQ(packed->scheme(), scheme);
+    ASSERT_EQ(packed->weights().size(), 2u);
+    int i = 0;
+    for (const char *name : {"a.weight", "b.weight"}) {
+      const PhaseMatrix &written = matrices[i++], read = packed->read(name);
+      EXPECT_EQ(read.rows, written.rows);
+      EXPECT_EQ(read.columns, written.columns);
+      EXPECT_EQ(read.codes, written.codes);
+      EXPECT_EQ(read.rowFactors, written.rowFactors);
+      EXPECT_EQ(dequantizePhases(read), dequantizePhases(written));
+    }
+    const TensorInfo &norm = checkpoint.tensor("norm.weight");
+    const auto bytes = checkpoint.bytes(norm);
+    EXPECT_EQ(std::vector<uint8_t>(bytes.begin(), bytes.end()),
+              (std::vector<uint8_t>{1, 2, 3, 4, 5, 6}));
+  }
+}
+
+TEST_F(PackedCheckpointTest, OthersAreNotPacked) {
+  folder.write("model.safetensors",
+               safetensorsFile(R"({"x.codes": {"dtype": "U8", "shape": [1],
+                                   "data_offsets": [0, 1]}})",
+                               std::string(1, '\0')));
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_FALSE(PackedCheckpoint::find(checkpoint));
+}
+
+TEST_F(PackedCheckpointTest, MetadataIsChecked) {
+  write({2});
+  const std::string field = "DIR: field '__metadata__.fairy2.";
+  replaceInFile("\"fairy2.format\":\"1\"", "\"fairy2.format\":\"7\"");
+  EXPECT_EQ(findError(), field + "format': expected version 1, the one that "
+                                 "this program reads, found '7'");
+  write({2});
+  replaceInFile("complex_phase", "simple_phases");
+  EXPECT_EQ(findError(),
+            field + "method': expected 'complex_phase', found 'simple_phases'");
+  write({2});
+  replaceInFile("\"fairy2.stages\":\"2\"", "\"fairy2.stages\":\"9\"");
+  EXPECT_EQ(findError(), field + "stages': expected 1 to 8, found '9'");
+  write({2});
+  replaceInFile("\"tensor\"", "\"sensor\"");
+  EXPECT_EQ(findError(), field + "scales': expected 'tensor', 'row' or "
+                                 "'tile', found 'sensor'");
+  write({2});
+  replaceInFile("fairy2.scales", "fairy2.scalez");
+  EXPECT_EQ(findError(), field + "scales': is missing");
+}
+
+TEST_F(PackedCheckpointTest, PartsAreChecked) {
+  const std::string tensor = "DIR: tensor ";
+  write({2});
+  replaceInFile("\"fairy2.stages\":\"2\"", "\"fairy2.stages\":\"3\"");
+  EXPECT_EQ(findError(), tensor + "'a.codes': expected shape [6, 75, 24], "
+                                  "found [4, 75, 24]");
+  write({2});
+  replaceInFile("\"tensor\"", "\"row\"   ");
+  EXPECT_EQ(findError(), tensor + "'a.row_factors': is missing");
+  write({2});
+  replaceInFile("\"tensor\"", "\"tile\"  ");
+  EXPECT_EQ(findError(), tensor + "'a.scales': expected shape [2, 2, 4, 2], "
+                                  "found [1, 1, 4, 2]");
+  write({2});
+  replaceInFile("b.shape", "b.shepa");
+  EXPECT_EQ(findError(), tensor + "'b.shape': is missing");
+  write({2});
+  replaceInFile("norm.weight", "a.weight\": ");
+  EXPECT_NE(findError(), "no error");
+}
+
+TEST_F(PackedCheckpointTest, ShapesAreChecked) {
+  for (const auto &[value, text] :
+       {std::pair<int64_t, std::string>{
+            -2, "'a.shape': expected even extents from 2 on, found -2"},
+        {151, "'a.shape': expected even extents from 2 on, found 151"},
+        {int64_t(1) << 62, "'a.shape': expected even extents from 2 on, found "
+                           "4611686018427387904"},
+        {152, "'a.codes': expected shape [4, 76, 24], found [4, 75, 24]"}}) {
+    write({2});
+    poke("a.shape", 0, std::string(reinterpret_cast<const char *>(&value), 8));
+    EXPECT_EQ(findError(), "DIR: tensor " + text);
+  }
+}
+
+TEST_F(PackedCheckpointTest, ValuesAreChecked) {
+  auto bits = [](float v) {
+    return std::string(reinterpret_cast<const char *>(&v), 4);
+  };
+  write({2, ScaleGranularity::Row});
+  EXPECT_EQ(readError("a.weight"), "no error");
+  poke("a.scales", 4, bits(-1));
+  EXPECT_EQ(readError("a.weight"), "DIR: tensor 'a.scales': expected positive "
+                                   "scales, found -1.000000");
+  write({2, ScaleGranularity::Row});
+  poke("a.row_factors", 8, bits(std::numeric_limits<float>::infinity()));
+  EXPECT_EQ(readError("a.weight"), "DIR: tensor 'a.row_factors': expected "
+                                   "finite factors, found inf");
+  // 71 columns: bits 6 and 7 of byte 17 and bytes 18 to 23 are padding.
+  for (const auto &[at, byte] : {std::pair<int64_t, char>{17, '\x40'},
+                                 {18, '\x01'}, {23, '\x80'}}) {
+    write({2});
+    poke("a.codes", at, std::string(1, byte));
+    EXPECT_EQ(readError("a.weight"), "DIR: tensor 'a.codes': expected zero "
+                                     "bits behind the last column, found "
+                                     "others");
+  }
+}
+
+TEST_F(PackedCheckpointTest, OnlyMatricesNamedWeightBecomePhases) {
+  auto errorWith = [&](const PackedItem &item, const PhaseMatrix &phases) {
+    return folder.errorOf([&] {
+      writePackedCheckpoint(
+          folder / "out", {1}, {item}, [&](size_t) { return phases; },
+          [](size_t) { return std::vector<uint8_t>(3); });
+    });
+  };
+  const PhaseMatrix small = randomPhases(4, 6, {1});
+  EXPECT_EQ(errorWith({"a.kernel", {4, 6}, true}, small),
+            "DIR/out: tensor 'a.kernel': expected a matrix named '...weight' "
+            "to store as phases");
+  EXPECT_EQ(errorWith({"a.weight", {6, 4}, true}, small),
+            "DIR/out: tensor 'a.weight': expected phases of its shape and the "
+            "checkpoint's scheme");
+  EXPECT_EQ(errorWith({"n", {1}, false, DType::F32}, small),
+            "DIR/out: expected 4 bytes of tensors, found 3");
+  EXPECT_FALSE(std::filesystem::exists(folder / "out"));
+}
+
+/// No change of one bit may do worse than an error or other values.
+TEST_F(PackedCheckpointTest, SurvivesEveryFlippedBit) {
+  matrices = {randomPhases(4, 6, {1, ScaleGranularity::Row})};
+  writePackedCheckpoint(
+      folder / "model.safetensors", matrices[0].scheme,
+      {{"a.weight", {4, 6}, true, DType::F32}},
+      [&](size_t) { return matrices[0]; },
+      [](size_t) { return std::vector<uint8_t>(); });
+  const std::string good = content();
+  int refused = 0;
+  for (size_t i = 0; i < good.size(); ++i)
+    for (int bit = 0; bit < 8; ++bit) {
+      std::string bad = good;
+      bad[i] = char(bad[i] ^ 1 << bit);
+      folder.write("model.safetensors", bad);
+      refused += readError("a.weight") != "no error";
+    }
+  EXPECT_GT(refused, 1000);
+}
+
+} // namespace
