@@ -4,32 +4,128 @@
 // depend on the number of threads.
 #include "runtime/Evaluate.h"
 
+#include "runtime/File.h"
 #include "runtime/Session.h"
 #include "runtime/Status.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <cmath>
-#include <string>
-#include <vector>
+#include <optional>
+#include <span>
 
 namespace fairy2 {
 namespace {
 
 void checkOptions(const Model &model, const EvaluationOptions &options) {
   const Manifest &manifest = model.manifest();
-  if (options.chunk < 1 || options.chunk > manifest.maxPositions)
-    throw StatusError(
-        FAIRY2_BAD_ARGUMENT,
-        "chunk: expected 1 to " + std::to_string(manifest.maxPositions) +
-            ", the model's positions, found " + std::to_string(options.chunk));
+  // The first token of a sequence is BOS, or is not predicted.
+  const int32_t least = options.protocol == Protocol::Chunks ? 1 : 2;
+  if (options.chunk < least || options.chunk > manifest.maxPositions)
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "chunk: expected " + std::to_string(least) + " to " +
+                          std::to_string(manifest.maxPositions) +
+                          ", the model's positions, found " +
+                          std::to_string(options.chunk));
   if (options.maxChunks < 0)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
                       "number of chunks: expected at least 0, found " +
                           std::to_string(options.maxChunks));
-  if (!manifest.bosToken)
+  if (options.protocol == Protocol::Chunks && !manifest.bosToken)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
                       model.path() + ": manifest.model.bos_token: expected one "
                                      "to start each piece with, found none");
+  if (options.protocol == Protocol::Reference && manifest.eosTokens.empty())
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      model.path() +
+                          ": manifest.model.eos_tokens: expected one "
+                          "to end each document with, found none");
+}
+
+using Sequence = std::vector<int32_t>;
+
+std::string join(const std::vector<std::string> &documents) {
+  std::string text;
+  for (size_t i = 0; i < documents.size(); ++i)
+    text += (i ? "\n\n" : "") + documents[i];
+  return text;
+}
+
+std::vector<Sequence> cutAfterBos(const Model &model, const std::string &text,
+                                  size_t chunk) {
+  const std::vector<int32_t> ids = model.tokenizer().encode(text, false);
+  std::vector<Sequence> sequences;
+  for (size_t begin = 0; begin < ids.size(); begin += chunk) {
+    const auto part =
+        std::span(ids).subspan(begin, std::min(chunk, ids.size() - begin));
+    sequences.push_back({*model.manifest().bosToken});
+    sequences.back().insert(sequences.back().end(), part.begin(), part.end());
+  }
+  return sequences;
+}
+
+std::vector<Sequence> cutIntoWindows(const Model &model,
+                                     const std::string &text, size_t chunk) {
+  const std::vector<int32_t> ids = model.tokenizer().encode(text, true);
+  if (ids.size() < chunk)
+    throw StatusError(FAIRY2_BAD_ARGUMENT, "text: expected at least " +
+                                               std::to_string(chunk) +
+                                               " tokens, one chunk, found " +
+                                               std::to_string(ids.size()));
+  std::vector<Sequence> sequences;
+  for (auto begin = ids.begin(); size_t(ids.end() - begin) >= chunk;
+       begin += ptrdiff_t(chunk))
+    sequences.emplace_back(begin, begin + ptrdiff_t(chunk));
+  return sequences;
+}
+
+/// As the reference does it, down to its ends: the last sequence is dropped
+/// when its single document and BOS together are longer than `chunk`.
+std::vector<Sequence> packDocuments(const Model &model,
+                                    const std::vector<std::string> &documents,
+                                    size_t chunk) {
+  const Manifest &manifest = model.manifest();
+  Sequence start;
+  if (manifest.bosToken)
+    start.push_back(*manifest.bosToken);
+  std::vector<Sequence> sequences;
+  Sequence open = start;
+  const auto close = [&] {
+    if (open.size() > 1) // otherwise it predicts nothing
+      sequences.push_back(std::move(open));
+  };
+  for (const std::string &document : documents) {
+    if (document.empty())
+      continue;
+    Sequence ids = model.tokenizer().encode(document, false);
+    ids.push_back(manifest.eosTokens.front());
+    if (ids.size() > chunk)
+      continue;
+    if (open.size() + ids.size() > chunk) {
+      close();
+      open = start;
+    }
+    open.insert(open.end(), ids.begin(), ids.end());
+  }
+  if (open.size() <= chunk)
+    close();
+  return sequences;
+}
+
+std::vector<Sequence> cut(const Model &model,
+                          const std::vector<std::string> &documents,
+                          const EvaluationOptions &options) {
+  const auto chunk = size_t(options.chunk);
+  switch (options.protocol) {
+  case Protocol::Chunks:
+    return cutAfterBos(model, join(documents), chunk);
+  case Protocol::Gptq:
+    return cutIntoWindows(model, join(documents), chunk);
+  case Protocol::Reference:
+    return packDocuments(model, documents, chunk);
+  }
+  return {};
 }
 
 /// -log softmax(logits)[target], in double.
@@ -41,14 +137,14 @@ double negativeLogLikelihood(std::span<const float> logits, int32_t target) {
   return std::log(sum) + largest - double(logits[size_t(target)]);
 }
 
-/// Adds up the predictions of one piece; `inputs` is BOS and all of the piece's
-/// tokens but the last, `targets` the piece.
-double scorePiece(Session &session, std::span<const int32_t> inputs,
-                  std::span<const int32_t> targets,
-                  std::vector<float> &logits) {
+/// Adds up the predictions of all of a sequence but its first token; those
+/// that follow `silent`, if any, add nothing.
+double score(Session &session, const Sequence &sequence,
+             std::optional<int32_t> silent, std::vector<float> &logits) {
   const auto vocab = size_t(session.vocabSize());
   const auto batch = size_t(session.model().manifest().batch);
-  std::vector<double> scores(targets.size());
+  const auto inputs = std::span(sequence).first(sequence.size() - 1);
+  std::vector<double> scores(inputs.size());
   session.reset(0);
   for (size_t begin = 0; begin < inputs.size(); begin += batch) {
     const size_t size = std::min(batch, inputs.size() - begin);
@@ -57,9 +153,10 @@ double scorePiece(Session &session, std::span<const int32_t> inputs,
                  logits.data());
     session.threads().run([&](int thread, int threads) {
       for (size_t row = size_t(thread); row < size; row += size_t(threads))
-        scores[begin + row] =
-            negativeLogLikelihood(std::span(logits).subspan(row * vocab, vocab),
-                                  targets[begin + row]);
+        if (sequence[begin + row] != silent)
+          scores[begin + row] = negativeLogLikelihood(
+              std::span(logits).subspan(row * vocab, vocab),
+              sequence[begin + row + 1]);
     });
   }
   double sum = 0;
@@ -68,39 +165,82 @@ double scorePiece(Session &session, std::span<const int32_t> inputs,
   return sum;
 }
 
+nlohmann::json parseLine(const std::string &path, size_t number,
+                         std::string_view line) {
+  auto value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!value.is_object() || !value.contains("text") ||
+      !value["text"].is_string())
+    throw Error(path + ": line " + std::to_string(number) +
+                ": expected a JSON object with a string \"text\", found other "
+                "text");
+  return value;
+}
+
 } // namespace
 
-Evaluation evaluate(std::shared_ptr<const Model> model, std::string_view text,
+const char *nameOf(Protocol protocol) {
+  switch (protocol) {
+  case Protocol::Chunks:
+    return "chunks";
+  case Protocol::Gptq:
+    return "gptq";
+  case Protocol::Reference:
+    return "reference";
+  }
+  return "";
+}
+
+std::vector<std::string> readDocuments(const std::string &path,
+                                       Protocol protocol) {
+  const std::string text = readWholeFile(path);
+  const bool isJsonl = path.ends_with(".jsonl");
+  if (!isJsonl && protocol != Protocol::Reference)
+    return {text};
+  std::vector<std::string> documents;
+  std::string_view rest = text;
+  for (size_t number = 1; !rest.empty(); ++number) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view line = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (!isJsonl)
+      documents.emplace_back(line);
+    else if (line.find_first_not_of(" \t\r") != line.npos)
+      documents.push_back(parseLine(path, number, line)["text"]);
+  }
+  return documents;
+}
+
+Evaluation evaluate(std::shared_ptr<const Model> model,
+                    const std::vector<std::string> &documents,
                     const EvaluationOptions &options) {
   checkOptions(*model, options);
-  const int32_t bos = *model->manifest().bosToken;
-  const std::vector<int32_t> ids =
-      model->tokenizer().encode(text, /*addSpecial=*/false);
-  if (ids.empty())
+  std::vector<Sequence> sequences = cut(*model, documents, options);
+  if (options.maxChunks > 0 && sequences.size() > size_t(options.maxChunks))
+    sequences.resize(size_t(options.maxChunks));
+  if (sequences.empty())
     throw StatusError(FAIRY2_BAD_ARGUMENT,
-                      "text: expected at least one token, found none");
-  const auto chunk = size_t(options.chunk);
-  auto pieces = int64_t((ids.size() + chunk - 1) / chunk);
-  if (options.maxChunks > 0)
-    pieces = std::min(pieces, options.maxChunks);
+                      options.protocol == Protocol::Reference
+                          ? "text: expected a document of at most " +
+                                std::to_string(options.chunk) +
+                                " tokens, found none"
+                          : "text: expected at least one token, found none");
+  std::optional<int32_t> silent;
+  if (options.protocol == Protocol::Reference)
+    silent = model->manifest().eosTokens.front();
 
   SessionOptions sessionOptions;
   sessionOptions.threads = options.threads;
-  sessionOptions.context = int32_t(std::min(chunk, ids.size()));
+  sessionOptions.context = options.chunk;
   Session session(std::move(model), sessionOptions);
   Evaluation result;
   std::vector<float> logits;
   double sum = 0;
-  for (int64_t piece = 0; piece < pieces; ++piece) {
-    const size_t begin = size_t(piece) * chunk;
-    const auto targets =
-        std::span(ids).subspan(begin, std::min(chunk, ids.size() - begin));
-    std::vector<int32_t> inputs = {bos};
-    inputs.insert(inputs.end(), targets.begin(), targets.end() - 1);
-    sum += scorePiece(session, inputs, targets, logits);
-    result.tokens += int64_t(targets.size());
+  for (const Sequence &sequence : sequences) {
+    sum += score(session, sequence, silent, logits);
+    result.tokens += std::ssize(sequence) - 1;
+    ++result.chunks;
     if (options.onProgress)
-      options.onProgress(piece + 1, pieces);
+      options.onProgress(result.chunks, std::ssize(sequences));
   }
   result.nllPerToken = sum / double(result.tokens);
   if (!std::isfinite(result.nllPerToken))

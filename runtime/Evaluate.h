@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Perplexity of a text: how well the model predicts each token from all before
-// it in its piece. The logic of fairy2-eval.
+// Perplexity of a text by one of the protocols under which it is published.
+// The logic of fairy2-eval.
 #pragma once
 
 #include "runtime/Model.h"
@@ -9,28 +9,63 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace fairy2 {
 
+/// How a text becomes sequences x of tokens. In every protocol
+///
+///     NLL = sum over sequences x and positions i >= 1 of
+///               -log p(x[i] | x[0 .. i-1])
+///           / sum over sequences of (length(x) - 1)
+///
+/// and the perplexity is exp(NLL).
+enum class Protocol {
+  /// The documents, joined by blank lines, are one text without special tokens;
+  /// a sequence is BOS and the next `chunk` tokens (the last may be shorter).
+  Chunks,
+  /// As GPTQ and its successors publish WikiText-2: the documents, joined by
+  /// blank lines, are one text with the tokenizer's special tokens (one BOS at
+  /// its start, where the model has it); a sequence is the next `chunk` tokens,
+  /// whose first is not predicted; what is left at the end is dropped.
+  Gptq,
+  /// As the Fairy2i repository (eval/eval_utils.py, eval_ppl.py) publishes: a
+  /// document is its tokens and EOS, and is dropped when that is more than
+  /// `chunk` tokens; a sequence is BOS, if the model has one, and as many whole
+  /// documents as fit into `chunk` tokens. Of the sum above the terms that
+  /// follow an EOS are left out, but they count in the denominator.
+  Reference
+};
+/// "chunks", "gptq", "reference".
+const char *nameOf(Protocol protocol);
+
 struct EvaluationOptions {
-  int32_t chunk = 511;   ///< tokens per piece, at most the model's positions
-  int64_t maxChunks = 0; ///< pieces to evaluate; 0: all
+  Protocol protocol = Protocol::Chunks;
+  int32_t chunk = 511;   ///< tokens per sequence, at most the model's positions
+  int64_t maxChunks = 0; ///< sequences to evaluate; 0: all
   int32_t threads = 0;   ///< 0: one per core this process may use
-  /// Called after every piece.
+  /// Called after every sequence.
   std::function<void(int64_t done, int64_t total)> onProgress;
 };
 
 struct Evaluation {
   double nllPerToken = 0; ///< nats
   double perplexity = 0;
-  int64_t tokens = 0; ///< predictions
+  int64_t tokens = 0; ///< the denominator
+  int64_t chunks = 0; ///< sequences
 };
 
-/// Tokenizes `text` as one text without special tokens, cuts it into pieces of
-/// `chunk` tokens (the last may be shorter), and predicts every token of a
-/// piece from BOS and the piece's tokens before it. Throws StatusError.
-Evaluation evaluate(std::shared_ptr<const Model> model, std::string_view text,
+/// The documents of a file: of a JSONL file (one object with a string "text"
+/// in each line) its texts, of any other its lines when the protocol counts
+/// documents, and otherwise the whole text. Throws Error naming file and line.
+std::vector<std::string> readDocuments(const std::string &path,
+                                       Protocol protocol);
+
+/// Throws StatusError, also when there is nothing to predict.
+Evaluation evaluate(std::shared_ptr<const Model> model,
+                    const std::vector<std::string> &documents,
                     const EvaluationOptions &options);
 
 } // namespace fairy2

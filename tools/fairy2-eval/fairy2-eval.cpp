@@ -3,7 +3,6 @@
 // fairy2-eval: how well a compiled model predicts a text.
 #include "dialect/Error.h"
 #include "runtime/Evaluate.h"
-#include "runtime/File.h"
 #include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <map>
 
 using namespace fairy2;
 
@@ -22,10 +22,20 @@ int main(int argc, char **argv) {
   bool json = false;
   EvaluationOptions options;
   app.add_option("model", model, "Compiled model")->required();
-  app.add_option("--text", text, "File with the text, UTF-8")->required();
-  app.add_option("--chunk", options.chunk,
-                 "Tokens per piece; BOS comes before each")
-      ->capture_default_str();
+  app.add_option("--text", text, "File with the text, UTF-8; .jsonl: documents")
+      ->required();
+  std::map<std::string, Protocol> protocols;
+  for (const Protocol protocol :
+       {Protocol::Chunks, Protocol::Gptq, Protocol::Reference})
+    protocols[nameOf(protocol)] = protocol;
+  app.add_option("--protocol", options.protocol,
+                 "How the text is cut: tools/README.md gives the formulas")
+      ->transform(CLI::Transformer(protocols))
+      ->default_str(nameOf(options.protocol));
+  CLI::Option *chunk =
+      app.add_option("--chunk", options.chunk,
+                     "Tokens per piece; default 511, BOS not counted, of "
+                     "gptq and reference 2048");
   app.add_option("--max-chunks", options.maxChunks,
                  "Pieces to evaluate; 0: the whole text")
       ->capture_default_str();
@@ -33,6 +43,8 @@ int main(int argc, char **argv) {
   app.add_flag("--json", json, "Print one JSON object");
   try {
     app.parse(argc, argv);
+    if (chunk->count() == 0 && options.protocol != Protocol::Chunks)
+      options.chunk = 2048;
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
@@ -41,13 +53,16 @@ int main(int argc, char **argv) {
     options.onProgress = [&](int64_t done, int64_t total) {
       bar.show(done, total);
     };
-    const Evaluation result =
-        evaluate(Model::open(model), readWholeFile(text), options);
+    const Evaluation result = evaluate(
+        Model::open(model), readDocuments(text, options.protocol), options);
     if (json) {
       nlohmann::ordered_json out;
       out["nll_per_token"] = result.nllPerToken;
       out["perplexity"] = result.perplexity;
       out["tokens"] = result.tokens;
+      out["protocol"] = nameOf(options.protocol);
+      out["chunk"] = options.chunk;
+      out["chunks"] = result.chunks;
       std::cout << out.dump() << '\n';
     } else {
       std::printf("NLL per token: %.4f nats\nperplexity: %.4f\ntokens: %lld\n",

@@ -18,7 +18,16 @@ class EvaluateTest : public testing::Test {
 protected:
   EvaluateTest() : model(Model::open(writeFakeModel(folder.file("m.so")))) {}
 
-  /// Sum of -log p over the pieces of `chunk` tokens, and their number.
+  /// -log p of a token after `context`, from the fake model's formula.
+  static double lossOf(const std::vector<int32_t> &context, int32_t target) {
+    const std::vector<float> logits = fakeLogits(context);
+    double total = 0;
+    for (const float logit : logits)
+      total += std::exp(double(logit) - 1000);
+    return std::log(total) + 1000 - double(logits[size_t(target)]);
+  }
+
+  /// Sum over the pieces of `chunk` tokens, each after BOS, and their number.
   std::pair<double, int64_t> expected(size_t chunk, size_t maxPieces) const {
     const std::vector<int32_t> ids = model->tokenizer().encode(text, false);
     double sum = 0;
@@ -27,11 +36,7 @@ protected:
          begin += chunk, ++piece) {
       std::vector<int32_t> context = {kFakeBos};
       for (size_t i = begin; i < std::min(begin + chunk, ids.size()); ++i) {
-        const std::vector<float> logits = fakeLogits(context);
-        double total = 0;
-        for (const float logit : logits)
-          total += std::exp(double(logit) - 1000);
-        sum += std::log(total) + 1000 - double(logits[size_t(ids[i])]);
+        sum += lossOf(context, ids[i]);
         ++count;
         context.push_back(ids[i]);
       }
@@ -54,20 +59,105 @@ TEST_F(EvaluateTest, MeanOverAllPredictions) {
       options.threads = 1;
       const auto [sum, count] =
           expected(size_t(chunk), most ? size_t(most) : 1000);
-      const Evaluation result = evaluate(model, text, options);
+      const Evaluation result = evaluate(model, {text}, options);
       EXPECT_EQ(result.tokens, count);
       EXPECT_NEAR(result.nllPerToken, sum / double(count), 1e-9 * sum);
       EXPECT_EQ(result.perplexity, std::exp(result.nllPerToken));
     }
 }
 
+TEST_F(EvaluateTest, GptqPredictsAllButTheFirstOfEachWindow) {
+  const std::vector<std::string> documents = {text, "", "and more"};
+  const std::vector<int32_t> ids =
+      model->tokenizer().encode(text + "\n\n\n\nand more", true);
+  ASSERT_EQ(ids[0], kFakeBos);
+  for (const int32_t chunk : {2, 7, 33, 100}) {
+    double sum = 0;
+    int64_t windows = 0;
+    for (size_t end = size_t(chunk); end <= ids.size(); end += size_t(chunk)) {
+      std::vector<int32_t> context = {ids[end - size_t(chunk)]};
+      for (size_t i = end - size_t(chunk) + 1; i < end; ++i) {
+        sum += lossOf(context, ids[i]);
+        context.push_back(ids[i]);
+      }
+      ++windows;
+    }
+    EvaluationOptions options;
+    options.protocol = Protocol::Gptq;
+    options.chunk = chunk;
+    const Evaluation result = evaluate(model, documents, options);
+    EXPECT_EQ(result.chunks, windows);
+    EXPECT_EQ(result.tokens, windows * (chunk - 1));
+    EXPECT_NEAR(result.nllPerToken, sum / double(result.tokens), 1e-9 * sum);
+  }
+}
+
+/// The sequences are written out by hand, by the reference's rules.
+TEST_F(EvaluateTest, ReferencePacksWholeDocuments) {
+  const auto ids = [&](const std::string &chat) {
+    return model->tokenizer().encode(chat, false);
+  };
+  struct Case {
+    std::vector<std::string> documents, sequences;
+  };
+  const Case cases[] = {
+      // Eight tokens hold BOS, three letters, EOS, two letters, EOS.
+      {{"abc", "", "de", "f"}, {"<s>abc</s>de</s>", "<s>f</s>"}},
+      {{"abc", "def", "g"}, {"<s>abc</s>", "<s>def</s>g</s>"}},
+      // Nine tokens with EOS: dropped.
+      {{"ab", "abcdefgh", "cd"}, {"<s>ab</s>cd</s>"}},
+      // Eight with EOS: fit, but not beside BOS. The last such is dropped.
+      {{"abcdefg", "h"}, {"<s>abcdefg</s>", "<s>h</s>"}},
+      {{"h", "abcdefg"}, {"<s>h</s>"}},
+  };
+  for (const Case &one : cases) {
+    double sum = 0;
+    int64_t count = 0;
+    for (const std::string &sequence : one.sequences) {
+      std::vector<int32_t> context;
+      for (const int32_t id : ids(sequence)) {
+        if (!context.empty() && context.back() != kFakeEos)
+          sum += lossOf(context, id);
+        context.push_back(id);
+      }
+      count += std::ssize(context) - 1;
+    }
+    EvaluationOptions options;
+    options.protocol = Protocol::Reference;
+    options.chunk = 8;
+    const Evaluation result = evaluate(model, one.documents, options);
+    EXPECT_EQ(result.chunks, std::ssize(one.sequences));
+    EXPECT_EQ(result.tokens, count);
+    EXPECT_NEAR(result.nllPerToken, sum / double(count), 1e-9 * sum);
+  }
+}
+
+TEST_F(EvaluateTest, DocumentsOfAFile) {
+  using Documents = std::vector<std::string>;
+  const std::string lines = folder.file("a.txt");
+  writeFile(lines, "one\n\n two\n");
+  EXPECT_EQ(readDocuments(lines, Protocol::Gptq), Documents{"one\n\n two\n"});
+  EXPECT_EQ(readDocuments(lines, Protocol::Reference),
+            (Documents{"one", "", " two"}));
+  const std::string records = folder.file("a.jsonl");
+  writeFile(records, "{\"text\": \"a\\nb\", \"id\": 3}\r\n\n{\"text\": \"\"}");
+  for (const Protocol protocol : {Protocol::Chunks, Protocol::Reference})
+    EXPECT_EQ(readDocuments(records, protocol), (Documents{"a\nb", ""}));
+  for (const char *bad : {"{\"text\": 3}", "[]", "{\"text\"", "{}"}) {
+    writeFile(records, std::string("{\"text\": \"a\"}\n") + bad + "\n");
+    EXPECT_EQ(errorOf([&] { readDocuments(records, Protocol::Gptq); }),
+              records + ": line 2: expected a JSON object with a string "
+                        "\"text\", found other text");
+  }
+}
+
 TEST_F(EvaluateTest, ThreadsDoNotChangeTheFigure) {
   EvaluationOptions options;
   options.chunk = 31;
   options.threads = 1;
-  const double alone = evaluate(model, text, options).nllPerToken;
+  const double alone = evaluate(model, {text}, options).nllPerToken;
   options.threads = 0;
-  EXPECT_EQ(evaluate(model, text, options).nllPerToken, alone);
+  EXPECT_EQ(evaluate(model, {text}, options).nllPerToken, alone);
 }
 
 TEST_F(EvaluateTest, ProgressCountsPieces) {
@@ -77,7 +167,7 @@ TEST_F(EvaluateTest, ProgressCountsPieces) {
   options.onProgress = [&](int64_t done, int64_t total) {
     calls.emplace_back(done, total);
   };
-  evaluate(model, text, options);
+  evaluate(model, {text}, options);
   EXPECT_EQ(calls,
             (std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {2, 3}, {3, 3}}));
 }
@@ -87,7 +177,7 @@ TEST_F(EvaluateTest, BadRequestsAreNamed) {
     EvaluationOptions options;
     options.chunk = 10;
     edit(options);
-    return errorOf([&] { evaluate(model, what, options); });
+    return errorOf([&] { evaluate(model, {what}, options); });
   };
   EXPECT_EQ(messageOf(text, [](EvaluationOptions &o) { o.chunk = 101; }),
             "chunk: expected 1 to 100, the model's positions, found 101");
@@ -97,6 +187,21 @@ TEST_F(EvaluateTest, BadRequestsAreNamed) {
             "number of chunks: expected at least 0, found -1");
   EXPECT_EQ(messageOf("", [](EvaluationOptions &) {}),
             "text: expected at least one token, found none");
+  EXPECT_EQ(
+      messageOf("abc",
+                [](EvaluationOptions &o) { o.protocol = Protocol::Gptq; }),
+      "text: expected at least 10 tokens, one chunk, found 4");
+  EXPECT_EQ(
+      messageOf(text,
+                [](EvaluationOptions &o) { o.protocol = Protocol::Reference; }),
+      "text: expected a document of at most 10 tokens, found none");
+  for (const Protocol protocol : {Protocol::Gptq, Protocol::Reference})
+    EXPECT_EQ(messageOf(text,
+                        [&](EvaluationOptions &o) {
+                          o.protocol = protocol;
+                          o.chunk = 1;
+                        }),
+              "chunk: expected 2 to 100, the model's positions, found 1");
 }
 
 TEST_F(EvaluateTest, BosIsNeeded) {
@@ -106,9 +211,12 @@ TEST_F(EvaluateTest, BosIsNeeded) {
   });
   EvaluationOptions options;
   options.chunk = 10;
-  EXPECT_EQ(errorOf([&] { evaluate(Model::open(path), text, options); }),
+  EXPECT_EQ(errorOf([&] { evaluate(Model::open(path), {text}, options); }),
             path + ": manifest.model.bos_token: expected one to start each "
                    "piece with, found none");
+  // The others do without.
+  options.protocol = Protocol::Gptq;
+  EXPECT_GT(evaluate(Model::open(path), {text}, options).tokens, 0);
 }
 
 } // namespace

@@ -92,6 +92,21 @@ TEST_F(ToolsTest, EvalPrintsTheFigures) {
   EXPECT_TRUE(text.output.ends_with("tokens: 20\n")) << text.output;
 }
 
+TEST_F(ToolsTest, EvalTakesEveryProtocol) {
+  writeFile(folder.file("text.txt"), "the quick brown\nfox jumps\nover");
+  const auto figures = [&](const std::string &arguments) {
+    const Outcome outcome =
+        run("fairy2-eval", "model.so --text text.txt --json " + arguments);
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    const auto object = nlohmann::json::parse(outcome.output);
+    return std::vector<int>{object["tokens"], object["chunks"]};
+  };
+  // 30 characters; BOS once; or 16 + 10 + 5 tokens of documents, BOS twice.
+  EXPECT_EQ(figures("--protocol=chunks --chunk 8"), (std::vector{30, 4}));
+  EXPECT_EQ(figures("--protocol=gptq --chunk 8"), (std::vector{21, 3}));
+  EXPECT_EQ(figures("--protocol=reference --chunk 20"), (std::vector{31, 2}));
+}
+
 TEST_F(ToolsTest, HelpAndVersion) {
   for (const std::string tool : {"fairy2-run", "fairy2-eval"}) {
     const Outcome help = run(tool, "--help");
@@ -154,6 +169,10 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
        "error: empty.txt: expected an ELF shared library, found a file of 0 "
        "bytes\n"},
       {"fairy2-eval", "model.so", 2, "--text is required"},
+      {"fairy2-eval", "model.so --text text.txt --protocol=other", 2,
+       "--protocol"},
+      {"fairy2-eval", "model.so --text text.txt --protocol=gptq", 1,
+       "error: chunk: expected 2 to 100, the model's positions, found 2048\n"},
       {"fairy2-eval", "model.so --text absent", 1,
        "error: absent: cannot open: No such file or directory\n"},
       {"fairy2-eval", "model.so --text empty.txt --chunk 9", 1,
