@@ -14,6 +14,7 @@ from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models,
                         normalizers, pre_tokenizers, processors, trainers)
 
 DATA = pathlib.Path(__file__).resolve().parent / "data"
+SEEDS = DATA.parent.parent.parent / "fuzz" / "seeds" / "tokenizer"
 
 TEXT = """A compiler reads what people write and tells a machine what to do.
 It reads every file once, it keeps what matters, and it forgets the rest.
@@ -364,9 +365,8 @@ def main():
         rows = ",\n".join(json.dumps(v, ensure_ascii=False,
                                      separators=(",", ":")) for v in vectors)
         (DATA / f"{name}.golden.json").write_text("[\n" + rows + "\n]\n")
-    (DATA / "fuzz").mkdir(exist_ok=True)
     for name, content in seeds():
-        (DATA / "fuzz" / name).write_bytes(content)
+        (SEEDS / name).write_bytes(content)
 
 
 if __name__ == "__main__":

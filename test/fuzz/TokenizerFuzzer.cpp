@@ -6,18 +6,13 @@
 #include "dialect/Error.h"
 #include "runtime/Tokenizer.h"
 #include "runtime/tokenizer/Utf8.h"
-
-#include <cstdlib>
+#include "test/fuzz/Fuzzer.h"
 
 using namespace fairy2;
-
-static void require(bool condition) {
-  if (!condition)
-    std::abort();
-}
+using namespace fairy2::fuzz;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  const std::string_view input(reinterpret_cast<const char *>(data), size);
+  const std::string_view input = textOf(data, size);
   const bool isJson = input.starts_with('{');
   const size_t end = isJson ? input.find('\0') : input.rfind('\0');
   const std::string_view file = input.substr(0, end);
@@ -29,7 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (bool flag : {false, true}) {
       const auto ids = tokenizer->encode(text, flag, !flag);
       for (int32_t id : ids) {
-        require(id >= 0 && id < tokenizer->vocabSize());
+        REQUIRE(id >= 0 && id < tokenizer->vocabSize());
         tokenizer->isSpecial(id);
       }
       const std::string decoded = tokenizer->decode(ids, flag);
@@ -37,11 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       std::string streamed;
       for (int32_t id : ids) {
         const std::string part = stream.next(id);
-        require(tokenizer::isValidUtf8(part));
+        REQUIRE(tokenizer::isValidUtf8(part));
         streamed += part;
       }
-      require(streamed + stream.finish() == decoded);
-      require(tokenizer::isValidUtf8(decoded));
+      REQUIRE(streamed + stream.finish() == decoded);
+      REQUIRE(tokenizer::isValidUtf8(decoded));
     }
   } catch (const Error &) {
   }

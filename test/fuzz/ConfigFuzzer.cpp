@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// libFuzzer: a config.json. Whatever it is, the reader refuses it with an
+// Error, or the model it describes can be laid out: sizes that divide as they
+// must, frequencies that are numbers, and tensors of which a checkpoint can be
+// made.
+#include "dialect/Error.h"
+#include "frontend/HFConfig.h"
+#include "frontend/Safetensors.h"
+#include "frontend/Synthesize.h"
+#include "test/fuzz/Fuzzer.h"
+
+#include <cmath>
+
+using namespace fairy2;
+using namespace fairy2::fuzz;
+
+namespace {
+
+void checkConfig(const HFConfig &config) {
+  for (const int64_t size :
+       {config.hiddenSize, config.intermediateSize, config.layers, config.heads,
+        config.kvHeads, config.headDim, config.vocabSize, config.maxPositions})
+    REQUIRE(size > 0);
+  REQUIRE(config.headDim % 2 == 0);
+  REQUIRE(config.heads % config.kvHeads == 0);
+  REQUIRE(std::isfinite(config.rmsNormEpsilon) && config.rmsNormEpsilon > 0);
+  for (const int64_t token : config.eosTokens)
+    REQUIRE(token >= 0 && token < config.vocabSize);
+  const std::vector<float> frequencies =
+      config.rope.inverseFrequencies(config.headDim);
+  REQUIRE(!frequencies.empty());
+  for (const float frequency : frequencies)
+    REQUIRE(std::isfinite(frequency));
+}
+
+/// Writes the header of a checkpoint of the model and reads it again.
+void checkTensors(const HFConfig &config) {
+  std::vector<SafetensorsEntry> entries;
+  int64_t reached = 0;
+  for (const TensorShape &tensor : checkpointTensors(config)) {
+    int64_t bytes = 1;
+    for (const int64_t extent : tensor.shape) {
+      REQUIRE(extent > 0);
+      REQUIRE(!__builtin_mul_overflow(bytes, extent, &bytes));
+    }
+    entries.push_back({tensor.name, "U8", tensor.shape, reached, 0});
+    REQUIRE(!__builtin_add_overflow(reached, bytes, &reached));
+    entries.back().end = reached;
+  }
+  const std::string header = formatSafetensorsHeader(entries);
+  REQUIRE(parseSafetensorsHeader(std::string_view(header).substr(8), reached,
+                                 "header")
+              .size() == entries.size());
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  const MemoryFile file(textOf(data, size));
+  try {
+    const HFConfig config =
+        HFConfig::readFile(file.path(), HFConfig::knownArchitectures());
+    checkConfig(config);
+    if (config.layers <= 8) // all layers are alike
+      checkTensors(config);
+  } catch (const Error &) {
+  }
+  return 0;
+}
