@@ -51,7 +51,7 @@ void checkTensors(const HFConfig &config) {
   const std::string header = formatSafetensorsHeader(entries);
   REQUIRE(parseSafetensorsHeader(std::string_view(header).substr(8), reached,
                                  "header")
-              .size() == entries.size());
+              .tensors.size() == entries.size());
 }
 
 } // namespace

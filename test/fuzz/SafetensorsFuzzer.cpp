@@ -23,7 +23,7 @@ void checkHeader(std::string_view input) {
   uint16_t dataBytes = 0;
   std::memcpy(&dataBytes, input.data(), sizeof(dataBytes));
   const std::string_view header = input.substr(sizeof(dataBytes));
-  const std::vector<SafetensorsEntry> entries =
+  const auto [entries, metadata] =
       parseSafetensorsHeader(header, dataBytes, "file");
   int64_t reached = 0;
   for (const SafetensorsEntry &entry : entries) {
@@ -32,10 +32,12 @@ void checkHeader(std::string_view input) {
   }
   REQUIRE(reached == dataBytes);
 
-  const std::string written = formatSafetensorsHeader(entries);
+  const std::string written = formatSafetensorsHeader(entries, metadata);
   REQUIRE(written.size() % 8 == 0);
-  const std::vector<SafetensorsEntry> again = parseSafetensorsHeader(
-      std::string_view(written).substr(8), dataBytes, "written");
+  const std::vector<SafetensorsEntry> again =
+      parseSafetensorsHeader(std::string_view(written).substr(8), dataBytes,
+                             "written")
+          .tensors;
   REQUIRE(again.size() == entries.size());
   for (size_t i = 0; i < again.size(); ++i)
     REQUIRE(again[i].name == entries[i].name &&
