@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two tables decide: what each architecture takes for granted, and which fields
-// of other models would change the computation if they were ignored. Adding an
-// architecture is one row of the first.
+// Reads config.json as the table of Architectures.cpp says. ConfigFields.cpp
+// knows which fields may be there, RopeConfig.cpp reads the rotary ones.
 #include "frontend/HFConfig.h"
 
 #include "dialect/Error.h"
+#include "frontend/Architectures.h"
+#include "frontend/ConfigFields.h"
 #include "frontend/Json.h"
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 namespace fairy2 {
 
@@ -26,143 +26,6 @@ constexpr int64_t kMaxHeadDim = int64_t(1) << 14;
 constexpr int64_t kMaxVocab = int64_t(1) << 24;
 constexpr int64_t kMaxPositions = int64_t(1) << 30;
 
-/// Where a property that some architectures fix and others configure comes
-/// from.
-enum class Source { Never, Always, Config };
-/// Never: refused. Config: sliding_window. Switched: sliding_window, unless
-/// use_sliding_window is false.
-enum class Window { Never, Config, Switched };
-
-/// One model class of transformers: its defaults, where they differ, and what
-/// it does without asking the configuration.
-struct Architecture {
-  const char *name;
-  const char *modelType;
-  Source qkvBias;
-  Source outputBias;
-  Source mlpBias;
-  bool qkNorm;
-  Window window;
-  int64_t defaultKvHeads; ///< 0: as many as heads
-  int64_t defaultHeadDim; ///< 0: hidden_size / num_attention_heads
-  int64_t defaultMaxPositions;
-  bool defaultSpecialTokens; ///< BOS 1 and EOS 2; none otherwise
-};
-
-// clang-format off
-constexpr Architecture kArchitectures[] = {
-    {"LlamaForCausalLM", "llama", Source::Config, Source::Config,
-     Source::Config, false, Window::Never, 0, 0, 2048, true},
-    {"MistralForCausalLM", "mistral", Source::Never, Source::Never,
-     Source::Never, false, Window::Config, 8, 0, 131072, true},
-    {"Qwen2ForCausalLM", "qwen2", Source::Always, Source::Never,
-     Source::Never, false, Window::Switched, 32, 0, 32768, false},
-    {"Qwen3ForCausalLM", "qwen3", Source::Config, Source::Config,
-     Source::Never, true, Window::Switched, 32, 128, 32768, false},
-};
-// clang-format on
-constexpr int64_t kDefaultMistralWindow = 4096;
-
-/// Fields of other models, each with the one JSON value that changes nothing;
-/// null does not either, and is the only one where nothing is given.
-struct ForeignField {
-  const char *name;
-  const char *neutral = "null";
-};
-constexpr ForeignField kForeignFields[] = {
-    // Other attention.
-    {"add_cross_attention", "false"},
-    {"alibi", "false"},
-    {"attention_chunk_size"},
-    {"attn_logit_softcapping"},
-    {"attn_temperature_tuning", "false"},
-    {"clip_qkv"},
-    {"cross_attention_layers", "[]"},
-    {"is_causal", "true"},
-    {"is_encoder_decoder", "false"},
-    {"kv_lora_rank"},
-    {"q_lora_rank"},
-    {"qk_layernorm", "false"},
-    {"qk_norm", "false"},
-    {"query_pre_attn_scalar"},
-    {"sliding_window_pattern"},
-    {"use_qk_norm", "false"},
-    // Other rotary embeddings.
-    {"no_rope_layer_interval"},
-    {"no_rope_layers", "[]"},
-    {"partial_rotary_factor", "1"},
-    {"rope_interleave", "false"},
-    {"rope_interleaved", "false"},
-    {"rotary_dim"},
-    {"rotary_pct", "1"},
-    {"use_mrope", "false"},
-    // Other scales.
-    {"attention_multiplier"},
-    {"dim_model_base"},
-    {"embedding_multiplier", "1"},
-    {"final_logit_softcapping"},
-    {"logit_scale", "1"},
-    {"logits_scaling", "1"},
-    {"residual_multiplier", "1"},
-    {"scale_depth"},
-    {"scale_emb", "1"},
-    // Experts.
-    {"first_k_dense_replace"},
-    {"mlp_only_layers", "[]"},
-    {"moe_intermediate_size"},
-    {"n_routed_experts", "0"},
-    {"num_experts", "0"},
-    {"num_experts_per_tok", "0"},
-    {"num_local_experts", "0"},
-    // Other blocks.
-    {"activation_function", "\"silu\""},
-    {"audio_config"},
-    {"bias", "false"},
-    {"hidden_activation", "\"silu\""},
-    {"lm_head_bias", "false"},
-    {"parallel_attn", "false"},
-    {"pretraining_tp", "1"},
-    {"text_config"},
-    {"use_bias", "false"},
-    {"use_parallel_residual", "false"},
-    {"vision_config"},
-};
-
-void refuseForeignFields(const JsonObject &config) {
-  for (const ForeignField &field : kForeignFields) {
-    const json *value = config.find(field.name);
-    const json neutral = json::parse(field.neutral);
-    if (!value || *value == neutral)
-      continue;
-    config.fail(field.name, neutral.is_null()
-                                ? "is not supported, found " + describe(*value)
-                                : "only " + std::string(field.neutral) +
-                                      " is supported, found " +
-                                      describe(*value));
-  }
-  if (config.find("quantization_config"))
-    config.fail("quantization_config",
-                "the weights are quantized already; expected a checkpoint in "
-                "F32, F16 or BF16");
-  if (const auto autoMap = config.object("auto_map"))
-    if (const json *code = autoMap->find("AutoModelForCausalLM"))
-      autoMap->fail("AutoModelForCausalLM",
-                    "names model code of its own, which is never run: " +
-                        describe(*code));
-}
-
-void refuseOtherLayerTypes(const JsonObject &config) {
-  const json *types = config.find("layer_types");
-  if (!types)
-    return;
-  if (!types->is_array())
-    config.failExpected("layer_types", "a list", *types);
-  for (const json &type : *types)
-    if (type != "full_attention")
-      config.failExpected("layer_types", "\"full_attention\" for every layer",
-                          type);
-}
-
 const Architecture &
 findArchitecture(const JsonObject &config,
                  const std::vector<std::string> &supported) {
@@ -170,7 +33,7 @@ findArchitecture(const JsonObject &config,
   if (!list.is_array() || list.empty() || !list[0].is_string())
     config.failExpected("architectures", "a list with the name of one", list);
   std::string known;
-  for (const Architecture &row : kArchitectures) {
+  for (const Architecture &row : architectures()) {
     if (std::find(supported.begin(), supported.end(), row.name) ==
         supported.end())
       continue;
@@ -190,111 +53,22 @@ bool resolve(Source source, const JsonObject &config, const char *field) {
   return fixed;
 }
 
-std::optional<int64_t> readWindow(const JsonObject &config,
-                                  const Architecture &architecture) {
-  if (architecture.window == Window::Never) {
-    for (const char *field : {"sliding_window", "use_sliding_window"})
-      if (const json *value = config.find(field); value && *value != false)
-        config.fail(field, std::string("is not supported in ") +
-                               architecture.name + ", found " +
-                               describe(*value));
-    return std::nullopt;
-  }
-  if (architecture.window == Window::Switched) {
-    if (config.boolean("use_sliding_window", false))
-      config.fail("use_sliding_window", "only false is supported, found true");
-    return std::nullopt;
-  }
-  // An absent field takes the class's default, a null switches it off.
-  if (!config.value().contains("sliding_window"))
-    return kDefaultMistralWindow;
-  if (!config.find("sliding_window"))
-    return std::nullopt;
-  return config.integer("sliding_window", 1, kMaxPositions);
-}
-
-/// The scaling's own object: rope_scaling, or rope_parameters of newer files.
-std::optional<JsonObject> findRopeObject(const JsonObject &config) {
-  const std::optional<JsonObject> older = config.object("rope_scaling");
-  const std::optional<JsonObject> newer = config.object("rope_parameters");
-  if (!newer)
-    return older;
-  for (const auto &[key, value] : newer->value().items())
-    if (value.is_object())
-      newer->fail(key, "rotary parameters by layer type are not supported");
-  if (older)
-    for (const auto &[key, value] : older->value().items())
-      if (!newer->value().contains(key) || newer->value()[key] != value)
-        older->fail(key, "disagrees with field 'rope_parameters." + key + "'");
-  return newer;
-}
-
-RopeConfig::Scaling readRopeType(const JsonObject &rope) {
-  const bool isNewSpelling = rope.find("rope_type");
-  const char *field = isNewSpelling ? "rope_type" : "type";
-  // rope_parameters without a type is plain; rope_scaling must name one.
-  const std::string type =
-      !isNewSpelling && !rope.find("type") && rope.find("rope_theta")
-          ? "default"
-          : rope.string(field);
-  if (isNewSpelling && rope.string("type", type) != type)
-    rope.fail("type", "disagrees with 'rope_type'");
-  if (type == "default")
-    return RopeConfig::Scaling::None;
-  if (type == "linear")
-    return RopeConfig::Scaling::Linear;
-  if (type == "llama3")
-    return RopeConfig::Scaling::Llama3;
-  rope.failExpected(field, "default, linear or llama3", type);
-}
-
-RopeConfig readRope(const JsonObject &config) {
-  RopeConfig result;
-  result.theta = config.positive("rope_theta", result.theta);
-  const std::optional<JsonObject> rope = findRopeObject(config);
-  if (!rope)
-    return result;
-  if (rope->find("rope_theta")) {
-    const double theta = rope->positive("rope_theta");
-    if (config.find("rope_theta") && theta != result.theta)
-      rope->fail("rope_theta", "disagrees with field 'rope_theta'");
-    result.theta = theta;
-  }
-  if (const json *part = rope->find("partial_rotary_factor");
-      part && *part != 1)
-    rope->fail("partial_rotary_factor",
-               "only 1 is supported, found " + describe(*part));
-  result.scaling = readRopeType(*rope);
-  if (result.scaling == RopeConfig::Scaling::None)
-    return result;
-  result.factor = rope->positive("factor");
-  if (result.factor < 1)
-    rope->failExpected("factor", "a number from 1 up", rope->require("factor"));
-  if (result.scaling == RopeConfig::Scaling::Linear)
-    return result;
-  result.lowFrequencyFactor = rope->positive("low_freq_factor");
-  result.highFrequencyFactor = rope->positive("high_freq_factor");
-  if (result.highFrequencyFactor <= result.lowFrequencyFactor)
-    rope->failExpected("high_freq_factor", "more than low_freq_factor",
-                       rope->require("high_freq_factor"));
-  result.originalMaxPositions =
-      rope->integer("original_max_position_embeddings", 1, kMaxPositions);
-  return result;
-}
-
 void readHeads(const JsonObject &config, const Architecture &architecture,
                HFConfig &result) {
   result.heads = config.integer("num_attention_heads", 1, kMaxHeads);
-  result.kvHeads = config.integer(
-      "num_key_value_heads", 1, result.heads,
-      architecture.defaultKvHeads ? architecture.defaultKvHeads : result.heads);
+  // An absent field takes the class's default, a null is as many as heads.
+  const bool isNull = config.value().contains("num_key_value_heads");
+  result.kvHeads = config.integer("num_key_value_heads", 1, result.heads,
+                                  architecture.kvHeads && !isNull
+                                      ? architecture.kvHeads
+                                      : result.heads);
   if (result.kvHeads > result.heads || result.heads % result.kvHeads != 0)
     config.fail("num_key_value_heads",
                 "expected a divisor of num_attention_heads (" +
                     std::to_string(result.heads) + "), found " +
                     std::to_string(result.kvHeads));
   result.headDim =
-      config.integer("head_dim", 1, kMaxHeadDim, architecture.defaultHeadDim);
+      config.integer("head_dim", 1, kMaxHeadDim, architecture.headDim);
   const bool isDerived = result.headDim == 0;
   if (isDerived) {
     if (result.hiddenSize % result.heads != 0)
@@ -310,6 +84,159 @@ void readHeads(const JsonObject &config, const Architecture &architecture,
                     " (rotary embedding pairs dimensions), found " +
                     std::to_string(result.headDim) +
                     (isDerived ? ", hidden_size / num_attention_heads" : ""));
+}
+
+Activation readActivation(const JsonObject &config,
+                          const Architecture &architecture) {
+  const char *field = architecture.activationField;
+  const std::string name = config.string(field, architecture.activation);
+  if (name == "silu" || name == "swish")
+    return Activation::Silu;
+  // transformers has three names, and programs, for one function.
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new" || name == "gelu_fast")
+    return Activation::GeluTanh;
+  config.failExpected(field, "\"silu\" or \"gelu_pytorch_tanh\"", name);
+}
+
+/// A list with one entry per layer, or null.
+const json *findPerLayer(const JsonObject &config, const char *field,
+                         int64_t layers) {
+  const json *list = config.find(field);
+  if (list && (!list->is_array() || int64_t(list->size()) != layers))
+    config.failExpected(field,
+                        "a list of " + std::to_string(layers) +
+                            " values, one per layer",
+                        *list);
+  return list;
+}
+
+/// SmolLM3's no_rope_layers, where 0 means that a layer has none.
+void readRotatingLayers(const JsonObject &config, HFConfig &result) {
+  const json *list = findPerLayer(config, "no_rope_layers", result.layers);
+  const int64_t interval =
+      config.integer("no_rope_layer_interval", 1, kMaxLayers, 4);
+  for (int64_t i = 0; i < result.layers; ++i) {
+    if (list && (*list)[size_t(i)] != 0 && (*list)[size_t(i)] != 1)
+      config.failExpected("no_rope_layers", "0 or 1", (*list)[size_t(i)]);
+    result.layerAttention[size_t(i)].rotates =
+        list ? (*list)[size_t(i)] == 1 : (i + 1) % interval != 0;
+  }
+}
+
+/// sliding_window, as far as anything may slide.
+std::optional<int64_t> readWindow(const JsonObject &config,
+                                  const Architecture &architecture) {
+  if (architecture.windows == WindowRule::None)
+    return std::nullopt;
+  if (architecture.asks("use_sliding_window") &&
+      !config.boolean("use_sliding_window", false))
+    return std::nullopt;
+  // An absent field takes the class's default, a null switches it off.
+  if (!config.value().contains("sliding_window"))
+    return architecture.window;
+  if (!config.find("sliding_window"))
+    return std::nullopt;
+  return config.integer("sliding_window", 1, kMaxPositions);
+}
+
+/// Whether a layer slides where layer_types does not say.
+bool slidesByRule(const JsonObject &config, const Architecture &architecture,
+                  int64_t layer, bool rotates) {
+  switch (architecture.windows) {
+  case WindowRule::None:
+    return false;
+  case WindowRule::All:
+    return true;
+  case WindowRule::Last:
+    return layer >= config.integer("max_window_layers", 0, kMaxLayers, 28);
+  case WindowRule::AllButEach: {
+    int64_t pattern = architecture.windowPattern;
+    for (const char *field :
+         {"sliding_window_pattern", "_sliding_window_pattern"})
+      if (architecture.asks(field))
+        pattern = config.integer(field, 1, kMaxLayers, pattern);
+    return (layer + 1) % pattern != 0;
+  }
+  case WindowRule::Unrotated:
+    return !rotates;
+  }
+  __builtin_unreachable();
+}
+
+bool slidesByType(const JsonObject &config, const json &type, bool hasWindow) {
+  if (type == "full_attention")
+    return false;
+  if (!hasWindow)
+    config.failExpected("layer_types", "\"full_attention\" for every layer",
+                        type);
+  if (type != "sliding_attention")
+    config.failExpected("layer_types",
+                        "\"full_attention\" or \"sliding_attention\"", type);
+  return true;
+}
+
+void readLayers(const JsonObject &config, const Architecture &architecture,
+                HFConfig &result) {
+  result.layerAttention.resize(size_t(result.layers));
+  if (architecture.asks("no_rope_layers"))
+    readRotatingLayers(config, result);
+  const std::optional<int64_t> window = readWindow(config, architecture);
+  const json *types = findPerLayer(config, "layer_types", result.layers);
+  bool anySlides = false;
+  for (int64_t i = 0; i < result.layers; ++i) {
+    LayerAttention &layer = result.layerAttention[size_t(i)];
+    const bool byRule = slidesByRule(config, architecture, i, layer.rotates);
+    layer.slides = types ? slidesByType(config, (*types)[size_t(i)],
+                                        window.has_value())
+                         : window && byRule;
+    // Classes whose layers are all alike do not look at layer_types.
+    if (types && window && architecture.windows == WindowRule::All &&
+        !layer.slides)
+      config.failExpected("layer_types", "\"sliding_attention\" for every layer",
+                          (*types)[size_t(i)]);
+    anySlides |= layer.slides;
+  }
+  if (anySlides)
+    result.slidingWindow = window;
+}
+
+/// A soft cap: a number, or none where it is null.
+std::optional<double> readSoftCap(const JsonObject &config,
+                                  const Architecture &architecture,
+                                  const char *field,
+                                  std::optional<double> fallback) {
+  if (!architecture.asks(field))
+    return std::nullopt;
+  if (!config.value().contains(field))
+    return fallback;
+  if (!config.find(field))
+    return std::nullopt;
+  return config.positive(field);
+}
+
+void readScales(const JsonObject &config, const Architecture &architecture,
+                HFConfig &result) {
+  const auto multiplier = [&](const char *field) {
+    return architecture.asks(field) ? config.positive(field, 1) : 1;
+  };
+  result.scalesEmbedding = architecture.scalesEmbedding;
+  result.embeddingMultiplier = multiplier("embedding_multiplier");
+  result.residualMultiplier = multiplier("residual_multiplier");
+  result.logitsDivisor = multiplier("logits_scaling");
+  if (architecture.asks("attention_multiplier"))
+    result.attentionScale = multiplier("attention_multiplier");
+  else
+    result.attentionScale =
+        1 / std::sqrt(architecture.queryScalar
+                          ? config.positive("query_pre_attn_scalar",
+                                            *architecture.queryScalar)
+                          : double(result.headDim));
+  result.attentionSoftCap =
+      readSoftCap(config, architecture, "attn_logit_softcapping",
+                  architecture.attentionSoftCap);
+  result.finalSoftCap =
+      readSoftCap(config, architecture, "final_logit_softcapping",
+                  architecture.finalSoftCap);
 }
 
 /// eos_token_id: a number, a list, or nothing.
@@ -331,15 +258,18 @@ std::vector<int64_t> readEosTokens(const JsonObject &config,
 
 void readSpecialTokens(const JsonObject &config,
                        const Architecture &architecture, HFConfig &result) {
-  const bool hasDefaults =
-      architecture.defaultSpecialTokens && result.vocabSize > 2;
+  const auto byDefault = [&](const char *field,
+                             const std::optional<int64_t> &token) {
+    return !config.value().contains(field) && token &&
+           *token < result.vocabSize;
+  };
   if (config.find("bos_token_id"))
     result.bosToken = config.integer("bos_token_id", 0, result.vocabSize - 1);
-  else if (hasDefaults && !config.value().contains("bos_token_id"))
-    result.bosToken = 1;
+  else if (byDefault("bos_token_id", architecture.bosToken))
+    result.bosToken = architecture.bosToken;
   result.eosTokens = readEosTokens(config, result.vocabSize);
-  if (hasDefaults && !config.value().contains("eos_token_id"))
-    result.eosTokens = {2};
+  if (byDefault("eos_token_id", architecture.eosToken))
+    result.eosTokens = {*architecture.eosToken};
 }
 
 std::optional<DType> readDeclaredType(const JsonObject &config) {
@@ -371,31 +301,37 @@ HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
                         "\"" + std::string(architecture.modelType) + "\" for " +
                             architecture.name,
                         result.modelType);
-  refuseForeignFields(config);
-  refuseOtherLayerTypes(config);
+  checkFields(config, architecture);
 
+  result.block = architecture.block;
   result.hiddenSize = config.integer("hidden_size", 1, kMaxHidden);
   result.intermediateSize =
       config.integer("intermediate_size", 1, kMaxIntermediate);
   result.layers = config.integer("num_hidden_layers", 1, kMaxLayers);
   result.vocabSize = config.integer("vocab_size", 1, kMaxVocab);
-  result.maxPositions =
-      config.integer("max_position_embeddings", 1, kMaxPositions,
-                     architecture.defaultMaxPositions);
+  result.maxPositions = config.integer("max_position_embeddings", 1,
+                                       kMaxPositions,
+                                       architecture.maxPositions);
   readHeads(config, architecture, result);
-  result.rmsNormEpsilon = config.positive("rms_norm_eps", 1e-6);
-  result.hiddenActivation = config.string("hidden_act", "silu");
-  if (result.hiddenActivation != "silu")
-    config.failExpected("hidden_act", "\"silu\"", result.hiddenActivation);
+  result.rmsNormEpsilon = config.positive("rms_norm_eps", architecture.epsilon);
+  result.activation = readActivation(config, architecture);
   result.attentionBias =
       resolve(architecture.qkvBias, config, "attention_bias");
   result.attentionOutputBias =
       architecture.outputBias == Source::Config && result.attentionBias;
   result.mlpBias = resolve(architecture.mlpBias, config, "mlp_bias");
-  result.qkNorm = architecture.qkNorm;
-  result.tieWordEmbeddings = config.boolean("tie_word_embeddings", false);
-  result.slidingWindow = readWindow(config, architecture);
-  result.rope = readRope(config);
+  result.tieWordEmbeddings =
+      config.boolean("tie_word_embeddings", architecture.tiesEmbeddings);
+  readLayers(config, architecture, result);
+  readScales(config, architecture, result);
+  const RopePair rope =
+      readRope(config, {.defaultTheta = architecture.theta,
+                        .headDim = result.headDim,
+                        .maxPositions = result.maxPositions,
+                        .isPhi3 = architecture.isPhi3,
+                        .byLayerType = architecture.ropeByLayerType});
+  result.rope = rope.main;
+  result.localRope = rope.local;
   readSpecialTokens(config, architecture, result);
   result.declaredType = readDeclaredType(config);
   return result;
@@ -417,48 +353,20 @@ HFConfig HFConfig::read(const std::filesystem::path &directory,
 
 std::vector<std::string> HFConfig::knownArchitectures() {
   std::vector<std::string> names;
-  for (const Architecture &row : kArchitectures)
+  for (const Architecture &row : architectures())
     names.push_back(row.name);
   return names;
 }
 
-std::vector<float> RopeConfig::inverseFrequencies(int64_t headDim) const {
-  // transformers computes on float32 tensors: every line below rounds to float
-  // where one of its operations ends. Python's scalar / tensor is the
-  // tensor's reciprocal times the scalar. The power, correctly rounded here,
-  // may differ from torch's in the last place.
-  std::vector<float> frequencies;
-  const float scale = float(factor);
-  for (int64_t i = 0; i < headDim; i += 2) {
-    const float exponent = float(i) / float(headDim);
-    const float power = float(std::pow(double(float(theta)), double(exponent)));
-    const float plain = 1.0f / power;
-    if (scaling == Scaling::None) {
-      frequencies.push_back(plain);
-      continue;
-    }
-    if (scaling == Scaling::Linear) {
-      frequencies.push_back(plain / scale);
-      continue;
-    }
-    const float positions = float(originalMaxPositions);
-    const float low = float(lowFrequencyFactor);
-    const float longest =
-        float(double(originalMaxPositions) / lowFrequencyFactor);
-    const float shortest =
-        float(double(originalMaxPositions) / highFrequencyFactor);
-    const float wavelength = (1.0f / plain) * float(2 * std::numbers::pi);
-    if (wavelength > longest) {
-      frequencies.push_back(plain / scale);
-    } else if (wavelength < shortest) {
-      frequencies.push_back(plain);
-    } else {
-      const float smooth = ((1.0f / wavelength) * positions - low) /
-                           float(highFrequencyFactor - lowFrequencyFactor);
-      frequencies.push_back((1.0f - smooth) * plain / scale + smooth * plain);
-    }
-  }
-  return frequencies;
+const RopeConfig *HFConfig::ropeOf(int64_t layer) const {
+  const LayerAttention &attention = layerAttention[size_t(layer)];
+  if (!attention.rotates)
+    return nullptr;
+  return attention.slides && localRope ? &*localRope : &rope;
+}
+
+std::optional<int64_t> HFConfig::windowOf(int64_t layer) const {
+  return layerAttention[size_t(layer)].slides ? slidingWindow : std::nullopt;
 }
 
 } // namespace fairy2

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "frontend/DType.h"
+#include "frontend/RopeConfig.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -15,19 +16,30 @@
 
 namespace fairy2 {
 
-/// Rotary position embedding, after rope_scaling has been validated.
-struct RopeConfig {
-  enum class Scaling { None, Linear, Llama3 };
-  double theta = 10000;
-  Scaling scaling = Scaling::None;
-  double factor = 1;
-  double lowFrequencyFactor = 1;    ///< llama3 only
-  double highFrequencyFactor = 4;   ///< llama3 only
-  int64_t originalMaxPositions = 0; ///< llama3 only
+/// Whether queries and keys get an RMS norm: each head by itself (Qwen3), or
+/// the whole row of all heads (OLMo 2).
+enum class QkNorm { None, Heads, Rows };
 
-  /// headDim / 2 inverse frequencies, float32-rounded where transformers
-  /// rounds.
-  std::vector<float> inverseFrequencies(int64_t headDim) const;
+/// f in f(gate) * up.
+enum class Activation { Silu, GeluTanh };
+
+/// How the blocks of an architecture are put together.
+struct BlockDesign {
+  /// Names of the RMS norms around attention and MLP; "" where there is none.
+  const char *beforeAttention = "input_layernorm";
+  const char *afterAttention = "";
+  const char *beforeMlp = "post_attention_layernorm";
+  const char *afterMlp = "";
+  bool unitOffset = false; ///< norms multiply by 1 + weight
+  QkNorm qkNorm = QkNorm::None;
+  /// qkv_proj and gate_up_proj instead of five matrices.
+  bool fusedProjections = false;
+};
+
+/// What differs from layer to layer.
+struct LayerAttention {
+  bool slides = false; ///< sees slidingWindow positions only
+  bool rotates = true; ///< has a rotary embedding
 };
 
 struct HFConfig {
@@ -42,15 +54,27 @@ struct HFConfig {
   int64_t vocabSize = 0;
   int64_t maxPositions = 0;
   double rmsNormEpsilon = 1e-6;
-  std::string hiddenActivation = "silu";
+  Activation activation = Activation::Silu;
+  BlockDesign block;
   bool attentionBias = false;       ///< of q_proj, k_proj and v_proj
   bool attentionOutputBias = false; ///< of o_proj; as attentionBias in Llama
   bool mlpBias = false;
-  bool qkNorm = false; ///< RMS norm of each head's q and k (Qwen3)
   bool tieWordEmbeddings = false;
-  /// Each position sees this many, itself included; none in Llama and Qwen.
+  /// In layers that slide each position sees this many, itself included. None
+  /// when no layer does.
   std::optional<int64_t> slidingWindow;
+  std::vector<LayerAttention> layerAttention; ///< one per layer
   RopeConfig rope;
+  /// Of layers that slide, where that is another (Gemma 3).
+  std::optional<RopeConfig> localRope;
+  double attentionScale = 1; ///< of the scores
+  std::optional<double> attentionSoftCap, finalSoftCap;
+  /// Whether embeddings are multiplied by the root of hiddenSize, rounded to
+  /// their stored type as transformers does.
+  bool scalesEmbedding = false;
+  double embeddingMultiplier = 1;
+  double residualMultiplier = 1; ///< of what attention and MLP add
+  double logitsDivisor = 1;
   std::optional<int64_t> bosToken;
   std::vector<int64_t> eosTokens;
   /// What torch_dtype says; the tensors' own types are what counts.
@@ -60,14 +84,19 @@ struct HFConfig {
   /// when present). Fields with a default in transformers' configuration class
   /// may be absent, except the model's sizes. `supported` is what the caller
   /// can work with, a subset of knownArchitectures(); others are refused.
-  static HFConfig read(const std::filesystem::path &directory,
-                       const std::vector<std::string> &supported = {
-                           "LlamaForCausalLM"});
+  static HFConfig
+  read(const std::filesystem::path &directory,
+       const std::vector<std::string> &supported = knownArchitectures());
 
   /// The same for a lone config.json, without its neighbours.
-  static HFConfig readFile(const std::filesystem::path &configFile,
-                           const std::vector<std::string> &supported = {
-                               "LlamaForCausalLM"});
+  static HFConfig
+  readFile(const std::filesystem::path &configFile,
+           const std::vector<std::string> &supported = knownArchitectures());
+
+  /// The rotary embedding of a layer, or null.
+  const RopeConfig *ropeOf(int64_t layer) const;
+  /// The window of a layer, or nothing.
+  std::optional<int64_t> windowOf(int64_t layer) const;
 
   /// All architectures whose config.json is understood here.
   static std::vector<std::string> knownArchitectures();

@@ -10,9 +10,6 @@
 
 namespace fairy2 {
 
-/// The architectures that importModel builds, as config.json names them.
-std::vector<std::string> supportedArchitectures();
-
 /// Builds the module; its weights are symbols that point into the checkpoint.
 /// Throws Error naming file and tensor.
 mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext *context,

@@ -68,6 +68,10 @@ bool ModelBuilder::hasTensor(const std::string &name) const {
   return checkpoint.tensors().count(name) != 0;
 }
 
+DType ModelBuilder::storedType(const std::string &name) const {
+  return checkpoint.tensor(name).type;
+}
+
 FlatSymbolRefAttr ModelBuilder::weight(const std::string &name,
                                        ArrayRef<int64_t> shape) {
   const TensorInfo &tensor = checkpoint.tensor(name);
@@ -95,18 +99,27 @@ Value ModelBuilder::embedding(const std::string &name) {
       weight(name, {config.vocabSize, config.hiddenSize}));
 }
 
-Value ModelBuilder::ropeTable() {
+Value ModelBuilder::ropeTable(const RopeConfig &rope) {
+  DenseF32ArrayAttr longFrequencies;
+  IntegerAttr longAfter;
+  if (rope.scaling == RopeConfig::Scaling::LongRope) {
+    longFrequencies = builder.getDenseF32ArrayAttr(
+        rope.longInverseFrequencies(config.headDim));
+    longAfter = builder.getI64IntegerAttr(rope.originalMaxPositions);
+  }
   return RopeTableOp::create(
-      builder, builder.getUnknownLoc(), activations(config.headDim), positions,
-      config.rope.inverseFrequencies(config.headDim), config.maxPositions,
-      APFloat(1.0f), DenseF32ArrayAttr(), IntegerAttr());
+      builder, builder.getUnknownLoc(),
+      activations(rope.rotaryDim(config.headDim)), positions,
+      rope.inverseFrequencies(config.headDim), config.maxPositions,
+      APFloat(float(rope.magnitude)), longFrequencies, longAfter);
 }
 
-Value ModelBuilder::rmsNorm(Value x, const std::string &name) {
+Value ModelBuilder::rmsNorm(Value x, const std::string &name, int64_t heads) {
   return RmsNormOp::create(
-      builder, locationOf(name), x, weight(name, {featuresOf(x)}),
+      builder, locationOf(name), x, weight(name, {featuresOf(x) / heads}),
       builder.getF32FloatAttr(float(config.rmsNormEpsilon)),
-      builder.getI64IntegerAttr(1), UnitAttr());
+      builder.getI64IntegerAttr(heads),
+      config.block.unitOffset ? builder.getUnitAttr() : UnitAttr());
 }
 
 Value ModelBuilder::linear(Value x, const std::string &prefix,
@@ -134,23 +147,50 @@ Value ModelBuilder::rope(Value x, Value table) {
                                                   config.headDim));
 }
 
+Value ModelBuilder::slice(Value x, int64_t begin, int64_t count) {
+  return SliceOp::create(builder, x.getLoc(), activations(count), x,
+                         builder.getI64IntegerAttr(begin));
+}
+
 Value ModelBuilder::attention(Value query, Value key, Value value,
                               int64_t layer) {
-  const float scale = float(1 / std::sqrt(double(config.headDim)));
+  IntegerAttr window;
+  if (const std::optional<int64_t> positions = config.windowOf(layer))
+    window = builder.getI64IntegerAttr(*positions);
+  FloatAttr softCap;
+  if (config.attentionSoftCap)
+    softCap = builder.getF32FloatAttr(float(*config.attentionSoftCap));
   return AttentionOp::create(
       builder, locationOf("layers." + std::to_string(layer) + ".attention"),
       query.getType(), query, key, value, cache, slots, positions,
-      builder.getI64IntegerAttr(layer), builder.getF32FloatAttr(scale),
-      IntegerAttr(), FloatAttr());
+      builder.getI64IntegerAttr(layer),
+      builder.getF32FloatAttr(float(config.attentionScale)), window, softCap);
 }
 
-Value ModelBuilder::gated(GateKind kind, Value gate, Value up) {
+Value ModelBuilder::gated(Value gate, Value up) {
+  const GateKind kind = config.activation == Activation::Silu
+                            ? GateKind::Silu
+                            : GateKind::GeluTanh;
   return GatedActivationOp::create(builder, gate.getLoc(), gate.getType(), kind,
                                    gate, up);
 }
 
 Value ModelBuilder::add(Value a, Value b) {
   return arith::AddFOp::create(builder, b.getLoc(), a, b);
+}
+
+Value ModelBuilder::scale(Value x, double factor) {
+  if (factor == 1)
+    return x;
+  return ScaleOp::create(builder, x.getLoc(), x,
+                         builder.getF32FloatAttr(float(factor)));
+}
+
+Value ModelBuilder::softCap(Value x, std::optional<double> cap) {
+  if (!cap)
+    return x;
+  return SoftCapOp::create(builder, x.getLoc(), x,
+                           builder.getF32FloatAttr(float(*cap)));
 }
 
 Value ModelBuilder::wantedRows(Value x) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The vocabulary in which architectures are written: each call adds the op and
-// the weight symbol behind it, after checking that the checkpoint has that
-// tensor in that shape.
+// The vocabulary in which decoders are written: each call adds the op and the
+// weight symbol behind it, after checking that the checkpoint has that tensor
+// in that shape.
 #pragma once
 
 #include "dialect/Fairy2Dialect.h"
@@ -27,23 +27,33 @@ public:
   mlir::Value tokens, slots, positions, rows, cache;
 
   mlir::Value embedding(const std::string &weight);
-  /// Cosines and sines for headDim features of each position.
-  mlir::Value ropeTable();
-  mlir::Value rmsNorm(mlir::Value x, const std::string &weight);
+  /// Cosines and sines for the features of a head that are turned.
+  mlir::Value ropeTable(const RopeConfig &rope);
+  /// Each of `heads` equal parts of a row is normalized by itself.
+  mlir::Value rmsNorm(mlir::Value x, const std::string &weight,
+                      int64_t heads = 1);
   /// y = W x (+ bias), with tensors prefix.weight and prefix.bias.
   mlir::Value linear(mlir::Value x, const std::string &prefix,
                      int64_t outFeatures, bool bias);
   /// The language model's head, on the tensor `weight`.
   mlir::Value head(mlir::Value x, const std::string &weight);
   mlir::Value rope(mlir::Value x, mlir::Value table);
+  /// Features [begin, begin + count) of each row.
+  mlir::Value slice(mlir::Value x, int64_t begin, int64_t count);
   mlir::Value attention(mlir::Value query, mlir::Value key, mlir::Value value,
                         int64_t layer);
-  mlir::Value gated(GateKind kind, mlir::Value gate, mlir::Value up);
+  mlir::Value gated(mlir::Value gate, mlir::Value up);
   mlir::Value add(mlir::Value a, mlir::Value b);
+  /// x itself where the factor is 1.
+  mlir::Value scale(mlir::Value x, double factor);
+  /// x itself where there is no cap.
+  mlir::Value softCap(mlir::Value x, std::optional<double> cap);
   /// The rows whose logits are wanted.
   mlir::Value wantedRows(mlir::Value x);
 
   bool hasTensor(const std::string &name) const;
+  /// The stored type of a tensor that must be there.
+  DType storedType(const std::string &name) const;
   /// Says that the model deliberately leaves this tensor alone.
   void ignore(const std::string &name) { used.insert(name); }
 

@@ -301,8 +301,9 @@ std::string byteTokenizerText() {
 
 class Writer {
 public:
-  Writer(DType type, const SynthesizeOptions &options, int64_t totalBytes)
-      : weights(quantiles, 0, type), norms(quantiles, 1, type),
+  Writer(DType type, float normMean, const SynthesizeOptions &options,
+         int64_t totalBytes)
+      : weights(quantiles, 0, type), norms(quantiles, normMean, type),
         width(byteWidth(type)), options(options), totalBytes(totalBytes),
         buffer(kBufferBytes) {}
 
@@ -370,6 +371,7 @@ std::vector<TensorShape> checkpointTensors(const HFConfig &config) {
   const int64_t inner = config.intermediateSize;
   const int64_t queries = config.heads * config.headDim;
   const int64_t keys = config.kvHeads * config.headDim;
+  const BlockDesign &block = config.block;
 
   std::vector<TensorShape> tensors;
   const auto linear = [&](const std::string &name, int64_t rows,
@@ -385,20 +387,36 @@ std::vector<TensorShape> checkpointTensors(const HFConfig &config) {
   linear("model.embed_tokens", config.vocabSize, hidden, false);
   for (int64_t i = 0; i < config.layers; ++i) {
     const std::string layer = "model.layers." + std::to_string(i) + ".";
-    norm(layer + "input_layernorm", hidden);
-    linear(layer + "self_attn.q_proj", queries, hidden, config.attentionBias);
-    linear(layer + "self_attn.k_proj", keys, hidden, config.attentionBias);
-    linear(layer + "self_attn.v_proj", keys, hidden, config.attentionBias);
-    if (config.qkNorm) {
-      norm(layer + "self_attn.q_norm", config.headDim);
-      norm(layer + "self_attn.k_norm", config.headDim);
+    const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
+    const auto blockNorm = [&](const std::string &name) {
+      if (!name.empty())
+        norm(layer + name, hidden);
+    };
+    blockNorm(block.beforeAttention);
+    if (block.fusedProjections) {
+      linear(attention + "qkv_proj", queries + 2 * keys, hidden,
+             config.attentionBias);
+    } else {
+      linear(attention + "q_proj", queries, hidden, config.attentionBias);
+      linear(attention + "k_proj", keys, hidden, config.attentionBias);
+      linear(attention + "v_proj", keys, hidden, config.attentionBias);
     }
-    linear(layer + "self_attn.o_proj", hidden, queries,
-           config.attentionOutputBias);
-    norm(layer + "post_attention_layernorm", hidden);
-    linear(layer + "mlp.gate_proj", inner, hidden, config.mlpBias);
-    linear(layer + "mlp.up_proj", inner, hidden, config.mlpBias);
-    linear(layer + "mlp.down_proj", hidden, inner, config.mlpBias);
+    if (block.qkNorm != QkNorm::None) {
+      const bool byHead = block.qkNorm == QkNorm::Heads;
+      norm(attention + "q_norm", byHead ? config.headDim : queries);
+      norm(attention + "k_norm", byHead ? config.headDim : keys);
+    }
+    linear(attention + "o_proj", hidden, queries, config.attentionOutputBias);
+    blockNorm(block.afterAttention);
+    blockNorm(block.beforeMlp);
+    if (block.fusedProjections) {
+      linear(mlp + "gate_up_proj", 2 * inner, hidden, config.mlpBias);
+    } else {
+      linear(mlp + "gate_proj", inner, hidden, config.mlpBias);
+      linear(mlp + "up_proj", inner, hidden, config.mlpBias);
+    }
+    linear(mlp + "down_proj", hidden, inner, config.mlpBias);
+    blockNorm(block.afterMlp);
   }
   norm("model.norm", hidden);
   if (!config.tieWordEmbeddings)
@@ -409,8 +427,7 @@ std::vector<TensorShape> checkpointTensors(const HFConfig &config) {
 SynthesizeResult synthesizeCheckpoint(const fs::path &configFile,
                                       const fs::path &directory,
                                       const SynthesizeOptions &options) {
-  const HFConfig config =
-      HFConfig::readFile(configFile, HFConfig::knownArchitectures());
+  const HFConfig config = HFConfig::readFile(configFile);
   if (options.byteTokenizer && config.vocabSize < kByteTokens)
     throw Error(
         configFile.string() + ": field 'vocab_size': expected at least " +
@@ -435,7 +452,8 @@ SynthesizeResult synthesizeCheckpoint(const fs::path &configFile,
     // Before anything of an old checkpoint goes: it may be in the same folder.
     const std::string configText = readTextFile(configFile, 1 << 20);
     StagingFolder staging(target);
-    Writer writer(type, options, result.bytes);
+    const float normMean = config.block.unitOffset ? 0 : 1;
+    Writer writer(type, normMean, options, result.bytes);
     for (const Shard &shard : shards)
       writer.writeShard(staging.path() / shard.name, shard);
     if (shards.size() > 1)

@@ -2,7 +2,7 @@
 //
 // A random checkpoint with the names and shapes of a real model, for work on
 // speed and memory where no trained weights are at hand. Weights are normal
-// with deviation 0.02, norms are 1 plus that.
+// with deviation 0.02, norms are 1 plus that (Gemma stores them less 1).
 #pragma once
 
 #include "frontend/DType.h"

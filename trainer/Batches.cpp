@@ -21,15 +21,19 @@ BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
     throw Error("data.sequence_length: expected at most the model's " +
                 std::to_string(config.maxPositions) + " positions, found " +
                 std::to_string(data.sequenceLength));
+  const RopeConfig &rope = config.rope;
+  const bool isLong = rope.scaling == RopeConfig::Scaling::LongRope &&
+                      data.sequenceLength > rope.originalMaxPositions;
   const std::vector<float> frequencies =
-      config.rope.inverseFrequencies(headDim);
+      isLong ? rope.longInverseFrequencies(headDim)
+             : rope.inverseFrequencies(headDim);
   angles.resize(size_t(data.sequenceLength * headDim));
   for (int64_t p = 0; p < data.sequenceLength; ++p)
     for (int64_t j = 0; j < headDim / 2; ++j) {
       const double angle = double(p) * double(frequencies[size_t(j)]);
       float *row = angles.data() + p * headDim;
-      row[j] = float(std::cos(angle));
-      row[headDim / 2 + j] = float(std::sin(angle));
+      row[j] = float(rope.magnitude * std::cos(angle));
+      row[headDim / 2 + j] = float(rope.magnitude * std::sin(angle));
     }
 }
 

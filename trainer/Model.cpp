@@ -25,6 +25,17 @@ std::string shapeText(const std::vector<int64_t> &shape) {
   return text + "]";
 }
 
+/// What config.json may ask of the compiler, and not of these layers.
+void refuseUntrainable(const HFConfig &config) {
+  if (config.activation != Activation::Silu)
+    throw Error("config.json: field 'hidden_act': fairy2-train supports silu "
+                "alone");
+  for (const LayerAttention &layer : config.layerAttention)
+    if (layer.slides != config.slidingWindow.has_value())
+      throw Error("config.json: field 'layer_types': fairy2-train supports one "
+                  "window for all layers or none");
+}
+
 bool endsWith(const std::string &text, std::string_view end) {
   return text.size() >= end.size() &&
          std::string_view(text).substr(text.size() - end.size()) == end;
@@ -52,6 +63,7 @@ size_t Model::add(const std::string &name, std::vector<int64_t> shape,
 
 Model::Model(HFConfig config) : settings(std::move(config)) {
   const HFConfig &c = settings;
+  refuseUntrainable(c);
   const int64_t queries = c.heads * c.headDim, keys = c.kvHeads * c.headDim;
   embedding = add("model.embed_tokens.weight", {c.vocabSize, c.hiddenSize}, 0);
   for (int64_t i = 0; i < c.layers; ++i) {
@@ -76,8 +88,9 @@ Model::Model(HFConfig config) : settings(std::move(config)) {
     layer.vBias = vector(c.attentionBias, attention + "v_proj.bias", keys);
     layer.oBias =
         vector(c.attentionOutputBias, attention + "o_proj.bias", c.hiddenSize);
-    layer.qNorm = vector(c.qkNorm, attention + "q_norm.weight", c.headDim);
-    layer.kNorm = vector(c.qkNorm, attention + "k_norm.weight", c.headDim);
+    const bool headNorms = c.block.qkNorm == QkNorm::Heads;
+    layer.qNorm = vector(headNorms, attention + "q_norm.weight", c.headDim);
+    layer.kNorm = vector(headNorms, attention + "k_norm.weight", c.headDim);
     layer.postNorm =
         add(prefix + "post_attention_layernorm.weight", {c.hiddenSize}, unit);
     layer.gate = matrix(mlp + "gate_proj", c.intermediateSize, c.hiddenSize);

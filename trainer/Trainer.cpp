@@ -51,8 +51,9 @@ Model loadTeacher(const Recipe &recipe, const Model &student) {
                 ": expected a teacher with the model's " +
                 std::to_string(b.vocabSize) + " tokens, found " +
                 std::to_string(a.vocabSize));
-  if (a.headDim != b.headDim || a.rope.inverseFrequencies(a.headDim) !=
-                                    b.rope.inverseFrequencies(b.headDim))
+  if (a.headDim != b.headDim || a.rope.magnitude != b.rope.magnitude ||
+      a.rope.inverseFrequencies(a.headDim) !=
+          b.rope.inverseFrequencies(b.headDim))
     throw Error(recipe.teacher.model +
                 ": expected a teacher with the model's head_dim and rotary "
                 "embedding");

@@ -10,12 +10,28 @@
 #include "frontend/Synthesize.h"
 #include "test/fuzz/Fuzzer.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace fairy2;
 using namespace fairy2::fuzz;
 
 namespace {
+
+void checkFrequencies(const std::vector<float> &frequencies, int64_t dim) {
+  REQUIRE(int64_t(frequencies.size()) * 2 == dim && dim > 0);
+  for (const float frequency : frequencies)
+    REQUIRE(std::isfinite(frequency));
+}
+
+void checkRope(const RopeConfig &rope, int64_t headDim) {
+  const int64_t dim = rope.rotaryDim(headDim);
+  REQUIRE(dim <= headDim);
+  REQUIRE(std::isfinite(float(rope.magnitude)) && rope.magnitude > 0);
+  checkFrequencies(rope.inverseFrequencies(headDim), dim);
+  if (rope.scaling == RopeConfig::Scaling::LongRope)
+    checkFrequencies(rope.longInverseFrequencies(headDim), dim);
+}
 
 void checkConfig(const HFConfig &config) {
   for (const int64_t size :
@@ -27,11 +43,10 @@ void checkConfig(const HFConfig &config) {
   REQUIRE(std::isfinite(config.rmsNormEpsilon) && config.rmsNormEpsilon > 0);
   for (const int64_t token : config.eosTokens)
     REQUIRE(token >= 0 && token < config.vocabSize);
-  const std::vector<float> frequencies =
-      config.rope.inverseFrequencies(config.headDim);
-  REQUIRE(!frequencies.empty());
-  for (const float frequency : frequencies)
-    REQUIRE(std::isfinite(frequency));
+  REQUIRE(int64_t(config.layerAttention.size()) == config.layers);
+  for (int64_t i = 0; i < std::min<int64_t>(config.layers, 8); ++i)
+    if (const RopeConfig *rope = config.ropeOf(i))
+      checkRope(*rope, config.headDim);
 }
 
 /// Writes the header of a checkpoint of the model and reads it again.
@@ -59,8 +74,7 @@ void checkTensors(const HFConfig &config) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const MemoryFile file(textOf(data, size));
   try {
-    const HFConfig config =
-        HFConfig::readFile(file.path(), HFConfig::knownArchitectures());
+    const HFConfig config = HFConfig::readFile(file.path());
     checkConfig(config);
     if (config.layers <= 8) // all layers are alike
       checkTensors(config);

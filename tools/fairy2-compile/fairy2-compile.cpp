@@ -26,8 +26,7 @@ int main(int argc, char **argv) {
       return 0;
     }
     mlir::MLIRContext context;
-    const HFConfig config =
-        HFConfig::read(line.model, supportedArchitectures());
+    const HFConfig config = HFConfig::read(line.model);
     const Checkpoint checkpoint = Checkpoint::open(line.model);
     const ModelAssets assets = readAssets(line.model, config);
     mlir::OwningOpRef<mlir::ModuleOp> module =

@@ -109,8 +109,7 @@ protected:
   /// The whole model at stage loops.
   OwningOpRef<ModuleOp> loopsOf(const CpuTarget &target, int64_t stages,
                                 bool floatActivations) {
-    const HFConfig config =
-        HFConfig::read(folder / "model", supportedArchitectures());
+    const HFConfig config = HFConfig::read(folder / "model");
     const Checkpoint checkpoint = Checkpoint::open(folder / "model");
     OwningOpRef<ModuleOp> module = importModel(&context, checkpoint, config);
     PassManager pm(&context);

@@ -183,8 +183,18 @@ TEST_F(SynthesizeTest, NamesFollowTheArchitecture) {
   EXPECT_EQ(names()[layer + "self_attn.v_proj.bias"], Shape{6});
   config.attentionOutputBias = config.mlpBias = true;
   EXPECT_EQ(names().size(), 11u + 7);
-  config.qkNorm = true; // as in Qwen3
-  EXPECT_EQ(names()[layer + "self_attn.k_norm.weight"], Shape{6});
+  config.block.qkNorm = QkNorm::Heads; // as in Qwen3
+  EXPECT_EQ(names()[layer + "self_attn.q_norm.weight"], Shape{6});
+  config.block.qkNorm = QkNorm::Rows; // as in OLMo 2
+  EXPECT_EQ(names()[layer + "self_attn.q_norm.weight"], Shape{12});
+  config.block.fusedProjections = true; // as in Phi-3
+  EXPECT_EQ(names()[layer + "self_attn.qkv_proj.weight"], (Shape{24, 8}));
+  EXPECT_EQ(names()[layer + "self_attn.qkv_proj.bias"], Shape{24});
+  EXPECT_EQ(names()[layer + "mlp.gate_up_proj.weight"], (Shape{24, 8}));
+  config.block.beforeMlp = "pre_feedforward_layernorm"; // as in Gemma 2
+  config.block.afterMlp = "post_feedforward_layernorm";
+  EXPECT_EQ(names()[layer + "post_feedforward_layernorm.weight"], Shape{8});
+  EXPECT_EQ(names().count(layer + "post_attention_layernorm.weight"), 0u);
 }
 
 TEST_F(SynthesizeTest, RefusesToOverwriteUnlessTold) {
