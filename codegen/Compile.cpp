@@ -28,6 +28,7 @@ void quantize(ModuleOp module, const CompileOptions &options) {
   quantize.stages = options.stages;
   quantize.floatActivations = options.floatActivations;
   quantize.head = options.head;
+  quantize.cache = options.cache;
   run(module, [&](OpPassManager &pm) { buildQuantizePipeline(pm, quantize); });
 }
 
@@ -88,9 +89,6 @@ void nameEntry(ModuleOp llvmModule, const CpuTarget &target) {
 
 std::string optCommand(Stage stage, const CompileOptions &options) {
   const CpuTarget &target = *options.targets.front();
-  const char *head = options.head == HeadKind::Keep   ? "keep"
-                     : options.head == HeadKind::Int8 ? "int8"
-                                                      : "quantize";
   std::string passes;
   auto add = [&](const std::string &pass) {
     passes += (passes.empty() ? "" : ",") + pass;
@@ -98,7 +96,8 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
   if (stage >= Stage::Quantized)
     add("fairy2-to-quantized{stages=" + std::to_string(options.stages) +
         " float-activations=" + (options.floatActivations ? "true" : "false") +
-        " lm-head=" + head + "}");
+        " lm-head=" + nameOf(options.head) +
+        " kv-cache=" + nameOf(options.cache) + "}");
   if (stage >= Stage::Packed)
     add("fairy2-to-packed");
   std::string cpu = "{cpu=" + target.name.str() +

@@ -22,6 +22,7 @@ struct CompileOptions {
   int64_t stages = 2; ///< 0: dense
   bool floatActivations = false;
   HeadKind head = HeadKind::Keep;
+  CacheKind cache = CacheKind::F16;
   std::vector<const CpuTarget *> targets;
   Stage emit = Stage::So;
   int64_t batch = 64;

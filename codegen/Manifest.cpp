@@ -13,18 +13,6 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
-const char *headName(HeadKind head) {
-  switch (head) {
-  case HeadKind::Keep:
-    return "keep";
-  case HeadKind::Int8:
-    return "int8";
-  case HeadKind::Quantize:
-    return "quantize";
-  }
-  return "";
-}
-
 /// [out, in] of the weight behind a pack's source; rows of all sources add up.
 std::vector<int64_t> packShape(PackOp pack) {
   std::vector<int64_t> shape;
@@ -106,7 +94,8 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
       {"activations", options.floatActivations || options.stages == 0
                           ? "float"
                           : "int8"},
-      {"lm_head", headName(options.head)}};
+      {"lm_head", nameOf(options.head)},
+      {"kv_cache", nameOf(options.cache)}};
   manifest["batch"] = options.batch;
   manifest["variants"] = nlohmann::json::array();
   manifest["workspace_bytes"] = 0;

@@ -12,6 +12,30 @@ using namespace mlir;
 
 namespace fairy2 {
 
+const char *nameOf(HeadKind head) {
+  switch (head) {
+  case HeadKind::Keep:
+    return "keep";
+  case HeadKind::Int8:
+    return "int8";
+  case HeadKind::Quantize:
+    return "quantize";
+  }
+  llvm_unreachable("all kinds are handled");
+}
+
+const char *nameOf(CacheKind cache) {
+  switch (cache) {
+  case CacheKind::F32:
+    return "f32";
+  case CacheKind::F16:
+    return "f16";
+  case CacheKind::Int8:
+    return "int8";
+  }
+  llvm_unreachable("all kinds are handled");
+}
+
 void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
   if (options.stages > 0) {
     // Which layers can be on phases at all.
@@ -25,6 +49,11 @@ void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
   }
   if (options.head == HeadKind::Int8)
     pm.addPass(createFairy2QuantizeHeadPass());
+  if (options.cache != CacheKind::F32) {
+    Fairy2QuantizeCachePassOptions cache;
+    cache.element = nameOf(options.cache);
+    pm.addPass(createFairy2QuantizeCachePass(cache));
+  }
   // Layers with one input share its quantization ..
   pm.addPass(createCSEPass());
   // .. and then one op, so that targets can share more.

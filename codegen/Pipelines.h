@@ -12,6 +12,11 @@
 namespace fairy2 {
 
 enum class HeadKind { Keep, Int8, Quantize };
+enum class CacheKind { F32, F16, Int8 };
+
+/// As on command lines and in the manifest.
+const char *nameOf(HeadKind head);
+const char *nameOf(CacheKind cache);
 
 /// What the user may choose about quantization.
 struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
@@ -29,6 +34,14 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
           clEnumValN(HeadKind::Keep, "keep", "stored precision"),
           clEnumValN(HeadKind::Int8, "int8", "int8 with a scale per row"),
           clEnumValN(HeadKind::Quantize, "quantize", "phases"))};
+  Option<CacheKind> cache{
+      *this, "kv-cache", llvm::cl::desc("what keys and values are stored as"),
+      llvm::cl::init(CacheKind::F16),
+      llvm::cl::values(
+          clEnumValN(CacheKind::F32, "f32", "float32"),
+          clEnumValN(CacheKind::F16, "f16", "float16"),
+          clEnumValN(CacheKind::Int8, "int8",
+                     "int8 with a scale per key and per value"))};
 };
 
 struct CpuOptions : mlir::PassPipelineOptions<CpuOptions> {

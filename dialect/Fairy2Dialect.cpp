@@ -35,12 +35,16 @@ void Fairy2Dialect::initialize() {
 }
 
 LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
-                                  int64_t layers, int64_t heads, int64_t dim) {
+                                  int64_t layers, int64_t heads, int64_t dim,
+                                  Type element) {
   for (int64_t extent : {layers, heads, dim})
     if (extent < 1 || extent > kMaxCacheExtent)
       return emitError() << "expected layers, heads and dim of 1 to "
                          << kMaxCacheExtent << ", found " << layers << ", "
                          << heads << ", " << dim;
+  if (!element.isF32() && !element.isF16() && !element.isInteger(8))
+    return emitError() << "expected elements of f32, f16 or i8, found "
+                       << element;
   return success();
 }
 

@@ -15,6 +15,10 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,avx512vnni,"
        "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
        LookupForm::Quad, 64, 8192, 0},
+      {"x86-64-v4", kX86, "x86-64-v4", "",
+       "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c,"
+       "lzcnt,movbe",
+       LookupForm::Lane, 64, 8192, 0},
       {"x86-64-v3", kX86, "x86-64-v3", "",
        "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe", LookupForm::Lane, 32, 8192, 0},
       {"x86-64-v2", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
@@ -34,6 +38,14 @@ const CpuTarget *findCpuTarget(llvm::StringRef name) {
   return nullptr;
 }
 
+const CpuTarget *requireCpuTarget(mlir::Operation *op, llvm::StringRef name) {
+  const CpuTarget *target = findCpuTarget(name);
+  if (!target)
+    op->emitError("expected a cpu of ")
+        << cpuTargetNames() << ", found '" << name << "'";
+  return target;
+}
+
 std::string cpuTargetNames() {
   return llvm::join(llvm::map_range(cpuTargets(),
                                     [](const CpuTarget &t) {
@@ -46,6 +58,10 @@ std::string CpuTarget::symbolSuffix() const {
   std::string suffix = name.str();
   llvm::replace(suffix, '-', '_');
   return suffix;
+}
+
+bool CpuTarget::convertsHalves() const {
+  return machine() == "aarch64" || required.contains("f16c");
 }
 
 llvm::StringRef CpuTarget::machine() const {

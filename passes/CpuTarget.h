@@ -3,6 +3,8 @@
 // The CPUs that kernels are made for, one table row each.
 #pragma once
 
+#include "mlir/IR/Operation.h"
+
 #include "llvm/ADT/ArrayRef.h"
 #include "llvm/ADT/StringRef.h"
 
@@ -35,12 +37,16 @@ struct CpuTarget {
   std::string symbolSuffix() const;
   /// The machine of the artefact: x86-64 or aarch64.
   llvm::StringRef machine() const;
+  /// Whether instructions convert between float16 and float32.
+  bool convertsHalves() const;
 };
 
 /// Best first within a machine.
 llvm::ArrayRef<CpuTarget> cpuTargets();
 /// Null when there is no such row.
 const CpuTarget *findCpuTarget(llvm::StringRef name);
+/// The same, with an error at `op` that lists the rows.
+const CpuTarget *requireCpuTarget(mlir::Operation *op, llvm::StringRef name);
 /// "a, b, c", for messages.
 std::string cpuTargetNames();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Instructions for look-ups and byte sums.
+// Instructions for look-ups, byte sums and halves.
 #include "passes/CpuTarget.h"
 #include "passes/Passes.h"
 
@@ -181,22 +181,122 @@ private:
   const CpuTarget &target;
 };
 
+bool isHalf(Value value) {
+  auto type = dyn_cast<VectorType>(value.getType());
+  return type && type.getElementType().isF16();
+}
+
+/// Vectors of words and the operations on them that conversions are made of.
+struct Words {
+  Words(Location loc, OpBuilder &builder, VectorType like)
+      : b(loc, builder), ints(like.clone(builder.getI32Type())),
+        floats(like.clone(builder.getF32Type())),
+        halves(like.clone(builder.getI16Type())) {}
+
+  Value constant(int64_t value) {
+    return ::fairy2::constant(b, ints, value);
+  }
+  Value real(float value) {
+    return arith::ConstantOp::create(b, DenseElementsAttr::get(floats, value));
+  }
+  Value bitcast(VectorType type, Value v) {
+    return arith::BitcastOp::create(b, type, v);
+  }
+
+  ImplicitLocOpBuilder b;
+  VectorType ints, floats, halves;
+};
+
+/// Exponent and mantissa move to their places in a float32 whose exponent is
+/// then 112 too small; a product repairs that exactly, for subnormals as well.
+/// For finite halves.
+struct ExpandHalfToFloat : OpConversionPattern<arith::ExtFOp> {
+  using OpConversionPattern::OpConversionPattern;
+
+  LogicalResult
+  matchAndRewrite(arith::ExtFOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Words w(op.getLoc(), rewriter, cast<VectorType>(op.getType()));
+    Value bits = arith::ExtUIOp::create(w.b, w.ints,
+                                        w.bitcast(w.halves, adaptor.getIn()));
+    auto field = [&](int64_t mask, int64_t shift) -> Value {
+      return arith::ShLIOp::create(
+          w.b, arith::AndIOp::create(w.b, bits, w.constant(mask)),
+          w.constant(shift));
+    };
+    Value magnitude = arith::MulFOp::create(
+        w.b, w.bitcast(w.floats, field(0x7fff, 13)), w.real(0x1p112f));
+    Value all = arith::OrIOp::create(w.b, w.bitcast(w.ints, magnitude),
+                                     field(0x8000, 16));
+    rewriter.replaceOp(op, w.bitcast(w.floats, all));
+    return success();
+  }
+};
+
+/// Rounds to nearest, ties to even, for magnitudes up to the largest half.
+struct ExpandFloatToHalf : OpConversionPattern<arith::TruncFOp> {
+  using OpConversionPattern::OpConversionPattern;
+
+  LogicalResult
+  matchAndRewrite(arith::TruncFOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    Words w(op.getLoc(), rewriter, cast<VectorType>(op.getType()));
+    Value bits = w.bitcast(w.ints, adaptor.getIn());
+    auto shiftRight = [&](Value v, int64_t by) -> Value {
+      return arith::ShRUIOp::create(w.b, v, w.constant(by));
+    };
+    auto both = [&](Value v, int64_t mask) -> Value {
+      return arith::AndIOp::create(w.b, v, w.constant(mask));
+    };
+    Value magnitude = both(bits, 0x7fffffff);
+    // Normal halves: the exponent's offset falls by 112; adding just under
+    // half a unit, or exactly half before an odd digit, rounds.
+    Value odd = both(shiftRight(magnitude, 13), 1);
+    Value rounded = arith::AddIOp::create(
+        w.b, magnitude,
+        arith::AddIOp::create(w.b, odd,
+                              w.constant(0xfff - (int64_t(112) << 23))));
+    Value normal = shiftRight(rounded, 13);
+    // Below 2^-14, adding 1/2 leaves 2^-24, a half's smallest step, as the last
+    // digit of the sum, and the addition rounds.
+    Value half = w.real(0.5f);
+    Value sum =
+        arith::AddFOp::create(w.b, w.bitcast(w.floats, magnitude), half);
+    Value subnormal = arith::SubIOp::create(w.b, w.bitcast(w.ints, sum),
+                                            w.bitcast(w.ints, half));
+    Value isNormal = arith::CmpIOp::create(w.b, arith::CmpIPredicate::uge,
+                                           magnitude,
+                                           w.constant(int64_t(113) << 23));
+    Value result = arith::OrIOp::create(
+        w.b, arith::SelectOp::create(w.b, isNormal, normal, subnormal),
+        shiftRight(both(bits, int64_t(0x80000000)), 16));
+    rewriter.replaceOp(
+        op, w.bitcast(w.halves.clone(w.b.getF16Type()),
+                      arith::TruncIOp::create(w.b, w.halves, result)));
+    return success();
+  }
+};
+
 struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
   using Base::Base;
 
   void runOnOperation() override {
-    const CpuTarget *target = findCpuTarget(cpu);
-    if (!target) {
-      getOperation().emitError("expected a cpu of ")
-          << cpuTargetNames() << ", found '" << cpu << "'";
+    const CpuTarget *target = requireCpuTarget(getOperation(), cpu);
+    if (!target)
       return signalPassFailure();
-    }
     ConversionTarget legal(getContext());
     legal.addIllegalOp<TableLookupOp, Sum4AccumulateOp, Dot4AccumulateOp>();
     legal.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
+    legal.addDynamicallyLegalOp<arith::ExtFOp>([&](arith::ExtFOp op) {
+      return target->convertsHalves() || !isHalf(op.getIn());
+    });
+    legal.addDynamicallyLegalOp<arith::TruncFOp>([&](arith::TruncFOp op) {
+      return target->convertsHalves() || !isHalf(op.getOut());
+    });
     RewritePatternSet patterns(&getContext());
     patterns.add<LowerTableLookup, LowerSum4Accumulate, LowerDot4Accumulate>(
         &getContext(), *target);
+    patterns.add<ExpandHalfToFloat, ExpandFloatToHalf>(&getContext());
     if (failed(applyPartialConversion(getOperation(), legal,
                                       std::move(patterns))))
       signalPassFailure();

@@ -28,12 +28,9 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
   using Base::Base;
 
   void runOnOperation() override {
-    const CpuTarget *row = findCpuTarget(cpu);
-    if (!row) {
-      getOperation().emitError("expected a cpu of ")
-          << cpuTargetNames() << ", found '" << cpu << "'";
+    const CpuTarget *row = requireCpuTarget(getOperation(), cpu);
+    if (!row)
       return signalPassFailure();
-    }
     if (batch < 1 || batch > 4096) {
       getOperation().emitError("expected a batch of 1 to 4096, found ")
           << int64_t(batch);

@@ -63,6 +63,23 @@ def Fairy2QuantizeHeadPass : Pass<"fairy2-quantize-head", "::mlir::ModuleOp"> {
   }];
 }
 
+def Fairy2QuantizeCachePass : Pass<"fairy2-quantize-cache", "::mlir::ModuleOp"> {
+  let summary = "store keys and values in fewer bits";
+  let description = [{
+    `element` is f32, f16 or int8.
+
+    ```mlir
+    func.func @forward(.., %cache: !fairy2.kv_cache<layers = 5, heads = 4, dim = 8>)
+    ==>
+    func.func @forward(.., %cache: !fairy2.kv_cache<layers = 5, heads = 4, dim = 8, element = f16>)
+    ```
+  }];
+  let options = [
+    Option<"element", "element", "std::string", "\"f16\"",
+           "what a number of the cache is stored as">
+  ];
+}
+
 def Fairy2GroupLinearsPass
     : Pass<"fairy2-group-linears", "::mlir::func::FuncOp"> {
   let summary = "join the layers on phases that read one input";
@@ -173,10 +190,11 @@ def Fairy2StripRecipesPass : Pass<"fairy2-strip-recipes", "::mlir::ModuleOp"> {
 }
 
 def Fairy2LowerLookupsPass : Pass<"fairy2-lower-lookups", "::mlir::ModuleOp"> {
-  let summary = "choose instructions for look-ups and byte sums";
+  let summary = "choose instructions for look-ups, byte sums and halves";
   let description = [{
     `fairy2.table_lookup`, `fairy2.sum4_accumulate` and `fairy2.dot4_accumulate`
-    become the intrinsics of the CPU, or generic arithmetic where it has none.
+    become the intrinsics of the CPU, or generic arithmetic where it has none. So
+    do conversions of finite float16 where the CPU has none.
 
     ```mlir
     %0 = fairy2.table_lookup quad %t, %i : vector<64xi8>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/Benchmark.h"
 
+#include "runtime/Bandwidth.h"
 #include "runtime/Cores.h"
 #include "runtime/Session.h"
 #include "runtime/Status.h"
@@ -13,13 +14,11 @@
 #include <numeric>
 #include <tuple>
 
-#include <sys/mman.h>
-
 namespace fairy2 {
 namespace {
 
-/// More than any cache of a core, so that reads come from memory.
-constexpr size_t kBandwidthBytesPerThread = size_t(256) << 20;
+/// Bandwidth is measured this often in a run of decodes.
+constexpr int32_t kPiecesOfADecode = 4;
 
 double secondsOf(const std::function<void()> &work) {
   const auto start = std::chrono::steady_clock::now();
@@ -31,46 +30,6 @@ double secondsOf(const std::function<void()> &work) {
 Spread spreadOf(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return {values.front(), values[values.size() / 2], values.back()};
-}
-
-/// Best GB/s of sequential reads by all threads of the pool at once.
-double readBandwidth(ThreadPool &pool) {
-  constexpr size_t kWords = kBandwidthBytesPerThread / sizeof(uint64_t);
-  constexpr size_t kLine = 64 / sizeof(uint64_t);
-  constexpr size_t kAhead = 4096 / sizeof(uint64_t);
-  const LazyMemory arena(kBandwidthBytesPerThread * uint64_t(pool.size()),
-                         "measuring bandwidth");
-  // Small pages would measure the page tables as well.
-  madvise(arena.data(), kBandwidthBytesPerThread * size_t(pool.size()),
-          MADV_HUGEPAGE);
-  auto share = [&](int thread) {
-    return reinterpret_cast<uint64_t *>(
-        arena.data() + kBandwidthBytesPerThread * size_t(thread));
-  };
-  std::vector<uint64_t> sums(pool.size());
-  pool.run([&](int thread, int) {
-    std::fill(share(thread), share(thread) + kWords, 1);
-  });
-  double best = 0;
-  for (int repeat = 0; repeat < 7; ++repeat) {
-    const double seconds = secondsOf([&] {
-      pool.run([&](int thread, int) {
-        const uint64_t *words = share(thread);
-        uint64_t lanes[kLine] = {};
-        for (size_t i = 0; i < kWords; i += kLine) {
-          __builtin_prefetch(words + i + kAhead);
-          for (size_t lane = 0; lane < kLine; ++lane)
-            lanes[lane] += words[i + lane];
-        }
-        sums[thread] = std::accumulate(lanes, lanes + kLine, uint64_t(0));
-      });
-    });
-    best = std::max(best, double(kBandwidthBytesPerThread) * pool.size() /
-                              seconds / 1e9);
-  }
-  if (sums[0] != kWords)
-    throw StatusError(FAIRY2_INTERNAL, "bandwidth: reads were not made");
-  return best;
 }
 
 int64_t weightBytesPerToken(const Manifest &manifest) {
@@ -95,19 +54,34 @@ std::string withoutNumbers(const std::string &name) {
   return result;
 }
 
-/// Times every step of the decode of `tokens`.
+/// Any ids do: speed does not depend on them.
+std::vector<int32_t> someTokens(int32_t count, int32_t vocabulary) {
+  std::vector<int32_t> tokens(count);
+  for (int32_t i = 0; i < count; ++i)
+    tokens[i] = int32_t(int64_t(i) * 7919 % vocabulary);
+  return tokens;
+}
+
+/// Times every step of the decode of options.generate tokens.
 std::vector<KernelRow> timeKernels(const Model &model, Session &session,
-                                   std::span<const int32_t> tokens,
-                                   float *logits) {
+                                   const BenchmarkOptions &options) {
+  const std::vector<int32_t> history =
+      someTokens(options.depth, session.vocabSize());
+  const std::vector<int32_t> tokens =
+      someTokens(options.generate, session.vocabSize());
+  std::vector<float> logits(size_t(session.vocabSize()));
+  session.reset(0);
+  if (!history.empty())
+    session.eval(0, history, Session::Logits::None, nullptr);
   using Clock = std::chrono::steady_clock;
   const std::vector<ForwardStep> &steps = model.variant().steps;
   std::vector<std::vector<double>> seconds(steps.size());
   std::vector<Clock::time_point> ends;
   session.observeSteps([&] { ends.push_back(Clock::now()); });
-  session.reset(0);
   for (const int32_t token : tokens) {
     ends.assign(1, Clock::now());
-    session.eval(0, std::span(&token, 1), Session::Logits::Last, logits);
+    session.eval(0, std::span(&token, 1), Session::Logits::Last,
+                 logits.data());
     ends.push_back(Clock::now());
     if (ends.size() != steps.size() + 1)
       throw StatusError(FAIRY2_INTERNAL,
@@ -152,14 +126,6 @@ std::vector<KernelRow> timeKernels(const Model &model, Session &session,
   return result;
 }
 
-/// Any ids do: speed does not depend on them.
-std::vector<int32_t> someTokens(int32_t count, int32_t vocabulary) {
-  std::vector<int32_t> tokens(count);
-  for (int32_t i = 0; i < count; ++i)
-    tokens[i] = int32_t(int64_t(i) * 7919 % vocabulary);
-  return tokens;
-}
-
 void requireCounts(const Model &model, const BenchmarkOptions &options) {
   auto require = [](bool condition, const std::string &text) {
     if (!condition)
@@ -170,12 +136,129 @@ void requireCounts(const Model &model, const BenchmarkOptions &options) {
           "prompt and gen: expected tokens to measure");
   require(!options.kernels || options.generate > 0,
           "kernels: expected tokens to generate, found gen 0");
+  require(options.depth >= 0, "depth: expected at least 0, found " +
+                                  std::to_string(options.depth));
   require(options.repeat >= 1, "repeat: expected at least 1, found " +
                                    std::to_string(options.repeat));
-  const int32_t most = model.manifest().maxPositions;
-  require(options.prompt <= most && options.generate <= most,
-          "prompt and gen: expected at most the model's " +
+  for (const int32_t batch : options.batches)
+    require(batch >= 1 && batch <= kMaxBatch,
+            "batch: expected 1 to " + std::to_string(kMaxBatch) + ", found " +
+                std::to_string(batch));
+  const int64_t most = model.manifest().maxPositions;
+  require(options.prompt <= most &&
+              int64_t(options.depth) + options.generate <= most,
+          "prompt, and depth and gen together: expected at most the model's " +
               std::to_string(most) + " positions");
+}
+
+/// Runs a token in each of the first `batch` slots per step, after
+/// `options.depth` positions that are there already.
+class DecodeRun {
+public:
+  DecodeRun(Session &session, const BenchmarkOptions &options, int32_t batch)
+      : session(session), options(options), slots(size_t(batch)),
+        tokens(size_t(batch)),
+        logits(size_t(batch) * size_t(session.vocabSize())) {
+    std::iota(slots.begin(), slots.end(), 0);
+    const std::vector<int32_t> history =
+        someTokens(options.depth, session.vocabSize());
+    for (const int32_t slot : slots) {
+      session.reset(slot);
+      if (!history.empty())
+        session.eval(slot, history, Session::Logits::None, nullptr);
+    }
+  }
+
+  /// One run of options.generate steps, with the probe in between.
+  struct Rates {
+    double stepsPerSecond, bandwidth;
+  };
+  Rates measure(BandwidthProbe &probe) {
+    double seconds = 0, bandwidth = 0;
+    int32_t done = 0;
+    rewind(0);
+    for (int32_t piece = 1; piece <= kPiecesOfADecode; ++piece) {
+      const int32_t end = options.generate * piece / kPiecesOfADecode;
+      bandwidth += probe.measure() / kPiecesOfADecode;
+      // The probe has filled the caches; one step brings the weights back.
+      if (done < end) {
+        step(done);
+        rewind(done);
+      }
+      seconds += secondsOf([&] {
+        for (; done < end; ++done)
+          step(done);
+      });
+    }
+    return {options.generate / seconds, bandwidth};
+  }
+
+private:
+  void step(int32_t index) {
+    for (size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = int32_t((int64_t(index) + int64_t(i)) * 7919 %
+                          session.vocabSize());
+    session.evalBatch(slots, tokens, logits.data());
+  }
+  void rewind(int32_t generated) {
+    for (const int32_t slot : slots)
+      session.reset(slot, options.depth + generated);
+  }
+
+  Session &session;
+  const BenchmarkOptions &options;
+  std::vector<int32_t> slots, tokens;
+  std::vector<float> logits;
+};
+
+BenchmarkRow measureDecode(Session &session, BandwidthProbe &probe,
+                           const BenchmarkOptions &options, int32_t batch,
+                           int64_t weightBytes,
+                           const std::function<void()> &onRun) {
+  DecodeRun run(session, options, batch);
+  std::vector<double> rates, bandwidths, fractions;
+  for (int32_t repeat = 0; repeat < options.repeat; ++repeat) {
+    onRun();
+    const auto [stepsPerSecond, bandwidth] = run.measure(probe);
+    rates.push_back(stepsPerSecond * batch);
+    bandwidths.push_back(bandwidth);
+    fractions.push_back(stepsPerSecond * double(weightBytes) / 1e9 / bandwidth);
+  }
+  BenchmarkRow row;
+  row.kind = "decode";
+  row.tokens = options.generate;
+  row.threads = session.threads().size();
+  row.batch = batch;
+  row.depth = options.depth;
+  row.tokensPerSecond = spreadOf(rates);
+  row.bandwidth = spreadOf(bandwidths).median;
+  row.weightRate =
+      row.tokensPerSecond.median / batch * double(weightBytes) / 1e9;
+  row.bandwidthFraction = spreadOf(fractions).median;
+  return row;
+}
+
+BenchmarkRow measurePrefill(Session &session, BandwidthProbe &probe,
+                            const BenchmarkOptions &options,
+                            const std::function<void()> &onRun) {
+  const std::vector<int32_t> prompt =
+      someTokens(options.prompt, session.vocabSize());
+  std::vector<float> logits(size_t(session.vocabSize()));
+  std::vector<double> rates;
+  for (int32_t repeat = 0; repeat < options.repeat; ++repeat) {
+    onRun();
+    session.reset(0);
+    rates.push_back(options.prompt / secondsOf([&] {
+      session.eval(0, prompt, Session::Logits::Last, logits.data());
+    }));
+  }
+  BenchmarkRow row;
+  row.kind = "prefill";
+  row.tokens = options.prompt;
+  row.threads = session.threads().size();
+  row.tokensPerSecond = spreadOf(rates);
+  row.bandwidth = probe.measure();
+  return row;
 }
 
 } // namespace
@@ -199,55 +282,35 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
   std::vector<int32_t> threadCounts = options.threads;
   if (threadCounts.empty())
     threadCounts.push_back(usableCores());
+  const int32_t mostSlots = std::ranges::max(options.batches);
 
-  const int32_t vocabulary = model->manifest().vocabSize;
-  const std::vector<int32_t> prompt = someTokens(options.prompt, vocabulary);
-  const std::vector<int32_t> generated =
-      someTokens(options.generate, vocabulary);
-  std::vector<float> logits(vocabulary);
+  const int64_t runs = (options.prompt > 0) +
+                       (options.generate > 0) * int64_t(options.batches.size());
   int64_t done = 0;
-  const int64_t total = int64_t(threadCounts.size()) * options.repeat;
+  const int64_t total = int64_t(threadCounts.size()) * options.repeat * runs;
+  auto onRun = [&] {
+    if (options.onProgress)
+      options.onProgress(done++, total);
+  };
   for (int32_t threads : threadCounts) {
     SessionOptions sessionOptions;
     sessionOptions.threads = threads;
-    sessionOptions.context = std::max(options.prompt, options.generate);
+    sessionOptions.slots = mostSlots;
+    sessionOptions.context =
+        std::max({options.prompt, options.depth + options.generate, 1});
     Session session(model, sessionOptions);
-    const double bandwidth = readBandwidth(session.threads());
+    BandwidthProbe probe(session.threads());
     // Once without the clock: pages of weights and buffers come in.
-    session.eval(0, std::span(prompt.empty() ? generated : prompt).first(1),
-                 Session::Logits::Last, logits.data());
-    std::vector<double> prefill, decode;
-    for (int32_t repeat = 0; repeat < options.repeat; ++repeat) {
-      if (options.onProgress)
-        options.onProgress(done++, total);
-      if (!prompt.empty()) {
-        session.reset(0);
-        prefill.push_back(options.prompt / secondsOf([&] {
-          session.eval(0, prompt, Session::Logits::Last, logits.data());
-        }));
-      }
-      if (!generated.empty()) {
-        session.reset(0);
-        decode.push_back(options.generate / secondsOf([&] {
-          for (int32_t token : generated)
-            session.eval(0, std::span(&token, 1), Session::Logits::Last,
-                         logits.data());
-        }));
-      }
-    }
-    if (!prefill.empty())
-      result.rows.push_back({"prefill", options.prompt, threads,
-                             spreadOf(prefill), bandwidth, 0, 0});
-    if (!decode.empty()) {
-      const Spread spread = spreadOf(decode);
-      const double rate =
-          spread.max * double(result.weightBytesPerToken) / 1e9;
-      result.rows.push_back({"decode", options.generate, threads, spread,
-                             bandwidth, rate, rate / bandwidth});
-    }
+    session.eval(0, someTokens(1, session.vocabSize()), Session::Logits::None,
+                 nullptr);
+    if (options.prompt > 0)
+      result.rows.push_back(measurePrefill(session, probe, options, onRun));
+    if (options.generate > 0)
+      for (const int32_t batch : options.batches)
+        result.rows.push_back(measureDecode(session, probe, options, batch,
+                                            result.weightBytesPerToken, onRun));
     if (options.kernels) {
-      const std::vector<KernelRow> rows =
-          timeKernels(*model, session, generated, logits.data());
+      const std::vector<KernelRow> rows = timeKernels(*model, session, options);
       result.kernels.insert(result.kernels.end(), rows.begin(), rows.end());
     }
   }

@@ -14,9 +14,14 @@
 
 namespace fairy2 {
 
+/// Most sequences of one decode.
+constexpr int32_t kMaxBatch = 1024;
+
 struct BenchmarkOptions {
   int32_t prompt = 128;        ///< tokens of a prefill; 0: no prefill rows
   int32_t generate = 64;       ///< tokens of a decode; 0: no decode rows
+  int32_t depth = 0; ///< positions in the cache before a decode
+  std::vector<int32_t> batches = {1}; ///< sequences decoded together
   std::vector<int32_t> threads; ///< one set of rows each; empty: all usable
   int32_t repeat = 3;
   bool kernels = false; ///< also time every step of a decoded token
@@ -31,10 +36,15 @@ struct BenchmarkRow {
   std::string kind; ///< "prefill" or "decode"
   int32_t tokens = 0;
   int32_t threads = 0;
-  Spread tokensPerSecond;
-  double bandwidth = 0; ///< GB/s that plain reads reach on these threads
-  /// GB/s of weights that decode reads at the best rate, and its share of
-  /// `bandwidth`; 0 for prefill, which reads them once for many tokens.
+  int32_t batch = 1; ///< sequences of a decode
+  int32_t depth = 0; ///< positions before it
+  Spread tokensPerSecond; ///< of all sequences together
+  /// GB/s that plain reads reach on these threads: the median over the runs,
+  /// each measured between its tokens.
+  double bandwidth = 0;
+  /// GB/s of weights that the median decode reads, and the median over the runs
+  /// of its share of the bandwidth; 0 for prefill, which reads weights once for
+  /// many tokens.
   double weightRate = 0, bandwidthFraction = 0;
 };
 

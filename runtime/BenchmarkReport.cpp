@@ -55,9 +55,19 @@ std::string labelOf(const KernelRow &row) {
   return row.weights.empty() ? row.kernel : row.weights;
 }
 
+/// "prefill", "decode", "decode x4 @512": 4 sequences after 512 positions.
+std::string nameOf(const BenchmarkRow &row) {
+  std::string name = row.kind;
+  if (row.batch > 1)
+    name += " x" + std::to_string(row.batch);
+  if (row.depth > 0)
+    name += " @" + std::to_string(row.depth);
+  return name;
+}
+
 /// Tokens that share one pass over the weights in this row.
 double tokensPerPass(const BenchmarkResult &result, const BenchmarkRow &row) {
-  return row.kind == "decode" ? 1 : std::min(row.tokens, result.batch);
+  return row.kind == "decode" ? row.batch : std::min(row.tokens, result.batch);
 }
 
 constexpr const char *kColors[] = {"#2563eb", "#dc2626", "#059669", "#d97706",
@@ -189,6 +199,10 @@ nlohmann::ordered_json toJson(const BenchmarkResult &result) {
     json["kind"] = row.kind;
     json["tokens"] = row.tokens;
     json["threads"] = row.threads;
+    if (row.kind == "decode") {
+      json["batch"] = row.batch;
+      json["depth"] = row.depth;
+    }
     json["tok_s"] = {{"min", row.tokensPerSecond.min},
                      {"median", row.tokensPerSecond.median},
                      {"max", row.tokensPerSecond.max}};
@@ -217,15 +231,15 @@ std::string toTable(const BenchmarkResult &result) {
   std::string text =
       format("%s, %s, %.1f MB of weights per token\n", result.cpu.c_str(),
              result.variant.c_str(), double(result.weightBytesPerToken) / 1e6);
-  text += format("%-8s %7s %8s %9s %9s %9s %8s %10s %6s\n", "", "tokens",
-                 "threads", "min tok/s", "median", "max", "GB/s", "read GB/s",
+  text += format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens",
+                 "threads", "min tok/s", "median", "max", "GB/s", "read",
                  "share");
   for (const BenchmarkRow &row : result.rows) {
-    text += format("%-8s %7d %8d %9.1f %9.1f %9.1f", row.kind.c_str(),
+    text += format("%-13s %6d %7d %9.1f %8.1f %8.1f", nameOf(row).c_str(),
                    row.tokens, row.threads, row.tokensPerSecond.min,
                    row.tokensPerSecond.median, row.tokensPerSecond.max);
     if (row.kind == "decode")
-      text += format(" %8.2f %10.2f %5.0f%%", row.weightRate, row.bandwidth,
+      text += format(" %7.2f %7.2f %5.0f%%", row.weightRate, row.bandwidth,
                      100 * row.bandwidthFraction);
     text += "\n";
   }
@@ -261,7 +275,7 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
     html += format(
         "<tr><td>%s</td><td>%d</td><td>%d</td><td>%.1f</td><td>%.1f</td>"
         "<td>%.1f</td><td>%s</td><td>%s</td></tr>",
-        row.kind.c_str(), row.tokens, row.threads, row.tokensPerSecond.min,
+        nameOf(row).c_str(), row.tokens, row.threads, row.tokensPerSecond.min,
         row.tokensPerSecond.median, row.tokensPerSecond.max,
         isDecode ? format("%.2f", row.weightRate).c_str() : "",
         isDecode ? format("%.2f (%.0f%%)", row.bandwidth,

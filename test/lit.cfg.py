@@ -5,6 +5,7 @@
 # may lack says so with REQUIRES and one of the features set below; %levels are
 # the CPU levels that run here, comma-separated.
 import os
+import shutil
 import sys
 
 import lit.formats
@@ -56,9 +57,23 @@ if {"ssse3", "sse4_1", "sse4_2", "popcnt"} <= flags:
     levels.append("x86-64-v2")
 if {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"} <= flags:
     levels.append("x86-64-v3")
-if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vbmi",
-        "avx512_vnni"} <= flags:
+avx512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
+if avx512 <= flags:
+    levels.append("x86-64-v4")
+if avx512 | {"avx512vbmi", "avx512_vnni"} <= flags:
     levels.append("x86-64-v4-vnni")
 config.substitutions.append(("%levels", ",".join(levels)))
 if levels:
     config.available_features.add("x86-64")
+
+# An emulator and a compiler with libraries for aarch64 (tools/setup.sh).
+AARCH64_ROOT = "/usr/aarch64-linux-gnu"
+qemu = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+clang = shutil.which("clang++-22")
+if qemu and clang and os.path.exists(
+        os.path.join(AARCH64_ROOT, "lib", "libstdc++.so.6")):
+    config.available_features.add("qemu-aarch64")
+    config.substitutions += [
+        ("%qemu-aarch64", f"{qemu} -L {AARCH64_ROOT}"),
+        ("%clang-aarch64", f"{clang} --target=aarch64-linux-gnu -fuse-ld=lld"),
+    ]

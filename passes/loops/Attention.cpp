@@ -1,198 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rotary embedding and attention over the KV cache.
-//
-// The cache in floats, for a context of C positions (a multiple of 16), L
-// layers, H heads of d numbers:
-//   [slot][layer][ keys: [head][C / 16][d][16] | values: [head][C][d] ]
-// Keys lie in blocks of 16 positions, position innermost, so that a vector
-// holds the scores of 16 positions and no sum runs across lanes.
-#include "dialect/Packing.h"
+// Attention over the KV cache.
+#include "passes/loops/KVCache.h"
 #include "passes/loops/LoopContext.h"
 
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/xxhash.h"
 
-#include <cmath>
+#include <numeric>
 
 using namespace mlir;
 
 namespace fairy2 {
-namespace {
-
-/// The widest vector, at most 16 lanes, that divides `count`.
-int64_t dividingLanes(int64_t count) {
-  int64_t lanes = kLanes;
-  while (count % lanes)
-    lanes /= 2;
-  return lanes;
-}
-
-/// A private constant table of float64.
-Value constantTable(Emitter &e, ModuleOp module, StringRef name,
-                    ArrayRef<double> values) {
-  auto type = MemRefType::get({int64_t(values.size())}, e.getF64Type());
-  if (!module.lookupSymbol(name)) {
-    OpBuilder builder(module.getBodyRegion());
-    memref::GlobalOp::create(
-        builder, e.getLoc(), name, builder.getStringAttr("private"), type,
-        DenseElementsAttr::get(
-            RankedTensorType::get(type.getShape(), e.getF64Type()), values),
-        /*constant=*/true, builder.getI64IntegerAttr(64));
-  }
-  return memref::GetGlobalOp::create(e, type, name);
-}
-
-/// Addresses inside the cache, in floats.
-struct CacheLayout {
-  KVCacheType type;
-
-  int64_t floatsPerPosition() const {
-    return 2 * headFloats() * type.getLayers();
-  }
-  int64_t headFloats() const { return type.getHeads() * type.getDim(); }
-
-  Value layerBase(Emitter &e, Value slot, Value layer, Value context) const {
-    Value slots = e.mul(slot, floatsPerPosition());
-    return e.mul(e.add(slots, e.mul(layer, 2 * headFloats())), context);
-  }
-  Value keys(Emitter &e, Value layerBase, Value head, Value context) const {
-    return e.add(layerBase, e.mul(e.mul(head, type.getDim()), context));
-  }
-  Value values(Emitter &e, Value layerBase, Value head, Value context) const {
-    return e.add(keys(e, layerBase, head, context),
-                 e.mul(context, headFloats()));
-  }
-};
-
-} // namespace
-
-/// cos and sin of p f by the angle sum of p = a B + b: two small tables of
-/// float64 instead of one row per position, and no library call.
-void lowerRopeTable(RopeTableOp op, LoopContext &context) {
-  const int64_t half = int64_t(op.getInverseFrequencies().size());
-  const int64_t positions = op.getMaxPositions();
-  int64_t fine = 1;
-  while (fine * fine < positions)
-    fine *= 2;
-  const int64_t coarse = (positions + fine - 1) / fine;
-  // Long frequencies follow the others in both tables.
-  SmallVector<ArrayRef<float>> sets = {op.getInverseFrequencies()};
-  if (op.getLongFrequencies())
-    sets.push_back(*op.getLongFrequencies());
-  auto table = [&](int64_t count, int64_t step, double magnitude) {
-    std::vector<double> values;
-    for (ArrayRef<float> frequencies : sets)
-      for (int64_t p = 0; p < count; ++p)
-        for (double (*f)(double) :
-             {(double (*)(double))std::cos, (double (*)(double))std::sin})
-          for (float frequency : frequencies)
-            values.push_back(magnitude *
-                             f(double(p * step) * double(frequency)));
-    return values;
-  };
-  const Buffer &out = context.buffer(op.getResult());
-  ModuleOp module = op->getParentOfType<ModuleOp>();
-  // A model may have several tables; equal ones share constants and kernel.
-  std::string name;
-  llvm::raw_string_ostream(name) << op->getAttrDictionary();
-  name = llvm::formatv("{0}_{1:x}", 2 * half, llvm::xxh3_64bits(name));
-  context.call(
-      op.getLoc(), llvm::formatv("rope_table_{0}_{1}", name, out.stride),
-      {context.view(op.getPositions()), context.view(op.getResult()),
-       context.tokenCount(op.getPositions()), context.arguments.context},
-      [&](Emitter &e, ValueRange a) {
-        Value coarseTable = constantTable(
-            e, module, "rope_coarse_" + name,
-            table(coarse, fine, op.getMagnitude().convertToFloat()));
-        Value fineTable =
-            constantTable(e, module, "rope_fine_" + name, table(fine, 1, 1));
-        auto rowOf = [&](Value index, int64_t rows) {
-          if (op.getLongAfter()) {
-            Value isLong =
-                arith::CmpIOp::create(e, arith::CmpIPredicate::ugt, a[3],
-                                      e.index(int64_t(*op.getLongAfter())));
-            index = e.add(index, arith::SelectOp::create(
-                                     e, isLong, e.index(rows), e.index(0)));
-          }
-          return e.mul(index, 2 * half);
-        };
-        e.forall(a[2], [&](Value i) {
-          Value position = e.toIndex(e.load(a[0], i));
-          Value coarseRow = rowOf(e.div(position, fine), coarse);
-          Value fineRow = rowOf(e.rem(position, fine), fine);
-          Value to = e.mul(i, out.stride);
-          e.forLoop(e.index(0), e.index(half), [&](Value j) {
-            auto entry = [&](Value table, Value row, int64_t shift) {
-              return e.load(table, e.add(e.add(row, j), shift));
-            };
-            Value cosA = entry(coarseTable, coarseRow, 0);
-            Value sinA = entry(coarseTable, coarseRow, half);
-            Value cosB = entry(fineTable, fineRow, 0);
-            Value sinB = entry(fineTable, fineRow, half);
-            auto write = [&](Value value, int64_t shift) {
-              e.store(arith::TruncFOp::create(e, e.getF32Type(), value), a[1],
-                      e.add(e.add(to, j), shift));
-            };
-            write(e.sub(e.mul(cosA, cosB), e.mul(sinA, sinB)), 0);
-            write(e.add(e.mul(sinA, cosB), e.mul(cosA, sinB)), half);
-          });
-        });
-      });
-}
-
-void lowerRope(RopeOp op, LoopContext &context) {
-  const Buffer &in = context.buffer(op.getInput());
-  const Buffer &table = context.buffer(op.getTable());
-  const Buffer &out = context.buffer(op.getResult());
-  const int64_t heads = int64_t(op.getHeads());
-  const int64_t dim = featuresOf(op.getInput()) / heads;
-  const int64_t turned = featuresOf(op.getTable()), half = turned / 2;
-  const int64_t lanes = dividingLanes(half);
-  context.call(
-      op.getLoc(),
-      llvm::formatv("rope_{0}x{1}_{2}_{3}_{4}_{5}", heads, dim, turned,
-                    in.stride, table.stride, out.stride),
-      {context.view(op.getInput()), context.view(op.getTable()),
-       context.view(op.getResult()), context.tokenCount(op.getInput())},
-      [&](Emitter &e, ValueRange a) {
-        e.forall(e.mul(a[3], heads), [&](Value f) {
-          Value i = e.div(f, heads), head = e.mul(e.rem(f, heads), dim);
-          Value from = e.add(e.mul(i, in.stride), head);
-          Value to = e.add(e.mul(i, out.stride), head);
-          Value angles = e.mul(i, table.stride);
-          e.forLoop(e.index(0), e.index(half), lanes, {},
-                    [&](Value j, ValueRange) -> SmallVector<Value> {
-                      auto load = [&](Value memref, Value base, int64_t shift) {
-                        return e.loadVector(
-                            memref, e.add(e.add(base, j), shift), lanes);
-                      };
-                      Value x1 = load(a[0], from, 0),
-                            x2 = load(a[0], from, half);
-                      Value cos = load(a[1], angles, 0),
-                            sin = load(a[1], angles, half);
-                      e.storeVector(e.sub(e.mul(x1, cos), e.mul(x2, sin)), a[2],
-                                    e.add(to, j));
-                      e.storeVector(e.add(e.mul(x2, cos), e.mul(x1, sin)), a[2],
-                                    e.add(e.add(to, j), half));
-                      return {};
-                    });
-          e.forLoop(e.index(turned), e.index(dim), [&](Value j) {
-            e.store(e.load(a[0], e.add(from, j)), a[2], e.add(to, j));
-          });
-        });
-      });
-}
-
 static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
-  const CacheLayout layout{op.getCache().getType()};
-  const int64_t heads = layout.type.getHeads(), dim = layout.type.getDim();
+  const KVCacheLayout layout(op.getCache().getType());
+  const int64_t heads = layout.heads(), dim = layout.dim();
   const Buffer &key = context.buffer(op.getKey());
   const Buffer &value = context.buffer(op.getValue());
   context.call(
       op.getLoc(),
-      llvm::formatv("cache_write_{0}x{1}_{2}_{3}", heads, dim, key.stride,
-                    value.stride),
+      llvm::formatv("cache_write_{0}_{1}x{2}_{3}_{4}", layout.elementName(),
+                    heads, dim, key.stride, value.stride),
       {context.view(op.getKey()), context.view(op.getValue()),
        context.arguments.cache, context.view(op.getSlots()),
        context.view(op.getPositions()), context.arguments.context,
@@ -202,20 +29,13 @@ static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
           Value i = e.div(f, heads), head = e.rem(f, heads);
           Value slot = e.toIndex(e.load(a[3], i));
           Value position = e.toIndex(e.load(a[4], i));
-          Value base = layout.layerBase(e, slot, a[7], a[5]);
-          Value keys = e.add(layout.keys(e, base, head, a[5]),
-                             e.add(e.mul(e.div(position, kLanes), dim * kLanes),
-                                   e.rem(position, kLanes)));
-          Value values =
-              e.add(layout.values(e, base, head, a[5]), e.mul(position, dim));
-          Value headStart = e.mul(head, dim);
-          Value fromKey = e.add(e.mul(i, key.stride), headStart);
-          Value fromValue = e.add(e.mul(i, value.stride), headStart);
-          e.forLoop(e.index(0), e.index(dim), [&](Value d) {
-            e.store(e.load(a[0], e.add(fromKey, d)), a[2],
-                    e.add(keys, e.mul(d, kLanes)));
-            e.store(e.load(a[1], e.add(fromValue, d)), a[2], e.add(values, d));
-          });
+          const KVCacheLayout::Head at =
+              layout.head(e, slot, a[7], head, a[5]);
+          Value start = e.mul(head, dim);
+          layout.writeKey(e, a[0], e.add(e.mul(i, key.stride), start), a[2], at,
+                          position);
+          layout.writeValue(e, a[1], e.add(e.mul(i, value.stride), start), a[2],
+                            at, position);
         });
       });
 }
@@ -255,7 +75,7 @@ SmallVector<Value> blockScores(Emitter &e, const AttendShape &shape,
         for (int64_t k = 0; k < shape.sums; ++k) {
           Value at = e.add(d, k);
           Value column =
-              e.loadVector(cache, e.add(keys, e.mul(at, kLanes)), kLanes);
+              e.loadFloats(cache, e.add(keys, e.mul(at, kLanes)), kLanes);
           for (int64_t h = 0; h < shape.together; ++h) {
             Value q = e.splat(
                 e.load(query, e.add(e.add(queryRow, at), h * shape.dim)));
@@ -284,10 +104,10 @@ SmallVector<Value> blockScores(Emitter &e, const AttendShape &shape,
 /// softmax, Milakov and Gimelshein, arXiv 1805.02867). The order is that of the
 /// positions, whatever the batch.
 static void lowerAttend(AttentionOp op, LoopContext &context) {
-  const CacheLayout layout{op.getCache().getType()};
-  const int64_t heads = featuresOf(op.getQuery()) / layout.type.getDim();
-  const int64_t group = heads / layout.type.getHeads();
-  const AttendShape shape(layout.type.getDim(), group, context.target);
+  const KVCacheLayout layout(op.getCache().getType());
+  const int64_t heads = featuresOf(op.getQuery()) / layout.dim();
+  const int64_t group = heads / layout.heads();
+  const AttendShape shape(layout.dim(), group, context.target);
   const int64_t dim = shape.dim, lanes = shape.lanes;
   const Buffer &query = context.buffer(op.getQuery());
   const Buffer &out = context.buffer(op.getResult());
@@ -298,9 +118,10 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
   const double lowest = -1e30;
   context.call(
       op.getLoc(),
-      llvm::formatv("attend_{0}x{1}_{2}_{3}_{4}_{5}_window{6}_cap{7}", heads,
-                    dim, layout.type.getHeads(), query.stride, out.stride,
-                    bitsOf(op.getScale()), window.value_or(0),
+      llvm::formatv("attend_{0}_{1}x{2}_{3}_{4}_{5}_{6}_window{7}_cap{8}",
+                    layout.elementName(), heads, dim, layout.heads(),
+                    query.stride, out.stride, bitsOf(op.getScale()),
+                    window.value_or(0),
                     op.getSoftCap() ? bitsOf(*op.getSoftCap()) : 0),
       {context.view(op.getQuery()), context.arguments.cache,
        context.view(op.getSlots()), context.view(op.getPositions()),
@@ -320,10 +141,8 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
           Value head = e.mul(e.rem(f, walks), shape.together);
           Value slot = e.toIndex(e.load(a[2], i));
           Value position = e.load(a[3], i);
-          Value base = layout.layerBase(e, slot, a[7], a[5]);
-          Value kvHead = e.div(head, group);
-          Value keys = layout.keys(e, base, kvHead, a[5]);
-          Value values = layout.values(e, base, kvHead, a[5]);
+          const KVCacheLayout::Head at =
+              layout.head(e, slot, a[7], e.div(head, group), a[5]);
           Value row = e.add(e.mul(i, query.stride), e.mul(head, dim));
 
           SmallVector<Value> init;
@@ -343,18 +162,22 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
           auto attendBlock = [&](Value start, ValueRange carried,
                                  bool isPartial) {
             SmallVector<Value> scores = blockScores(
-                e, shape, a[0], row, a[1], e.add(keys, e.mul(start, dim)));
+                e, shape, a[0], row, a[1],
+                e.add(at.keys, e.mul(start, dim)));
+            Value keyScales = layout.loadScales(e, a[1], at.keyScales, start);
+            Value valueScales =
+                layout.loadScales(e, a[1], at.valueScales, start);
             Value visible;
             if (isPartial) {
-              Value at = e.add(
+              Value positions = e.add(
                   e.splat(arith::IndexCastOp::create(e, e.getI32Type(), start)),
                   lane);
-              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, at,
+              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, positions,
                                               e.splat(position));
               if (window)
                 visible = arith::AndIOp::create(
                     e, visible,
-                    arith::CmpIOp::create(e, arith::CmpIPredicate::sge, at,
+                    arith::CmpIOp::create(e, arith::CmpIPredicate::sge, positions,
                                           e.splat(arith::IndexCastOp::create(
                                               e, e.getI32Type(), first))));
             }
@@ -362,6 +185,8 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
             for (int64_t h = 0; h < shape.together; ++h) {
               Value *mine = &next[h * state];
               Value score = e.mul(scores[h], e.constant(e.floats(), scale));
+              if (keyScales)
+                score = e.mul(score, keyScales);
               if (op.getSoftCap())
                 score = e.softCap(score, cap);
               if (isPartial)
@@ -378,9 +203,11 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
               Value rescales = e.splat(rescale, lanes);
               for (int64_t v = 0; v < shape.vectors; ++v)
                 mine[2 + v] = e.mul(mine[2 + v], rescales);
-              weights.push_back(weight);
+              weights.push_back(
+                  valueScales ? e.keep(e.mul(weight, valueScales), visible)
+                              : weight);
             }
-            Value blockValues = e.add(values, e.mul(start, dim));
+            Value blockValues = e.add(at.values, e.mul(start, dim));
             for (int64_t p = 0; p < kLanes; ++p) {
               Value counts;
               if (isPartial)
@@ -389,8 +216,9 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
                     vector::ExtractOp::create(e, visible, p));
               for (int64_t v = 0; v < shape.vectors; ++v) {
                 Value value = e.keep(
-                    e.loadVector(a[1], e.add(blockValues, p * dim + v * lanes),
-                                 lanes),
+                    e.loadFloats(a[1],
+                                e.add(blockValues, p * dim + v * lanes),
+                                lanes),
                     counts);
                 for (int64_t h = 0; h < shape.together; ++h) {
                   Value weight = e.splat(

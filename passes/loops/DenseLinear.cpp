@@ -50,7 +50,7 @@ void lowerDenseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
                       e.loadVector(a[0], e.add(from, offset), kLanes), mask);
                   SmallVector<Value> next;
                   for (int64_t r = 0; r < together; ++r) {
-                    Value w = e.loadWeights(
+                    Value w = e.loadFloats(
                         a[1], e.add(e.add(weightRow, offset), r * rowStride));
                     next.push_back(e.add(carried[r], e.mul(x, w)));
                   }

@@ -5,6 +5,13 @@ using namespace mlir;
 
 namespace fairy2 {
 
+int64_t dividingLanes(int64_t count) {
+  int64_t lanes = kLanes;
+  while (count % lanes)
+    lanes /= 2;
+  return lanes;
+}
+
 Value Emitter::index(int64_t value) {
   return arith::ConstantIndexOp::create(*this, value);
 }
@@ -125,33 +132,54 @@ void Emitter::prefetch(Value memref, Value index, int level) {
                              /*isDataCache=*/true);
 }
 
-Value Emitter::loadWeights(Value memref, Value index) {
-  Value stored = loadVector(memref, index, kLanes);
-  Type element = cast<MemRefType>(memref.getType()).getElementType();
-  if (element.isF32())
+Value Emitter::toFloats(Value stored) {
+  auto type = cast<VectorType>(stored.getType());
+  const VectorType result = floats(type.getNumElements());
+  const VectorType words = ints(type.getNumElements());
+  if (type.getElementType().isF32())
     return stored;
+  if (type.getElementType().isInteger(8))
+    return arith::SIToFPOp::create(
+        *this, result, arith::ExtSIOp::create(*this, words, stored));
+  if (type.getElementType().isF16())
+    return arith::ExtFOp::create(*this, result, stored);
+  // BF16: the upper half of a float32.
   Value bits = arith::ExtUIOp::create(
-      *this, ints(),
-      bitcast(vector(getI16Type()), stored));
-  if (element.isBF16())
-    return bitcast(floats(),
-        arith::ShLIOp::create(*this, bits, constant(ints(), 16)));
-  // F16: exponent and mantissa moved to their places in a float32 whose
-  // exponent is then 112 too small; the product repairs that exactly, for
-  // subnormals as well. Not every level has the conversion as an instruction.
-  auto masked = [&](int64_t mask, int64_t shift) -> Value {
-    return arith::ShLIOp::create(
-        *this,
-        arith::AndIOp::create(*this, bits, constant(ints(), mask)),
-        constant(ints(), shift));
-  };
-  Value magnitude =
-      mul(bitcast(floats(), masked(0x7fff, 13)),
-          constant(floats(), 0x1p112));
-  return bitcast(floats(),
-      arith::OrIOp::create(
-          *this, bitcast(ints(), magnitude),
-          masked(0x8000, 16)));
+      *this, words,
+      bitcast(vector(getI16Type(), type.getNumElements()), stored));
+  return bitcast(result,
+                 arith::ShLIOp::create(*this, bits, constant(words, 16)));
+}
+
+Value Emitter::clamp(Value x, double bound) {
+  return arith::MinNumFOp::create(
+      *this, maximum(x, constant(x.getType(), -bound)),
+      constant(x.getType(), bound));
+}
+
+Value Emitter::toHalf(Value x) {
+  constexpr double kLargestHalf = 65504;
+  const int64_t lanes = cast<VectorType>(x.getType()).getNumElements();
+  return arith::TruncFOp::create(*this, vector(getF16Type(), lanes),
+                                 clamp(x, kLargestHalf));
+}
+
+std::pair<Value, Value> Emitter::int8Scale(Value largest) {
+  const Type f32 = getF32Type();
+  Value limit = constant(f32, 127.0), zero = constant(f32, 0.0);
+  Value isZero = arith::CmpFOp::create(*this, arith::CmpFPredicate::OEQ,
+                                       largest, zero);
+  return {div(largest, limit), arith::SelectOp::create(*this, isZero, zero,
+                                                       div(limit, largest))};
+}
+
+Value Emitter::toInt8(Value x, Value inverse) {
+  const int64_t lanes = cast<VectorType>(x.getType()).getNumElements();
+  Value rounded =
+      math::RoundEvenOp::create(*this, mul(x, splat(inverse, lanes)));
+  return arith::TruncIOp::create(
+      *this, bytes(lanes),
+      arith::FPToSIOp::create(*this, ints(lanes), clamp(rounded, 127)));
 }
 
 SmallVector<Value> Emitter::forLoop(Value begin, Value end, int64_t step,

@@ -16,6 +16,9 @@ namespace fairy2 {
 /// Lanes of the vectors that float code works on, on every CPU.
 constexpr int64_t kLanes = 16;
 
+/// The widest vector, at most 16 lanes, that divides `count`.
+int64_t dividingLanes(int64_t count);
+
 class Emitter : public mlir::ImplicitLocOpBuilder {
 public:
   using ImplicitLocOpBuilder::ImplicitLocOpBuilder;
@@ -53,6 +56,8 @@ public:
   mlir::Value div(mlir::Value a, int64_t b);
   mlir::Value rem(mlir::Value a, int64_t b);
   mlir::Value maximum(mlir::Value a, mlir::Value b);
+  /// In [-bound, bound].
+  mlir::Value clamp(mlir::Value x, double bound);
   /// cap tanh(x / cap).
   mlir::Value softCap(mlir::Value x, double cap);
   mlir::Value toIndex(mlir::Value integer);
@@ -69,8 +74,20 @@ public:
   /// Asks for the cache line of an element that will be read, in L1 (3), L2
   /// (2) or L3 (1). The index may lie outside the memref.
   void prefetch(mlir::Value memref, mlir::Value index, int level);
-  /// 16 weights of F32, F16 or BF16 as float32, exactly.
-  mlir::Value loadWeights(mlir::Value memref, mlir::Value index);
+
+  // Storage. Lanes of F32, F16, BF16 or int8 as float32, exactly.
+  mlir::Value toFloats(mlir::Value stored);
+  mlir::Value loadFloats(mlir::Value memref, mlir::Value index,
+                         int64_t lanes = kLanes) {
+    return toFloats(loadVector(memref, index, lanes));
+  }
+  /// Rounded to the nearest half; saturates.
+  mlir::Value toHalf(mlir::Value x);
+  /// (largest / 127, 127 / largest or 0): the scale of int8 values whose
+  /// largest magnitude is given, and what to multiply them with.
+  std::pair<mlir::Value, mlir::Value> int8Scale(mlir::Value largest);
+  /// x times the scalar `inverse`, rounded half to even, in -127 to 127.
+  mlir::Value toInt8(mlir::Value x, mlir::Value inverse);
 
   // Control flow.
   using Body = llvm::function_ref<llvm::SmallVector<mlir::Value>(

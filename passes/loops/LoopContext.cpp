@@ -4,6 +4,7 @@
 #include "passes/loops/LoopContext.h"
 
 #include "dialect/Packing.h"
+#include "passes/loops/KVCache.h"
 
 #include "llvm/ADT/MapVector.h"
 
@@ -167,10 +168,11 @@ void LoopContext::beginEntry(StringRef name) {
         roundUp(int64_t(pack.getOffset() + pack.getBytes()), kPackAlignment));
   Value logits = oldEntry.getBody().front().getTerminator()->getOperand(0);
   const int64_t vocabulary = featuresOf(logits);
+  auto cache = cast<KVCacheType>(oldEntry.getArgumentTypes().back());
   auto ids = MemRefType::get({batch}, i32);
   SmallVector<Type> types = {
       MemRefType::get({std::max<int64_t>(weightBytes, 1)}, i8),
-      MemRefType::get({kUnboundedFloats}, f32),
+      MemRefType::get({kUnboundedCache}, cache.getElement()),
       MemRefType::get({std::max<int64_t>(workspaceBytes, 1)}, i8),
       ids,
       ids,
@@ -197,11 +199,6 @@ void LoopContext::beginEntry(StringRef name) {
     buffers[tensor] = Buffer{0, batch, vocabulary, 0, f32};
     argumentOf[tensor] = arguments.logits;
   }
-  int64_t bytesPerPosition = 0;
-  for (BlockArgument argument : oldEntry.getArguments())
-    if (auto cache = dyn_cast<KVCacheType>(argument.getType()))
-      bytesPerPosition +=
-          2 * cache.getLayers() * cache.getHeads() * cache.getDim() * 4;
   Value *ofOld[] = {&arguments.tokens, &arguments.slots, &arguments.positions,
                     &arguments.rows};
   for (auto [old, field] : llvm::zip(oldEntry.getArguments(), ofOld))
@@ -211,7 +208,8 @@ void LoopContext::beginEntry(StringRef name) {
   entry->setAttr("fairy2.batch", i64(batch));
   entry->setAttr("fairy2.weight_bytes", i64(weightBytes));
   entry->setAttr("fairy2.workspace_bytes", i64(workspaceBytes));
-  entry->setAttr("fairy2.cache_bytes_per_position", i64(bytesPerPosition));
+  entry->setAttr("fairy2.cache_bytes_per_position", 
+                 i64(KVCacheLayout(cache).bytesPerPosition()));
 }
 
 void LoopContext::endEntry() {

@@ -127,7 +127,7 @@ inline uint64_t bitsOf(const llvm::APFloat &value) {
   return value.bitcastToAPInt().getZExtValue();
 }
 
-/// More floats than any KV cache has: the cache's size is the runtime's choice.
-constexpr int64_t kUnboundedFloats = int64_t(1) << 40;
+/// More elements than any KV cache has: its size is the runtime's choice.
+constexpr int64_t kUnboundedCache = int64_t(1) << 40;
 
 } // namespace fairy2

@@ -68,7 +68,7 @@ void lowerEmbedding(EmbeddingOp op, LoopContext &context) {
           Value to = e.mul(i, out.stride);
           e.forLoop(e.index(0), e.index(features), kLanes, {},
                     [&](Value offset, ValueRange) -> SmallVector<Value> {
-                      e.storeVector(e.loadWeights(a[1], e.add(from, offset)),
+                      e.storeVector(e.loadFloats(a[1], e.add(from, offset)),
                                     a[2], e.add(to, offset));
                       return {};
                     });
@@ -133,7 +133,7 @@ void lowerRmsNorm(RmsNormOp op, LoopContext &context) {
               features, {},
               [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
                 Value x = e.loadVector(a[0], e.add(from, offset), kLanes);
-                Value w = e.loadWeights(a[1], offset);
+                Value w = e.loadFloats(a[1], offset);
                 if (op.getUnitOffset())
                   w = e.add(w, e.constant(e.floats(), 1.0));
                 Value y = e.mul(e.mul(x, scale), w);
@@ -282,7 +282,6 @@ void lowerQuantizeActivations(QuantizeActivationsOp op, LoopContext &context) {
       {context.view(op.getInput()), context.view(op.getValues()),
        context.view(op.getScales()), context.tokenCount(op.getInput())},
       [&](Emitter &e, ValueRange a) {
-        Type f32 = e.getF32Type();
         e.forall(a[3], [&](Value i) {
           Value from = e.mul(i, in.stride), to = e.mul(i, out.stride);
           Value zero = e.constant(e.floats(), 0.0);
@@ -296,29 +295,16 @@ void lowerQuantizeActivations(QuantizeActivationsOp op, LoopContext &context) {
               })[0];
           Value most = vector::ReductionOp::create(
               e, vector::CombiningKind::MAXNUMF, largest);
-          e.store(e.div(most, e.constant(f32, 127.0)), a[2], i);
-          Value isZero = arith::CmpFOp::create(
-              e, arith::CmpFPredicate::OEQ, most, e.constant(f32, 0.0));
-          Value inverse = e.splat(arith::SelectOp::create(
-              e, isZero, e.constant(f32, 0.0),
-              e.div(e.constant(f32, 127.0), most)));
+          const auto [scale, inverse] = e.int8Scale(most);
+          e.store(scale, a[2], i);
           e.forRow(features, {},
                    [&](Value offset, Value mask,
                        ValueRange) -> SmallVector<Value> {
                      Value x = e.keep(
                          e.loadVector(a[0], e.add(from, offset), kLanes),
                          mask);
-                     Value rounded =
-                         math::RoundEvenOp::create(e, e.mul(x, inverse));
-                     Value limit = e.constant(e.floats(), 127.0);
-                     Value clamped = arith::MinNumFOp::create(
-                         e,
-                         e.maximum(rounded, e.constant(e.floats(), -127.0)),
-                         limit);
-                     Value q = arith::TruncIOp::create(
-                         e, e.bytes(kLanes),
-                         arith::FPToSIOp::create(e, e.ints(), clamped));
-                     e.storeVector(q, a[1], e.add(to, offset));
+                     e.storeVector(e.toInt8(x, inverse), a[1],
+                                   e.add(to, offset));
                      return {};
                    });
         });

@@ -13,13 +13,15 @@ import sys
 # instructions that have to stand in the same loop.
 LEVELS = {
     "x86-64-v4-vnni": (r"vpermb\s.*%zmm", [r"vpdpbusd\s.*%zmm"]),
+    "x86-64-v4": (r"vpshufb\s.*%zmm", [r"vpaddw\s.*%zmm"]),
     "x86-64-v3": (r"vpshufb\s.*%ymm", [r"vpaddw\s.*%ymm"]),
     "x86-64-v2": (r"\spshufb\s.*%xmm", [r"\spaddw\s"]),
     "aarch64-neon": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
 }
 # The level's registers hold the sums of a loop; the smaller register files are
 # known to miss by a few.
-SPILLS = {"x86-64-v4-vnni": r"\(%rsp\)|\(%rbp\)"}
+STACK = r"\(%rsp\)|\(%rbp\)"
+SPILLS = {"x86-64-v4-vnni": STACK, "x86-64-v4": STACK}
 PREFETCH = r"prefetch|prfm"
 CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+([A-Za-z_][\w.@]*)")
 LABEL = re.compile(r"^([.\w$]+):")

@@ -62,3 +62,8 @@ func.func private @f(!fairy2.kv_cache<layers = 2, heads = 0, dim = 8>)
 
 // expected-error @+1 {{expected layers, heads and dim of 1 to 65536, found 2, 4, 65537}}
 func.func private @f(!fairy2.kv_cache<layers = 2, heads = 4, dim = 65537>)
+
+// -----
+
+// expected-error @+1 {{expected elements of f32, f16 or i8, found 'bf16'}}
+func.func private @f(!fairy2.kv_cache<layers = 2, heads = 4, dim = 8, element = bf16>)

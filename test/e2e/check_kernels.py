@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 KERNELS = {"x86-64-v4-vnni": "sign-plane-quad64",
+           "x86-64-v4": "sign-plane-lane64",
            "x86-64-v3": "sign-plane-lane32",
            "x86-64-v2": "sign-plane-lane16"}
 HEADER_BYTES = 64

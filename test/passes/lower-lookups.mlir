@@ -77,3 +77,25 @@ func.func @dot4(%a: vector<16xi32>, %x: vector<64xi8>, %w: vector<64xi8>) -> vec
   %0 = fairy2.dot4_accumulate %a, %x, %w : vector<16xi32>, vector<64xi8>
   return %0 : vector<16xi32>
 }
+
+// CHECK-LABEL: func @halves
+func.func @halves(%h: vector<16xf16>, %x: vector<16xf32>) -> (vector<16xf32>, vector<16xf16>) {
+  // VNNI-NEXT: arith.extf
+  // V3-NEXT: arith.extf
+  // NEON-NEXT: arith.extf
+  // Without instructions for them: integers.
+  // V2-NOT: arith.extf
+  // V2-NOT: arith.truncf
+  // CHECK: return
+  %0 = arith.extf %h : vector<16xf16> to vector<16xf32>
+  %1 = arith.truncf %x : vector<16xf32> to vector<16xf16>
+  return %0, %1 : vector<16xf32>, vector<16xf16>
+}
+
+// What is not a half stays.
+// CHECK-LABEL: func @doubles
+func.func @doubles(%x: vector<16xf64>) -> vector<16xf32> {
+  // CHECK: arith.truncf
+  %0 = arith.truncf %x : vector<16xf64> to vector<16xf32>
+  return %0 : vector<16xf32>
+}

@@ -27,6 +27,13 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_option("--gen", options.generate, "Tokens of a decode; 0: none")
       ->capture_default_str();
+  app.add_option("--depth", options.depth,
+                 "Positions in the cache before the decode")
+      ->capture_default_str();
+  app.add_option("--batch", options.batches,
+                 "Sequences decoded together, comma-separated")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_option("--threads", options.threads,
                  "Numbers of threads, comma-separated; default all cores")
       ->delimiter(',');

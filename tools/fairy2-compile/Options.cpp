@@ -24,6 +24,9 @@ const std::map<std::string, HeadKind> kHeads = {
     {"keep", HeadKind::Keep},
     {"int8", HeadKind::Int8},
     {"quantize", HeadKind::Quantize}};
+const std::map<std::string, CacheKind> kCaches = {{"f32", CacheKind::F32},
+                                                  {"f16", CacheKind::F16},
+                                                  {"int8", CacheKind::Int8}};
 const std::map<std::string, bool> kActivations = {{"int8", false},
                                                   {"float", true}};
 
@@ -101,6 +104,8 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
             "Input of layers on phases; default int8");
   addChoice(app, "--lm-head", options.head, kHeads,
             "What becomes of the head; default keep");
+  addChoice(app, "--kv-cache", options.cache, kCaches,
+            "What keys and values are stored as; default f16");
   addChoice(app, "--emit", options.emit, kStages,
             "Stop at a stage and write it; default so");
   app.add_option("--target", targets,

@@ -467,7 +467,24 @@ struct AttentionShape {
   int64_t heads, kvHeads, dim, layers;
   int64_t window = 0; ///< 0: all positions
   double cap = 0;     ///< 0: none
+  std::string element = "f32"; ///< of the cache
 };
+
+/// What the cache gives back for keys or values with heads of `dim` numbers.
+Floats throughCache(Floats values, int64_t dim, const std::string &element) {
+  if (element == "f16")
+    denseAttribute(values, {int64_t(values.size())}, "f16"); // Rounds.
+  if (element == "i8")
+    for (size_t head = 0; head < values.size(); head += size_t(dim)) {
+      float largest = 0;
+      for (int64_t d = 0; d < dim; ++d)
+        largest = std::max(largest, std::abs(values[head + d]));
+      for (int64_t d = 0; d < dim; ++d)
+        values[head + d] = std::nearbyint(values[head + d] * (127 / largest)) *
+                           (largest / 127);
+    }
+  return values;
+}
 
 /// Two conversations, tokens interleaved, the first one longer than a block of
 /// 16 positions; positions of a slot ascend.
@@ -548,7 +565,8 @@ void checkAttention(const AttentionShape &shape, int32_t tokens,
   const std::string cache =
       "!fairy2.kv_cache<layers = " + std::to_string(shape.layers) +
       ", heads = " + std::to_string(shape.kvHeads) +
-      ", dim = " + std::to_string(shape.dim) + ">";
+      ", dim = " + std::to_string(shape.dim) +
+      ", element = " + shape.element + ">";
   std::string body = embed("q", n) + embed("k", kv) + embed("v", kv);
   // Other layers' entries must not disturb the last one's.
   for (int64_t layer = 0; layer < shape.layers; ++layer)
@@ -574,7 +592,11 @@ void checkAttention(const AttentionShape &shape, int32_t tokens,
     uneven.push_back(slice(all, begin, end));
   }
   const Floats y = runEverywhere(module, {oneByOne, uneven}, 2, context);
-  expectNear(y, attentionReference(shape, all, q, k, v, 0.7), 1e-5);
+  expectNear(y,
+             attentionReference(shape, all, q,
+                                throughCache(k, shape.dim, shape.element),
+                                throughCache(v, shape.dim, shape.element), 0.7),
+             1e-5);
 }
 
 TEST(AttentionKernelTest, SlotsGroupsAndSplitBatches) {
@@ -591,6 +613,40 @@ TEST(AttentionKernelTest, WindowsAndSoftCaps) {
     checkAttention({4, 2, 8, 2, window}, 90, 64); // 60 tokens and 30.
   checkAttention({2, 1, 16, 1, 0, 1.5}, 90, 64);
   checkAttention({2, 2, 10, 1, 23, 0.8}, 90, 64);
+}
+
+TEST(AttentionKernelTest, CachesOfHalvesAndBytes) {
+  for (const char *element : {"f16", "i8"}) {
+    checkAttention({4, 2, 8, 2, 0, 0, element}, 29, 32);
+    checkAttention({3, 1, 10, 1, 0, 0, element}, 29, 32);
+    checkAttention({6, 3, 16, 3, 17, 0, element}, 90, 64);
+    checkAttention({2, 2, 48, 1, 0, 1.5, element}, 90, 64);
+  }
+}
+
+/// With one position the softmax is 1, so values come back as they were stored.
+TEST(AttentionKernelTest, HalvesAreRoundedToNearestEvenAndSaturate) {
+  Floats values = {0,       -0.0f,       1,           65504,      65519.99f,
+                   65520,   -1e30f,      0x1p-14f,    0x1p-24f,   0x1p-25f,
+                   3e-8f,   0x1.8p-24f,  0x1.003p0f,  0x1.001p0f, 0x1.002p0f,
+                   0x1.006p0f, 0x1.ffep-15f, -0x1.5p-20f, 1e-20f, 2049};
+  const Floats more = randomFloats(236, 7, 1e-4f);
+  values.insert(values.end(), more.begin(), more.end());
+  const int64_t n = int64_t(values.size());
+  const std::string cache = "!fairy2.kv_cache<layers = 1, heads = 1, dim = " +
+                            std::to_string(n) + ", element = f16>";
+  const Floats y = runEverywhere(
+      moduleWithIdentityHead(
+          weight("v", values, {1, n}),
+          embed("v", n) +
+              "%z = fairy2.attention %v, %v, %v cache %cache[%slots, "
+              "%positions] {layer = 0 : i64, scale = 0.0 : f32} : " +
+              tensor(n) + ", " + tensor(n) + ", " + cache + ", tensor<?xi32>\n",
+          n, cache),
+      {{Step::of({0})}});
+  for (float &value : values)
+    value = std::clamp(value, -65504.0f, 65504.0f);
+  EXPECT_EQ(y, throughCache(values, n, "f16"));
 }
 
 } // namespace
