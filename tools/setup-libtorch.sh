@@ -36,7 +36,7 @@ fi
 work=$(mktemp -d "$target/unpack.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 echo "setup-libtorch: downloading torch $version (507 MiB)" >&2
-python3 -m pip download --quiet --no-deps --only-binary=:all: \
+timeout 1200 python3 -m pip download --quiet --no-deps --only-binary=:all: \
   --python-version 3.11 --implementation cp \
   --platform manylinux_2_28_x86_64 -d "$work" "torch==$version" >&2 ||
   fail "pip could not download torch $version"

@@ -3,7 +3,8 @@
 #
 # Installs what the build and the tests need (Debian packages by name) and
 # configures the release build. Idempotent; works as root or with sudo, from any
-# directory. `--trainer` adds LibTorch for fairy2-train.
+# directory. `--trainer` adds LibTorch for fairy2-train, and
+# `--trainer=if-possible` goes on without the trainer where it cannot be fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,12 +19,13 @@ packages=(
 trainer=no
 for argument in "$@"; do
   case "$argument" in
-    --trainer)
-      trainer=yes
+    --trainer | --trainer=if-possible)
+      trainer=${argument#--trainer}
+      trainer=${trainer:-=required}
       packages+=(libyaml-cpp-dev libssl-dev gcc python3-pip)
       ;;
     *)
-      echo "usage: tools/setup.sh [--trainer]" >&2
+      echo "usage: tools/setup.sh [--trainer[=if-possible]]" >&2
       exit 2
       ;;
   esac
@@ -50,9 +52,15 @@ if ((${#missing[@]})); then
 fi
 
 options=()
-if [[ $trainer == yes ]]; then
-  torch_root=$(tools/setup-libtorch.sh)
-  options+=(-DFAIRY2_TRAINER=ON "-DTORCH_ROOT=$torch_root")
+if [[ $trainer != no ]]; then
+  if torch_root=$(tools/setup-libtorch.sh); then
+    options+=(-DFAIRY2_TRAINER=ON "-DTORCH_ROOT=$torch_root")
+  elif [[ $trainer == =if-possible ]]; then
+    echo "tools/setup.sh: LibTorch cannot be fetched: building without the trainer" >&2
+    options+=(-DFAIRY2_TRAINER=OFF)
+  else
+    exit 1
+  fi
 fi
 cmake --preset release "${options[@]}" >build-configure.log 2>&1 || {
   cat build-configure.log >&2

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sets up, builds everything and runs every test. Arguments go to ctest.
+# Sets up, builds everything and runs every test. Arguments go to ctest. Where
+# LibTorch cannot be fetched the trainer is left out, and the last line says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tools/setup.sh
+tools/setup.sh --trainer=if-possible
 cmake --build --preset release
 OMP_WAIT_POLICY=PASSIVE ctest --test-dir build --output-on-failure \
   -j "$(nproc)" "$@"
+grep -q '^FAIRY2_TRAINER:BOOL=ON$' build/CMakeCache.txt ||
+  echo "tools/test.sh: without LibTorch: the trainer's tests are left out"
