@@ -4,6 +4,8 @@
 // its intensity is the number of tokens that one pass over the weights serves.
 #include "runtime/BenchmarkReport.h"
 
+#include "runtime/Html.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstdarg>
@@ -21,25 +23,6 @@ __attribute__((format(printf, 1, 2))) std::string format(const char *text,
   std::vsnprintf(result.data(), result.size() + 1, text, again);
   va_end(arguments);
   va_end(again);
-  return result;
-}
-
-std::string escaped(const std::string &text) {
-  std::string result;
-  for (const char c : text)
-    switch (c) {
-    case '&':
-      result += "&amp;";
-      break;
-    case '<':
-      result += "&lt;";
-      break;
-    case '>':
-      result += "&gt;";
-      break;
-    default:
-      result += c;
-    }
   return result;
 }
 
@@ -161,11 +144,11 @@ std::string tokenBars(const BenchmarkResult &result) {
       bar += format("<span style='width:%.2f%%;background:%s' "
                     "title='%s: %.1f%%'></span>",
                     100 * row.share, color.c_str(),
-                    escaped(labelOf(row)).c_str(), 100 * row.share);
+                    escapeHtml(labelOf(row)).c_str(), 100 * row.share);
       table += format(
           "<tr><td><span class='key' style='background:%s'></span> %s</td>"
           "<td>%s</td><td>%d</td><td>%.1f</td><td>%s</td><td>%.1f%%</td></tr>",
-          color.c_str(), escaped(labelOf(row)).c_str(), shapeOf(row).c_str(),
+          color.c_str(), escapeHtml(labelOf(row)).c_str(), shapeOf(row).c_str(),
           row.calls, row.microseconds,
           row.bytes ? format("%.2f", row.rate).c_str() : "", 100 * row.share);
     }
@@ -262,10 +245,10 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
   std::string html =
       "<!doctype html><html lang='en'><head><meta charset='utf-8'>"
       "<meta name='viewport' content='width=device-width'><title>" +
-      escaped(title) + "</title><style>" + kStyle +
-      "</style></head><body><h1>" + escaped(title) + "</h1>";
+      escapeHtml(title) + "</title><style>" + kStyle +
+      "</style></head><body><h1>" + escapeHtml(title) + "</h1>";
   html += format("<p>%s, code for %s, %.1f MB of weights per token.</p>",
-                 escaped(result.cpu).c_str(), escaped(result.variant).c_str(),
+                 escapeHtml(result.cpu).c_str(), escapeHtml(result.variant).c_str(),
                  double(result.weightBytesPerToken) / 1e6);
   html += "<table><tr><th></th><th>tokens</th><th>threads</th><th>min "
           "tok/s</th><th>median</th><th>max</th><th>GB/s</th><th>of read "

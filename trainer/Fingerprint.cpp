@@ -2,6 +2,7 @@
 #include "trainer/Fingerprint.h"
 
 #include "dialect/Error.h"
+#include "trainer/data/TokenizedText.h"
 
 #include <openssl/evp.h>
 
@@ -95,7 +96,10 @@ std::string fingerprintOf(const Recipe &recipe, int processes) {
       for (const fs::path &file : modelFiles(folder, /*withWeights=*/true))
         files.push_back(file);
   for (const DataSource &source : recipe.data.train) {
-    files.push_back(source.path);
+    // The index of tokenized text has its shards' hashes.
+    files.push_back(TokenizedText::isFolder(source.path)
+                        ? fs::path(source.path) / "index.json"
+                        : fs::path(source.path));
     // Megatron's index has its tokens beside it.
     if (files.back().extension() == ".idx")
       files.push_back(fs::path(source.path).replace_extension(".bin"));

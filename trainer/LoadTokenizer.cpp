@@ -6,15 +6,20 @@
 
 namespace fairy2 {
 
-std::unique_ptr<Tokenizer> loadTokenizer(const std::filesystem::path &folder) {
-  const std::filesystem::path json = folder / "tokenizer.json";
-  const std::filesystem::path pieces = folder / "tokenizer.model";
-  if (std::filesystem::exists(json))
-    return Tokenizer::fromJson(readWholeFile(json), json.string());
-  if (std::filesystem::exists(pieces))
-    return Tokenizer::fromSentencePiece(readWholeFile(pieces), pieces.string());
+std::filesystem::path tokenizerFile(const std::filesystem::path &folder) {
+  for (const char *name : {"tokenizer.json", "tokenizer.model"})
+    if (std::filesystem::exists(folder / name))
+      return folder / name;
   throw Error(folder.string() +
               ": expected tokenizer.json or tokenizer.model, found neither");
+}
+
+std::unique_ptr<Tokenizer> loadTokenizer(const std::filesystem::path &folder) {
+  const std::filesystem::path file = tokenizerFile(folder);
+  const std::string content = readWholeFile(file.string());
+  return file.extension() == ".json"
+             ? Tokenizer::fromJson(content, file.string())
+             : Tokenizer::fromSentencePiece(content, file.string());
 }
 
 } // namespace fairy2

@@ -6,7 +6,9 @@
 #include "trainer/Export.h"
 #include "trainer/Fingerprint.h"
 #include "trainer/LoadTokenizer.h"
+#include "trainer/Report.h"
 #include "trainer/Schedule.h"
+#include "trainer/SourceVersion.h"
 
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -19,15 +21,6 @@ namespace fairy2 {
 namespace fs = std::filesystem;
 
 namespace {
-
-SpecialTokens specialTokens(const HFConfig &config) {
-  SpecialTokens special;
-  if (config.bosToken)
-    special.bos = int32_t(*config.bosToken);
-  if (!config.eosTokens.empty())
-    special.eos = int32_t(config.eosTokens.front());
-  return special;
-}
 
 FillParameter initialValues(const Recipe &recipe, const HFConfig &config) {
   const auto seed = uint64_t(recipe.seed);
@@ -78,21 +71,23 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
   if (!settings.teacher.model.empty())
     teacher = std::make_unique<Model>(loadTeacher(settings, *network));
   batches = std::make_unique<BatchMaker>(network->config(), settings.data,
-                                         specialTokens(network->config()));
-  loadData(settings.model);
+                                         specialTokensOf(network->config()));
+  loadData();
   optimizer = std::make_unique<AdamW>(*latents, settings.train);
 }
 
 Trainer::~Trainer() = default;
 
-void Trainer::loadData(const std::string &tokenizerFolder) {
-  const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(tokenizerFolder);
+void Trainer::loadData() {
+  const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(settings.model);
   const HFConfig &config = network->config();
+  const Vocabulary vocabulary{*tokenizer,
+                              sha256OfFile(tokenizerFile(settings.model)),
+                              specialTokensOf(config), config.vocabSize};
   std::vector<Corpus> corpora;
   std::vector<double> weights;
   for (const DataSource &source : settings.data.train) {
-    corpora.push_back(Corpus::read(source, settings.data, *tokenizer,
-                                   specialTokens(config), config.vocabSize));
+    corpora.push_back(Corpus::read(source, settings.data, vocabulary));
     weights.push_back(source.weight);
   }
   mixture = std::make_unique<Mixture>(std::move(corpora), std::move(weights),
@@ -108,6 +103,7 @@ void Trainer::loadData(const std::string &tokenizerFolder) {
     validation.resize(most);
   if (validation.empty())
     throw Error(settings.data.validation + ": expected text, found none");
+  checkTokens(validation, config.vocabSize, settings.data.validation);
 }
 
 int64_t Trainer::tokensPerStep() const {
@@ -143,12 +139,16 @@ StepResult Trainer::accumulate() {
   int64_t predictions = 0;
   const int64_t passes = settings.train.accumulation;
   for (int64_t pass = 0; pass < passes; ++pass) {
-    std::vector<std::span<const int32_t>> rows;
+    std::vector<std::vector<int32_t>> rows;
     for (int rank = 0; rank < ranks->size(); ++rank)
-      for (int64_t s = 0; s < settings.train.batchSequences; ++s)
-        if (const auto row = mixture->next(); rank == ranks->rank())
-          rows.push_back(row);
-    const Batch batch = batches->make(rows, settings.data.sequenceLength);
+      for (int64_t s = 0; s < settings.train.batchSequences; ++s) {
+        if (rank == ranks->rank())
+          rows.push_back(mixture->next());
+        else
+          mixture->skip();
+      }
+    const Batch batch = batches->make({rows.begin(), rows.end()},
+                                      settings.data.sequenceLength);
     const Distillation distillation = teach(batch);
     double entropy = 0;
     latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
@@ -321,6 +321,7 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
                                         /*append=*/done > 0);
     metrics->write({{"recipe", settings.toJson()},
                     {"fingerprint", fingerprint},
+                    {"source", sourceVersion()},
                     {"parameters", network->parameterCount()},
                     {"training_tokens", mixture->tokens()},
                     {"processes", ranks->size()},
@@ -347,6 +348,8 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   latents->publish();
   const std::optional<double> loss = reportValidation();
   exportModel();
+  if (leads())
+    writeReport(settings.output);
   state->clear();
   ranks->barrier();
   return {true, loss};

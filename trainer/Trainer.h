@@ -61,7 +61,7 @@ public:
 
 private:
   Numerics numerics() const;
-  void loadData(const std::string &tokenizerFolder);
+  void loadData();
   /// The teacher's part of the loss on a batch; nothing without a teacher.
   Distillation teach(const Batch &batch) const;
   StepResult accumulate();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train: trains a model that survives quantization.
+#include "Tokenize.h"
 #include "trainer/Plan.h"
 #include "trainer/Trainer.h"
 #include "trainer/distributed/Launcher.h"
@@ -10,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 using namespace fairy2;
 
@@ -47,11 +49,14 @@ int train(const Recipe &recipe, int64_t mostSteps) {
 } // namespace
 
 int main(int argc, char **argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "tokenize")
+    return tokenizeMain(argc - 1, argv + 1);
   CLI::App app("Train a Hugging Face model so that its linear layers hold at "
                "few bits.");
   app.set_version_flag("--version", "fairy2-train " FAIRY2_VERSION);
   app.footer("Example: fairy2-train trainer/recipes/demo.yaml "
              "train.tokens=1e6 output=/tmp/demo\n"
+             "fairy2-train tokenize --help tells how to tokenize text once.\n"
              "Exit status: 0 done, 1 error, 2 bad command line, 3 stopped by "
              "SIGTERM, SIGINT or --stop-after with its state saved.");
   std::string file;

@@ -2,7 +2,6 @@
 #include "trainer/data/Corpus.h"
 
 #include "dialect/Error.h"
-#include "trainer/Parallel.h"
 #include "trainer/Random.h"
 #include "trainer/data/Documents.h"
 #include "trainer/data/TokenShards.h"
@@ -11,104 +10,47 @@
 #include <numeric>
 
 namespace fairy2 {
-namespace {
-
-/// Documents are tokenized in batches of about this many bytes.
-constexpr size_t kBatchBytes = size_t(8) << 20;
-/// Joined documents are tokenized in texts of at least this many bytes.
-constexpr size_t kJoinedBytes = size_t(1) << 20;
-
-class Tokenizing {
-public:
-  Tokenizing(const Recipe::Data &data, const Tokenizer &tokenizer,
-             SpecialTokens special)
-      : tokenizer(tokenizer), joins(data.separator == "blank_line") {
-    const bool both = data.separator == "both";
-    if (data.separator == "eos" || both)
-      after = require(special.eos, "eos_token_id");
-    if (data.separator == "bos" || both)
-      before = require(special.bos, "bos_token_id");
-  }
-
-  void add(std::string text) {
-    bytes += text.size();
-    // Joined documents are tokenized as one text, as a text file would be.
-    if (joins && !texts.empty() && texts.back().size() < kJoinedBytes)
-      texts.back() += text;
-    else
-      texts.push_back(std::move(text));
-    if (joins)
-      texts.back() += "\n\n";
-    if (bytes >= kBatchBytes)
-      flush();
-  }
-
-  std::vector<int32_t> shard(const std::string &path) const {
-    return readTokenShard(path, before, after);
-  }
-
-  std::vector<int32_t> finish() {
-    flush();
-    return std::move(tokens);
-  }
-
-private:
-  static int32_t require(std::optional<int32_t> token, const char *field) {
-    if (!token)
-      throw Error(std::string("data.separator needs config.json's ") + field +
-                  ", which is missing");
-    return *token;
-  }
-
-  void flush() {
-    std::vector<std::vector<int32_t>> parts(texts.size());
-    parallelFor(int64_t(texts.size()), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        parts[size_t(i)] = tokenizer.encode(texts[size_t(i)], false, false);
-    });
-    for (const std::vector<int32_t> &part : parts) {
-      if (before)
-        tokens.push_back(*before);
-      tokens.insert(tokens.end(), part.begin(), part.end());
-      if (after)
-        tokens.push_back(*after);
-    }
-    texts.clear();
-    bytes = 0;
-  }
-
-  const Tokenizer &tokenizer;
-  const bool joins;
-  std::optional<int32_t> before, after;
-  std::vector<std::string> texts;
-  size_t bytes = 0;
-  std::vector<int32_t> tokens;
-};
-
-} // namespace
-
 Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
-                    const Tokenizer &tokenizer, SpecialTokens special,
-                    int64_t vocabSize) {
-  Tokenizing work(data, tokenizer, special);
-  std::vector<int32_t> tokens;
+                    const Vocabulary &vocabulary) {
   const std::string &path = source.path;
+  const bool isFolder = TokenizedText::isFolder(path);
+  if ((isFolder || isTokenShard(path)) && !source.where.empty())
+    throw Error(path + ": key 'where' chooses records of .jsonl files, and "
+                       "this one is tokenized already");
+  if (isFolder) {
+    Corpus corpus(TokenizedText::open(path, data.separator, vocabulary.sha256,
+                                      vocabulary.size));
+    if (corpus.size() == 0)
+      throw Error(path + ": expected text, found none");
+    return corpus;
+  }
+  std::vector<int32_t> tokens;
   if (isTokenShard(path)) {
-    tokens = work.shard(path);
+    const auto separators = Separators::of(data.separator, vocabulary.special);
+    tokens = readTokenShard(path, separators.before, separators.after);
   } else {
+    DocumentTokenizer work(
+        vocabulary.tokenizer, data.separator, vocabulary.special,
+        [&](std::span<const int32_t> more, int64_t) {
+          tokens.insert(tokens.end(), more.begin(), more.end());
+        });
     readDocuments(path, data.textField, source.where,
                   [&](std::string text) { work.add(std::move(text)); });
-    tokens = work.finish();
+    work.flush();
   }
   if (tokens.empty())
     throw Error(path + ": expected text, found none");
-  for (const int32_t token : tokens)
-    if (token < 0 || token >= vocabSize)
-      throw Error(path + ": token " + std::to_string(token) +
-                  " does not fit the model's vocabulary of " +
-                  std::to_string(vocabSize) +
-                  ": is this the model's tokenizer?");
+  checkTokens(tokens, vocabulary.size, path);
   return Corpus(std::move(tokens));
+}
+
+std::vector<int32_t> Corpus::window(int64_t begin, int64_t count) const {
+  std::vector<int32_t> result(static_cast<size_t>(count));
+  if (text)
+    text->read(begin, result);
+  else
+    std::copy_n(tokens.begin() + begin, count, result.begin());
+  return result;
 }
 
 WindowOrder::WindowOrder(int64_t tokens, int64_t length, uint64_t seed)
@@ -179,10 +121,10 @@ int64_t Mixture::choose() {
   return int64_t(best);
 }
 
-std::span<const int32_t> Mixture::next() {
+std::vector<int32_t> Mixture::next() {
   const auto source = size_t(choose());
-  return corpora[source].all().subspan(
-      size_t(orders[source].start(taken[source] - 1)), size_t(length));
+  return corpora[source].window(orders[source].start(taken[source] - 1),
+                                length);
 }
 
 void Mixture::skipTo(int64_t k) {

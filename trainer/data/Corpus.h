@@ -7,37 +7,44 @@
 
 #include "runtime/Tokenizer.h"
 #include "trainer/Recipe.h"
+#include "trainer/data/DocumentTokenizer.h"
+#include "trainer/data/TokenizedText.h"
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
 namespace fairy2 {
 
-/// Special tokens that the model's config names.
-struct SpecialTokens {
-  std::optional<int32_t> bos, eos;
+/// What a corpus is read with: a model's tokenizer and what belongs to it.
+struct Vocabulary {
+  const Tokenizer &tokenizer;
+  std::string sha256; ///< of the tokenizer's file
+  SpecialTokens special;
+  int64_t size = 0; ///< of the model; the tokenizer's may be smaller
 };
 
 /// One source as a single row of tokens, separators between its documents.
 class Corpus {
 public:
-  /// Tokenizes the documents of `source` on all threads, or reads the tokens of
-  /// a shard. Throws Error when the file is unreadable, holds no token, or a
-  /// token is not below `vocabSize`.
+  /// Tokenizes the documents of `source` on all threads, reads the tokens of a
+  /// shard, or opens a folder of `fairy2-train tokenize`, which stays on disk.
+  /// Throws Error when the file is unreadable, holds no token, or a token is
+  /// not in the vocabulary.
   static Corpus read(const DataSource &source, const Recipe::Data &data,
-                     const Tokenizer &tokenizer, SpecialTokens special,
-                     int64_t vocabSize);
+                     const Vocabulary &vocabulary);
 
   explicit Corpus(std::vector<int32_t> tokens) : tokens(std::move(tokens)) {}
+  explicit Corpus(TokenizedText text) : text(std::move(text)) {}
 
-  std::span<const int32_t> all() const { return tokens; }
-  int64_t size() const { return int64_t(tokens.size()); }
+  int64_t size() const { return text ? text->size() : int64_t(tokens.size()); }
+  /// Tokens [begin, begin + count).
+  std::vector<int32_t> window(int64_t begin, int64_t count) const;
 
 private:
   std::vector<int32_t> tokens;
+  std::optional<TokenizedText> text; ///< in place of tokens
 };
 
 /// Cuts one corpus into windows of `length` targets, in another order and from
@@ -65,7 +72,9 @@ public:
           int64_t length, uint64_t seed);
 
   /// Targets of the next sample: `length` tokens.
-  std::span<const int32_t> next();
+  std::vector<int32_t> next();
+  /// Goes past the next sample.
+  void skip() { choose(); }
   /// Goes to sample k as if next() had been called k times.
   void skipTo(int64_t k);
 

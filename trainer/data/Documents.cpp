@@ -77,6 +77,21 @@ private:
   bool frameOpen = false;
 };
 
+struct FileKind {
+  bool compressed, isPlainText;
+};
+
+FileKind kindOf(const std::filesystem::path &path) {
+  const bool compressed = path.extension() == ".zst";
+  const std::filesystem::path kind =
+      compressed ? path.stem().extension() : path.extension();
+  if (kind != ".txt" && kind != ".jsonl")
+    throw Error(path.string() +
+                ": expected a name that ends in .txt, .jsonl, .txt.zst or "
+                ".jsonl.zst");
+  return {compressed, kind == ".txt"};
+}
+
 void useLine(std::string_view line, int64_t number, const std::string &path,
              const std::string &textField,
              const std::map<std::string, std::string> &where,
@@ -96,20 +111,18 @@ void useLine(std::string_view line, int64_t number, const std::string &path,
 
 } // namespace
 
+void checkDocuments(const std::filesystem::path &path) {
+  const ByteReader opened(path, kindOf(path).compressed);
+}
+
 void readDocuments(const std::filesystem::path &path,
                    const std::string &textField,
                    const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use) {
-  const bool compressed = path.extension() == ".zst";
-  const std::filesystem::path kind =
-      compressed ? path.stem().extension() : path.extension();
-  if (kind != ".txt" && kind != ".jsonl")
-    throw Error(path.string() +
-                ": expected a name that ends in .txt, .jsonl, .txt.zst or "
-                ".jsonl.zst");
-  ByteReader bytes(path, compressed);
+  const FileKind kind = kindOf(path);
+  ByteReader bytes(path, kind.compressed);
   std::string buffer;
-  if (kind == ".txt") {
+  if (kind.isPlainText) {
     while (bytes.read(buffer)) {
     }
     if (!buffer.empty())

@@ -19,4 +19,8 @@ void readDocuments(const std::filesystem::path &path,
                    const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use);
 
+/// Throws Error when readDocuments() cannot begin: the name has another ending,
+/// or the file cannot be opened.
+void checkDocuments(const std::filesystem::path &path);
+
 } // namespace fairy2

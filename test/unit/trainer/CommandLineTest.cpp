@@ -12,6 +12,8 @@
 #include <fstream>
 #include <thread>
 
+#include <arpa/inet.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,12 +42,12 @@ protected:
 
   Outcome run(const std::string &arguments,
               const std::string &environment = "") const {
+    return call(environment + " " + FAIRY2_TRAIN + " " +
+                (folder / "r.yaml").string() + " " + arguments);
+  }
+  static Outcome call(const std::string &command) {
     Outcome outcome;
-    FILE *pipe =
-        popen((environment + " " + FAIRY2_TRAIN + " " +
-               (folder / "r.yaml").string() + " " + arguments + " 2>&1")
-                  .c_str(),
-              "r");
+    FILE *pipe = popen(("(" + command + ") 2>&1").c_str(), "r");
     char buffer[4096];
     while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
       outcome.text.append(buffer, size);
@@ -152,6 +154,78 @@ TEST_F(CommandLineTest, ADeadRankIsNamed) {
       << text;
 }
 
+/// Text tokenized before trains what the text itself does.
+TEST_F(CommandLineTest, TokenizedTextTrainsTheSame) {
+  const std::string tokens = (folder / "tokens").string();
+  const Outcome tokenized =
+      call(std::string(FAIRY2_TRAIN) + " tokenize --model " +
+           (folder / "model").string() + " -o " + tokens + " " +
+           (folder / "train.txt").string());
+  EXPECT_EQ(tokenized.status, 0) << tokenized.text;
+  EXPECT_NE(tokenized.text.find("tokens of 1 documents in 1 shards in"),
+            std::string::npos)
+      << tokenized.text;
+  EXPECT_EQ(run(output("text")).status, 0);
+  const Outcome outcome = run(output("shards") + " data.train=" + tokens);
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_TRUE(weights("text") == weights("shards"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "shards/report.html"));
+}
+
+/// A write that fails, as on a full disk, is one sentence, and what was saved
+/// before is still good. The limit on a file's size stands for the disk's.
+TEST_F(CommandLineTest, AFullDiskKeepsTheStateBefore) {
+  const Outcome first = run(output("full") + " --stop-after 3");
+  EXPECT_EQ(first.status, 3) << first.text;
+  const std::string full = "trap '' XFSZ; ulimit -f 16; ";
+  const Outcome failed = run(output("full") + " --stop-after 2", full);
+  EXPECT_EQ(failed.status, 1) << failed.text;
+  EXPECT_NE(failed.text.find("rank-0.safetensors: cannot write: File too "
+                             "large"),
+            std::string::npos)
+      << failed.text;
+  const Outcome rest = run(output("full"));
+  EXPECT_EQ(rest.status, 0) << rest.text;
+  EXPECT_NE(rest.text.find("going on after step 3"), std::string::npos);
+  EXPECT_EQ(run(output("whole")).status, 0);
+  EXPECT_TRUE(weights("full") == weights("whole"));
+  // The same while tokenizing: no index, so nobody takes it for complete.
+  const Outcome tokens = call(full + FAIRY2_TRAIN + " tokenize --model " +
+                              (folder / "model").string() + " -o " +
+                              (folder / "tokens").string() + " " +
+                              (folder / "train.txt").string());
+  EXPECT_EQ(tokens.status, 1) << tokens.text;
+  EXPECT_NE(tokens.text.find("cannot write: File too large"),
+            std::string::npos)
+      << tokens.text;
+  EXPECT_FALSE(std::filesystem::exists(folder / "tokens/index.json"));
+}
+
+/// The first rank listens; where somebody else does, it says so.
+TEST_F(CommandLineTest, ATakenPortIsNamed) {
+  const int taken = ::socket(AF_INET6, SOCK_STREAM, 0);
+  ASSERT_GE(taken, 0);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_any;
+  socklen_t size = sizeof address;
+  auto *generic = reinterpret_cast<sockaddr *>(&address);
+  ASSERT_EQ(::bind(taken, generic, size), 0);
+  ASSERT_EQ(::listen(taken, 1), 0);
+  ASSERT_EQ(::getsockname(taken, generic, &size), 0);
+  const std::string port = std::to_string(ntohs(address.sin6_port));
+  const Outcome outcome =
+      run(output("port"), "WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 "
+                          "MASTER_PORT=" +
+                              port);
+  ::close(taken);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find("rank 0: cannot meet the others at 127.0.0.1:" +
+                              port + ": "),
+            std::string::npos)
+      << outcome.text;
+}
+
 TEST_F(CommandLineTest, SmokeIsTenSteps) {
   const Outcome outcome = run(output("smoke") + " train.tokens=1e12 --smoke");
   EXPECT_EQ(outcome.status, 0) << outcome.text;
@@ -165,6 +239,68 @@ TEST_F(CommandLineTest, DryRunWritesNothing) {
             std::string::npos)
       << outcome.text;
   EXPECT_FALSE(std::filesystem::exists(folder / "dry"));
+}
+
+/// Bad training data, as a table: what the file holds, and what is said.
+TEST_F(CommandLineTest, BadDataIsOneSentence) {
+  std::string manyLines;
+  for (int i = 1; i < 1000; ++i)
+    manyLines += "{\"text\": \"a\"}\n";
+  std::vector<int32_t> header(256);
+  header[0] = 20240520;
+  header[2] = 60;
+  std::string shard(reinterpret_cast<const char *>(header.data()), 1024);
+  for (int i = 0; i < 60; ++i)
+    shard += std::string("\x0a\x01", 2); // 266, and the model has 264
+  const std::filesystem::path loop = folder / "loop.txt";
+  std::filesystem::create_symlink(loop, loop);
+  struct Case {
+    const char *name;
+    std::string content, expected;
+  };
+  const Case cases[] = {
+      {"d1.txt", "", "d1.txt: expected text, found none"},
+      {"d1.jsonl", "", "d1.jsonl: expected text, found none"},
+      {"d2.jsonl", manyLines + "{\"text\": \"a\n", "d2.jsonl:1000: "},
+      {"d3.jsonl", "{\"words\": \"a\"}\n", "d3.jsonl:1: field 'text'"},
+      {"d4.bin", shard, "d4.bin: token 266 does not fit the model's "
+                        "vocabulary of 264"},
+      {"d5.bin", shard.substr(0, 1100), "d5.bin: the file ends before its"},
+      {"d6.jsonl", "{\"text\": \"\xff\xfe\"}\n", "d6.jsonl:1"},
+      {"loop.txt", "", "loop.txt: cannot open: Too many levels of symbolic"},
+      {"short.txt", "ab", "data.train[0]: expected at least 48 tokens"},
+  };
+  for (const Case &c : cases) {
+    if (!std::filesystem::is_symlink(folder / c.name))
+      folder.write(c.name, c.content);
+    const Outcome outcome = run(output("bad") + " data.train=" +
+                                (folder / c.name).string());
+    EXPECT_EQ(outcome.status, 1) << c.name << " " << outcome.text;
+    EXPECT_NE(outcome.text.find(c.expected), std::string::npos)
+        << "found: " << outcome.text << "\nexpected: " << c.expected;
+    EXPECT_FALSE(std::filesystem::exists(folder / "bad")) << c.name;
+  }
+  // In plain text, broken UTF-8 counts as U+FFFD, as the runtime reads it.
+  folder.write("d6.txt", tinyText(400, 1) + "\xff\xfe");
+  EXPECT_EQ(run(output("bytes") + " --stop-after 1 data.train=" +
+                (folder / "d6.txt").string())
+                .status,
+            3);
+  // A tokenizer of more tokens than the model has.
+  std::filesystem::create_directory(folder / "small");
+  std::filesystem::copy_file(folder / "model/tokenizer.json",
+                             folder / "small/tokenizer.json");
+  nlohmann::json config =
+      nlohmann::json::parse(readWholeFile(folder / "model/config.json"));
+  config["vocab_size"] = 100;
+  folder.write("small/config.json", config.dump());
+  const Outcome outcome = run(output("bad") + " initialize=random model=" +
+                              (folder / "small").string());
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find("does not fit the model's vocabulary of 100: is "
+                              "this the model's tokenizer?"),
+            std::string::npos)
+      << outcome.text;
 }
 
 TEST_F(CommandLineTest, BadInputIsOneSentence) {

@@ -84,6 +84,10 @@ TEST(DocumentsTest, RecordsAreChosenByTheirFields) {
             std::string::npos);
 }
 
+std::vector<int32_t> allOf(const Corpus &corpus) {
+  return corpus.window(0, corpus.size());
+}
+
 /// Joined documents have the tokens of the text file that holds them, in pieces
 /// of a mebibyte.
 TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
@@ -94,8 +98,7 @@ TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
       folder.write("a.jsonl", "{\"text\": \"Aa b\"}\n{\"text\": \"Bc\"}\n");
   Recipe::Data data;
   data.separator = "blank_line";
-  const Corpus corpus = Corpus::read({file}, data, *tokenizer, {}, 264);
-  EXPECT_EQ(std::vector<int32_t>(corpus.all().begin(), corpus.all().end()),
+  EXPECT_EQ(allOf(Corpus::read({file}, data, {*tokenizer, "", {}, 264})),
             tokenizer->encode("Aa b\n\nBc\n\n", false));
 }
 
@@ -108,8 +111,7 @@ TEST(CorpusTest, SeparatesDocuments) {
   Recipe::Data data;
   const auto tokens = [&](const char *separator, SpecialTokens special) {
     data.separator = separator;
-    const Corpus corpus = Corpus::read({file}, data, *tokenizer, special, 256);
-    return std::vector<int32_t>(corpus.all().begin(), corpus.all().end());
+    return allOf(Corpus::read({file}, data, {*tokenizer, "", special, 256}));
   };
   const SpecialTokens both{0, 10};
   const int32_t a = tokenizer->encode("A", false)[0],
@@ -122,9 +124,16 @@ TEST(CorpusTest, SeparatesDocuments) {
             std::string::npos);
   data.separator = "none";
   EXPECT_NE(messageOf([&] {
-              Corpus::read({file}, data, *tokenizer, both, 1);
+              Corpus::read({file}, data, {*tokenizer, "", both, 1});
             }).find("does not fit the model's vocabulary of 1"),
             std::string::npos);
+  const std::string shard = folder.write("a.bin", "");
+  EXPECT_EQ(messageOf([&] {
+              Corpus::read({shard, 1, {{"from", "x"}}}, data,
+                           {*tokenizer, "", both, 256});
+            }),
+            shard + ": key 'where' chooses records of .jsonl files, and this "
+                    "one is tokenized already");
 }
 
 template <typename T> std::string bytesOf(const std::vector<T> &values) {

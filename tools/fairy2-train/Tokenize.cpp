@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-train tokenize: text to shards of tokens.
+#include "Tokenize.h"
+
+#include "dialect/Error.h"
+#include "trainer/data/TokenizedText.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+using namespace fairy2;
+
+int tokenizeMain(int argc, char **argv) {
+  CLI::App app("Tokenize text once, on all cores, into a folder that data.train "
+               "of a recipe may name.",
+               "fairy2-train tokenize");
+  app.footer("Example: fairy2-train tokenize -o data/stories stories.jsonl.zst "
+             "--model models/SmolLM2-135M --separator eos");
+  TokenizeOptions options;
+  std::vector<std::string> where;
+  app.add_option("inputs", options.inputs,
+                 ".txt, .jsonl, or .zst of either, in order")
+      ->required()
+      ->type_name("FILE");
+  app.add_option("--model", options.model,
+                 "Folder with config.json and the tokenizer")
+      ->required()
+      ->type_name("FOLDER");
+  app.add_option("-o,--output", options.output, "Folder for the shards")
+      ->required()
+      ->type_name("FOLDER");
+  app.add_option("--separator", options.separator,
+                 "Between documents, as data.separator of the recipe")
+      ->check(CLI::IsMember({"none", "bos", "eos", "both", "blank_line"}))
+      ->capture_default_str();
+  app.add_option("--text-field", options.textField, "Text of a JSONL record")
+      ->capture_default_str();
+  app.add_option("--where", where, "Use only records with this field's value")
+      ->type_name("FIELD=VALUE");
+  app.add_option("--shard-tokens", options.shardTokens,
+                 "Tokens after which a new shard begins")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  try {
+    for (const std::string &condition : where) {
+      const size_t equals = condition.find('=');
+      if (equals == std::string::npos || equals == 0)
+        throw Error("--where: expected FIELD=VALUE, found '" + condition + "'");
+      options.where[condition.substr(0, equals)] = condition.substr(equals + 1);
+    }
+    const TokenizeResult result = tokenizeFiles(options);
+    std::printf("%lld tokens of %lld documents in %lld shards in %s\n",
+                (long long)result.tokens, (long long)result.documents,
+                (long long)result.shards, options.output.c_str());
+    return 0;
+  } catch (const std::exception &error) {
+    std::fprintf(stderr, "fairy2-train: error: %s\n", error.what());
+    return 1;
+  }
+}
