@@ -60,7 +60,7 @@ double mebibytes(int64_t bytes) { return double(bytes) / 1048576; }
 
 MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
                       int64_t ranks) {
-  const std::unique_ptr<Method> method = makeMethod(recipe.method);
+  const std::unique_ptr<Method> method = makeMethod(recipe.method, recipe.scales);
   const Sharding sharding = shardingOf(recipe.train.sharding);
   const bool divides = sharding == Sharding::All;
   int64_t all = 0, quantized = 0, outsideLayers = 0;

@@ -153,6 +153,7 @@ std::vector<Key> keysOf(Recipe &r) {
       text("initialize", r.initialize),
       text("output", r.output),
       choice("method", r.method, methodNames()),
+      choice("scales", r.scales, {"tensor", "row", "tile"}),
       flag("quantize_activations", r.quantizeActivations),
       flag("skip_lm_head", r.skipLmHead),
       integer("seed", r.seed, 0, kMany),

@@ -27,6 +27,8 @@ struct Recipe {
                                          ///< with a smaller model to grow from
   std::string output; ///< folder for the export, metrics and checkpoints
   std::string method = "complex_phase_v2";
+  /// What shares a scale: tensor, row (a factor per row), or tile.
+  std::string scales = "tensor";
   bool quantizeActivations = true; ///< int8 per token, as compiled
   bool skipLmHead = true;
   int64_t seed = 0;

@@ -61,7 +61,7 @@ DType exportType(const Recipe &recipe) {
 
 Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     : settings(std::move(recipe)), ranks(std::move(communicator)),
-      method(makeMethod(settings.method)) {
+      method(makeMethod(settings.method, settings.scales)) {
   const HFConfig config =
       HFConfig::read(settings.model, Model::architectures());
   network = std::make_unique<Model>(config);

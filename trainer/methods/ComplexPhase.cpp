@@ -13,12 +13,12 @@ namespace {
 
 class ComplexPhase : public Method {
 public:
-  explicit ComplexPhase(int stages) : stages(stages) {}
+  explicit ComplexPhase(PhaseScheme scheme) : scheme(scheme) {}
 
   void quantize(const float *a, int64_t rows, int64_t columns,
                 const std::string &name, float *out) const override {
     const std::vector<float> dense = dequantizePhases(quantizePhases(
-        a, rows, columns, {stages}, name,
+        a, rows, columns, scheme, name,
         [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
           parallelFor(count, 64, body);
         }));
@@ -30,17 +30,20 @@ public:
   }
 
   std::string compilerMethod() const override {
-    return "complex_phase_v" + std::to_string(stages);
+    // The compiler derives scales per matrix alone from latents.
+    return scheme.scales == ScaleGranularity::Tensor
+               ? "complex_phase_v" + std::to_string(scheme.stages)
+               : "";
   }
 
 private:
-  int stages;
+  PhaseScheme scheme;
 };
 
 } // namespace
 
-std::unique_ptr<Method> makeComplexPhase(int stages) {
-  return std::make_unique<ComplexPhase>(stages);
+std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme) {
+  return std::make_unique<ComplexPhase>(scheme);
 }
 
 } // namespace fairy2

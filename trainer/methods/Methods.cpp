@@ -14,18 +14,29 @@
 namespace fairy2 {
 namespace {
 
-using MakeMethod = std::unique_ptr<Method> (*)();
+using MakeMethod = std::unique_ptr<Method> (*)(ScaleGranularity scales);
+
+template <int stages> std::unique_ptr<Method> phases(ScaleGranularity scales) {
+  return makeComplexPhase({stages, scales});
+}
+template <std::unique_ptr<Method> (*make)(bool perRow)>
+std::unique_ptr<Method> real(ScaleGranularity scales) {
+  if (scales == ScaleGranularity::Tile)
+    throw Error("scales: expected tensor or row for a method of real numbers, "
+                "found tile");
+  return make(scales == ScaleGranularity::Row);
+}
 
 const std::map<std::string, MakeMethod> kMethods = {
-    {"none", [] { return std::unique_ptr<Method>(); }},
-    {"complex_phase_v1", [] { return makeComplexPhase(1); }},
-    {"complex_phase_v2", [] { return makeComplexPhase(2); }},
-    {"complex_phase_v3", [] { return makeComplexPhase(3); }},
-    {"complex_phase_v4", [] { return makeComplexPhase(4); }},
-    {"bitnet", [] { return makeBitNet(); }},
-    {"ternary", [] { return makeTernary(); }},
-    {"sign2", [] { return makeTwoSigns(); }},
-    {"int2", [] { return makeFourLevels(); }},
+    {"none", [](ScaleGranularity) { return std::unique_ptr<Method>(); }},
+    {"complex_phase_v1", phases<1>},
+    {"complex_phase_v2", phases<2>},
+    {"complex_phase_v3", phases<3>},
+    {"complex_phase_v4", phases<4>},
+    {"bitnet", real<makeBitNet>},
+    {"ternary", real<makeTernary>},
+    {"sign2", real<makeTwoSigns>},
+    {"int2", real<makeFourLevels>},
 };
 
 } // namespace
@@ -37,12 +48,15 @@ std::vector<std::string> methodNames() {
   return names;
 }
 
-std::unique_ptr<Method> makeMethod(const std::string &name) {
+std::unique_ptr<Method> makeMethod(const std::string &name,
+                                   const std::string &scales) {
   const auto found = kMethods.find(name);
   if (found == kMethods.end())
     throw Error("method: expected one of " + joined(methodNames()) +
                 ", found '" + name + "'" + didYouMean(name, methodNames()));
-  return found->second();
+  return found->second(scales == "row"    ? ScaleGranularity::Row
+                       : scales == "tile" ? ScaleGranularity::Tile
+                                          : ScaleGranularity::Tensor);
 }
 
 at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,

@@ -32,9 +32,10 @@ public:
   virtual std::string compilerMethod() const { return ""; }
 };
 
-/// The method of that name, or null for "none". Throws Error naming the nearest
-/// name.
-std::unique_ptr<Method> makeMethod(const std::string &name);
+/// The method of that name, or null for "none"; `scales` is tensor, row or tile.
+/// Throws Error naming the nearest name, or when the method has no such scales.
+std::unique_ptr<Method> makeMethod(const std::string &name,
+                                   const std::string &scales = "tensor");
 std::vector<std::string> methodNames();
 
 /// latent + lambda * (quantize(latent) - latent), outside any graph. What a

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Quantizers of real numbers, the controls that complex phases are compared
-// with at equal bits. All scales are per matrix; sums are in double, row by
+// with at equal bits. Scales are per matrix, or per row; sums are in double, row by
 // row. A value of 0 counts as positive.
 #include "dialect/Error.h"
 #include "trainer/methods/MethodTable.h"
@@ -33,11 +33,34 @@ float meanOf(const float *a, int64_t rows, int64_t columns,
 
 float signOf(float x) { return x >= 0 ? 1.f : -1.f; }
 
+/// A method whose scales are per matrix or per row.
+class RealMethod : public Method {
+public:
+  explicit RealMethod(bool perRow) : perRow(perRow) {}
+
+  void quantize(const float *a, int64_t rows, int64_t columns,
+                const std::string &name, float *out) const final {
+    const int64_t group = perRow ? 1 : rows;
+    for (int64_t row = 0; row < rows; row += group)
+      quantizeGroup(a + row * columns, group, columns, name,
+                    out + row * columns);
+  }
+
+private:
+  /// The same for rows that share their scales.
+  virtual void quantizeGroup(const float *a, int64_t rows, int64_t columns,
+                             const std::string &name, float *out) const = 0;
+
+  bool perRow;
+};
+
 /// BitNet's one bit: sign(a - mean) times mean |a| (Wang et al., arXiv
 /// 2310.11453, as Fairy2i's baseline has it).
-class BitNet : public Method {
-  void quantize(const float *a, int64_t rows, int64_t columns,
-                const std::string &name, float *out) const override {
+class BitNet : public RealMethod {
+  using RealMethod::RealMethod;
+
+  void quantizeGroup(const float *a, int64_t rows, int64_t columns,
+                     const std::string &name, float *out) const override {
     const float center =
         meanOf(a, rows, columns, name, [](float x) { return x; });
     const float scale = std::max(
@@ -50,9 +73,11 @@ class BitNet : public Method {
 
 /// BitNet b1.58: round(a / mean |a|) clamped to -1, 0, 1 (Ma et al., arXiv
 /// 2402.17764).
-class Ternary : public Method {
-  void quantize(const float *a, int64_t rows, int64_t columns,
-                const std::string &name, float *out) const override {
+class Ternary : public RealMethod {
+  using RealMethod::RealMethod;
+
+  void quantizeGroup(const float *a, int64_t rows, int64_t columns,
+                     const std::string &name, float *out) const override {
     const float scale =
         meanOf(a, rows, columns, name, [](float x) { return std::fabs(x); });
     const float inverse = 1 / (scale + 1e-5f);
@@ -63,9 +88,11 @@ class Ternary : public Method {
 
 /// Signs of the weights, then signs of what is left: 2 bits on the same
 /// residual idea as complex phases, without the complex numbers.
-class TwoSigns : public Method {
-  void quantize(const float *a, int64_t rows, int64_t columns,
-                const std::string &name, float *out) const override {
+class TwoSigns : public RealMethod {
+  using RealMethod::RealMethod;
+
+  void quantizeGroup(const float *a, int64_t rows, int64_t columns,
+                     const std::string &name, float *out) const override {
     const int64_t count = rows * columns;
     std::vector<float> rest(a, a + count);
     std::fill(out, out + count, 0.f);
@@ -84,9 +111,11 @@ class TwoSigns : public Method {
 
 /// Four even levels, -1.5, -0.5, 0.5 and 1.5 steps. The step is the one that is
 /// best for a normal distribution of the matrix's deviation.
-class FourLevels : public Method {
-  void quantize(const float *a, int64_t rows, int64_t columns,
-                const std::string &name, float *out) const override {
+class FourLevels : public RealMethod {
+  using RealMethod::RealMethod;
+
+  void quantizeGroup(const float *a, int64_t rows, int64_t columns,
+                     const std::string &name, float *out) const override {
     constexpr float kBestStep = 0.9957f;
     const float square =
         meanOf(a, rows, columns, name, [](float x) { return x * x; });
@@ -98,11 +127,17 @@ class FourLevels : public Method {
 
 } // namespace
 
-std::unique_ptr<Method> makeBitNet() { return std::make_unique<BitNet>(); }
-std::unique_ptr<Method> makeTernary() { return std::make_unique<Ternary>(); }
-std::unique_ptr<Method> makeTwoSigns() { return std::make_unique<TwoSigns>(); }
-std::unique_ptr<Method> makeFourLevels() {
-  return std::make_unique<FourLevels>();
+std::unique_ptr<Method> makeBitNet(bool perRow) {
+  return std::make_unique<BitNet>(perRow);
+}
+std::unique_ptr<Method> makeTernary(bool perRow) {
+  return std::make_unique<Ternary>(perRow);
+}
+std::unique_ptr<Method> makeTwoSigns(bool perRow) {
+  return std::make_unique<TwoSigns>(perRow);
+}
+std::unique_ptr<Method> makeFourLevels(bool perRow) {
+  return std::make_unique<FourLevels>(perRow);
 }
 
 } // namespace fairy2

@@ -43,6 +43,31 @@ TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
   }
 }
 
+/// With scales per row, phases are dialect/Phase's, and each row of a real
+/// method is what the row by itself would be.
+TEST(MethodsTest, ScalesAreSharedByRowsAndTiles) {
+  const at::Tensor a = randomMatrix(130, 134);
+  for (const auto &[name, scales] :
+       {std::pair{"row", ScaleGranularity::Row},
+        std::pair{"tile", ScaleGranularity::Tile}}) {
+    const std::vector<float> expected = dequantizePhases(
+        quantizePhases(floatsOf(a), 130, 134, {2, scales}, "a"));
+    const auto method = makeMethod("complex_phase_v2", name);
+    const at::Tensor q = quantizedWeight(a, *method, "a");
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)));
+    EXPECT_EQ(method->compilerMethod(), "");
+  }
+  for (const char *name : {"bitnet", "ternary", "sign2", "int2"}) {
+    const at::Tensor q = quantizedWeight(a, *makeMethod(name, "row"), "a");
+    const at::Tensor row =
+        quantizedWeight(a.narrow(0, 7, 1).contiguous(), *makeMethod(name), "a");
+    EXPECT_TRUE(q.narrow(0, 7, 1).equal(row)) << name;
+    EXPECT_EQ(messageOf([&] { makeMethod(name, "tile"); }),
+              "scales: expected tensor or row for a method of real numbers, "
+              "found tile");
+  }
+}
+
 TEST(MethodsTest, LambdaMixesLatentAndQuantized) {
   const at::Tensor a = randomMatrix(8, 6);
   const auto method = makeMethod("complex_phase_v2");
