@@ -34,12 +34,21 @@ struct AxisSums {
     reCount += other.reCount;
     imCount += other.imCount;
   }
-  AxisScales scales() const {
-    auto mean = [](double sum, int64_t count) {
-      return std::max(count ? float(sum / double(count)) : 0.f, kSmallestScale);
+  template <typename Rounding> AxisScales scales(Rounding round) const {
+    auto mean = [&](double sum, int64_t count) {
+      return std::max(round(count ? float(sum / double(count)) : 0.f),
+                      round(kSmallestScale));
     };
     return {mean(re, reCount), mean(im, imCount)};
   }
+};
+
+/// What follows each operation in canonical and in official mode.
+struct NoRounding {
+  float operator()(float value) const { return value; }
+};
+struct BFloat16Rounding {
+  float operator()(float value) const { return roundToBFloat16(value); }
 };
 
 /// Sums of U and W.
@@ -67,11 +76,11 @@ void requireFinite(const std::string &name, int64_t row, int64_t columns,
                   std::to_string(row) + ", column " + std::to_string(j));
 }
 
-float rootMeanSquare(const float *values, int64_t count) {
+double sumOfSquares(const float *values, int64_t count) {
   double sum = 0;
   for (int64_t j = 0; j < count; ++j)
     sum += double(values[j]) * double(values[j]);
-  return float(std::sqrt(sum / double(count)));
+  return sum;
 }
 
 void divideRow(float *values, int64_t count, float factor) {
@@ -96,11 +105,13 @@ void forEachTile(const PhaseMatrix &q, int64_t i, const Body &body) {
 
 /// The stages of one matrix: codes and scales of the residuals of U and W,
 /// which each stage makes smaller.
-class ResidualStages {
+template <typename Rounding> class ResidualStages {
 public:
-  ResidualStages(PhaseMatrix &q, const ParallelFor &parallelFor)
+  ResidualStages(PhaseMatrix &q, const ParallelFor &parallelFor,
+                 bool measuresError)
       : q(q), parallelFor(parallelFor), residual(size_t(q.rows * q.columns)),
-        rowSums(size_t(q.rows * q.tilesAcross())) {}
+        rowSums(size_t(q.rows * q.tilesAcross())),
+        rowNorms(measuresError ? size_t(2 * q.rows) : 0) {}
 
   /// Reads U and W; with row scales, of the matrix over its factors.
   void read(const RowReader &readRows, const std::string &name) {
@@ -111,8 +122,12 @@ public:
       q.rowFactors.resize(size_t(2 * n));
     auto prepare = [&](int64_t row, float *values) {
       requireFinite(name, row, 2 * m, values);
+      roundRow(values, 2 * m);
+      if (!rowNorms.empty())
+        rowNorms[size_t(row)] = sumOfSquares(values, 2 * m);
       if (derivesFactors)
-        q.rowFactors[size_t(row)] = rootMeanSquare(values, 2 * m);
+        q.rowFactors[size_t(row)] =
+            float(std::sqrt(sumOfSquares(values, 2 * m) / double(2 * m)));
       if (dividesRows)
         divideRow(values, 2 * m, q.rowFactors[size_t(row)]);
     };
@@ -127,9 +142,12 @@ public:
           float *a1 = top.data() + i * 2 * m, *a2 = bottom.data() + i * 2 * m;
           prepare(first + i, a1);
           prepare(n + first + i, a2);
-          for (int64_t j = 0; j < m; ++j)
-            residual[(first + i) * m + j] =
+          for (int64_t j = 0; j < m; ++j) {
+            const WidelyLinear v =
                 toWidelyLinear(a1[j], a1[m + j], a2[j], a2[m + j]);
+            residual[(first + i) * m + j] = {round(v.uRe), round(v.uIm),
+                                             round(v.wRe), round(v.wIm)};
+          }
         }
       }
     });
@@ -162,8 +180,8 @@ public:
             rowSums[i * across + tile]);
     for (size_t tile = 0; tile < totals.size(); ++tile) {
       AxisScales *scales = q.scales.data() + tile * q.sets() + 2 * stage;
-      scales[0] = totals[tile].u.scales();
-      scales[1] = totals[tile].w.scales();
+      scales[0] = totals[tile].u.scales(round);
+      scales[1] = totals[tile].w.scales(round);
     }
   }
 
@@ -177,37 +195,120 @@ public:
             WidelyLinear &r = residual[j];
             float re, im;
             scaledPhase(uCodes[j], scales[2 * stage], re, im);
-            r.uRe -= re;
-            r.uIm -= im;
+            r.uRe = round(r.uRe - re);
+            r.uIm = round(r.uIm - im);
             scaledPhase(wCodes[j], scales[2 * stage + 1], re, im);
-            r.wRe -= re;
-            r.wIm -= im;
+            r.wRe = round(r.wRe - re);
+            r.wIm = round(r.wIm - im);
           }
         });
     });
   }
 
+  /// After the last stage is subtracted: what is left, as a real matrix.
+  PhaseError error() const {
+    const int64_t n = q.rows, m = q.columns;
+    std::vector<double> rowErrors(size_t(2 * n));
+    parallelFor(n, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        double top = 0, bottom = 0;
+        for (int64_t j = i * m; j < (i + 1) * m; ++j) {
+          const WidelyLinear &r = residual[j];
+          const double a11 = double(r.uRe) + r.wRe, a12 = double(r.wIm) - r.uIm;
+          const double a21 = double(r.wIm) + r.uIm, a22 = double(r.uRe) - r.wRe;
+          top += a11 * a11 + a12 * a12;
+          bottom += a21 * a21 + a22 * a22;
+        }
+        rowErrors[i] = top;
+        rowErrors[n + i] = bottom;
+      }
+    });
+    PhaseError sum;
+    for (int64_t i = 0; i < 2 * n; ++i) {
+      const double factor = q.rowFactors.empty() ? 1 : q.rowFactors[i];
+      sum.norm += rowNorms[i];
+      sum.error += rowErrors[i] * factor * factor;
+    }
+    return sum;
+  }
+
 private:
+  void roundRow(float *values, int64_t count) const {
+    for (int64_t j = 0; j < count; ++j)
+      values[j] = round(values[j]);
+  }
+
   PhaseMatrix &q;
   const ParallelFor &parallelFor;
+  const Rounding round = {};
   std::vector<WidelyLinear> residual; ///< [n][m]
   std::vector<PairSums> rowSums;      ///< [n][column of tiles]
+  std::vector<double> rowNorms;       ///< [2n], or empty
 };
 
+template <typename Rounding>
+void quantize(PhaseMatrix &q, const RowReader &readRows,
+              const std::string &name, const ParallelFor &parallelFor,
+              PhaseError *error) {
+  ResidualStages<Rounding> stages(q, parallelFor, error != nullptr);
+  stages.read(readRows, name);
+  for (int stage = 0; stage < q.scheme.stages; ++stage) {
+    stages.code(stage);
+    if (error || stage + 1 < q.scheme.stages)
+      stages.subtract(stage);
+  }
+  if (error)
+    *error = stages.error();
+}
+
 /// U and W of entry `at` of all sets: the sums of all stages.
+template <typename Rounding>
 WidelyLinear dequantizedEntry(const PhaseMatrix &q, int64_t at,
-                              const AxisScales *scales) {
+                              const AxisScales *scales, Rounding round) {
   WidelyLinear sum{};
   for (int t = 0; t < q.scheme.stages; ++t) {
     float re, im;
     scaledPhase(q.set(2 * t)[at], scales[2 * t], re, im);
-    sum.uRe += re;
-    sum.uIm += im;
+    sum.uRe = round(sum.uRe + re);
+    sum.uIm = round(sum.uIm + im);
     scaledPhase(q.set(2 * t + 1)[at], scales[2 * t + 1], re, im);
-    sum.wRe += re;
-    sum.wIm += im;
+    sum.wRe = round(sum.wRe + re);
+    sum.wIm = round(sum.wIm + im);
   }
   return sum;
+}
+
+/// Real rows i and n + i, where each is wanted.
+template <typename Rounding>
+void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
+                    float *bottom) {
+  const Rounding round;
+  const int64_t m = q.columns;
+  forEachTile(q, i, [&](int64_t first, int64_t last, const AxisScales *scales) {
+    for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
+      const WidelyLinear sum = dequantizedEntry(q, at, scales, round);
+      if (top) {
+        top[j] = round(sum.wRe + sum.uRe);
+        top[m + j] = round(sum.wIm - sum.uIm);
+      }
+      if (bottom) {
+        bottom[j] = round(sum.wIm + sum.uIm);
+        bottom[m + j] = round(sum.uRe - sum.wRe);
+      }
+    }
+  });
+  if (top)
+    multiplyRow(q, i, top);
+  if (bottom)
+    multiplyRow(q, q.rows + i, bottom);
+}
+
+void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
+                    float *bottom) {
+  if (q.scheme.mode == QuantizeMode::OfficialBF16)
+    dequantizePair<BFloat16Rounding>(q, i, top, bottom);
+  else
+    dequantizePair<NoRounding>(q, i, top, bottom);
 }
 
 } // namespace
@@ -232,6 +333,21 @@ std::optional<ScaleGranularity> granularityFromName(std::string_view name) {
   return std::nullopt;
 }
 
+const char *nameOf(QuantizeMode mode) {
+  return mode == QuantizeMode::Canonical ? "canonical" : "official_bf16";
+}
+
+std::optional<QuantizeMode> quantizeModeFromName(std::string_view name) {
+  for (auto mode : {QuantizeMode::Canonical, QuantizeMode::OfficialBF16})
+    if (name == nameOf(mode))
+      return mode;
+  return std::nullopt;
+}
+
+double PhaseError::relative() const {
+  return norm > 0 ? std::sqrt(error / norm) : 0;
+}
+
 void serialFor(int64_t count,
                const std::function<void(int64_t, int64_t)> &body) {
   body(0, count);
@@ -251,23 +367,30 @@ PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
                            const ParallelFor &parallelFor,
-                           std::span<const float> rowFactors) {
+                           std::span<const float> rowFactors,
+                           PhaseError *error) {
   const RowReader readRows = [&](int64_t begin, int64_t end, float *out) {
     std::copy(a + begin * realColumns, a + end * realColumns, out);
   };
   return quantizePhases(readRows, realRows, realColumns, scheme, name,
-                        parallelFor, rowFactors);
+                        parallelFor, rowFactors, error);
 }
 
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
                            const ParallelFor &parallelFor,
-                           std::span<const float> rowFactors) {
+                           std::span<const float> rowFactors,
+                           PhaseError *error) {
   if (realRows % 2 || realColumns % 2)
     throw Error(name + ": expected even extents to pair rows and columns as "
                        "complex numbers, found " +
                 std::to_string(realRows) + " x " + std::to_string(realColumns));
+  if (scheme.mode == QuantizeMode::OfficialBF16 &&
+      scheme.scales != ScaleGranularity::Tensor)
+    throw Error(name + ": expected scales per tensor in official mode, found "
+                       "scales per " +
+                nameOf(scheme.scales));
   if (!rowFactors.empty() && (scheme.scales != ScaleGranularity::Row ||
                               int64_t(rowFactors.size()) != realRows))
     throw Error(name + ": expected a factor for each of " +
@@ -284,48 +407,26 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
   q.scales.resize(size_t(q.tilesDown() * q.tilesAcross()) * q.sets());
   q.rowFactors.assign(rowFactors.begin(), rowFactors.end());
 
-  ResidualStages stages(q, parallelFor);
-  stages.read(readRows, name);
-  for (int stage = 0; stage < scheme.stages; ++stage) {
-    stages.code(stage);
-    if (stage + 1 < scheme.stages)
-      stages.subtract(stage);
-  }
+  if (scheme.mode == QuantizeMode::OfficialBF16)
+    quantize<BFloat16Rounding>(q, readRows, name, parallelFor, error);
+  else
+    quantize<NoRounding>(q, readRows, name, parallelFor, error);
   return q;
 }
 
 std::vector<float> dequantizePhases(const PhaseMatrix &q) {
-  const int64_t n = q.rows, m = q.columns;
-  std::vector<float> a(size_t(4) * n * m);
-  for (int64_t i = 0; i < n; ++i) {
-    float *top = a.data() + i * 2 * m, *bottom = top + n * 2 * m;
-    forEachTile(q, i, [&](int64_t first, int64_t last,
-                          const AxisScales *scales) {
-      for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
-        const WidelyLinear sum = dequantizedEntry(q, at, scales);
-        top[j] = sum.uRe + sum.wRe;
-        top[m + j] = sum.wIm - sum.uIm;
-        bottom[j] = sum.wIm + sum.uIm;
-        bottom[m + j] = sum.uRe - sum.wRe;
-      }
-    });
-    multiplyRow(q, i, top);
-    multiplyRow(q, n + i, bottom);
-  }
+  const int64_t n = q.rows, width = 2 * q.columns;
+  std::vector<float> a(size_t(2 * n * width));
+  for (int64_t i = 0; i < n; ++i)
+    dequantizePair(q, i, a.data() + i * width, a.data() + (n + i) * width);
   return a;
 }
 
 void dequantizeRow(const PhaseMatrix &q, int64_t realRow, float *out) {
-  const bool isTop = realRow < q.rows;
-  const int64_t i = isTop ? realRow : realRow - q.rows, m = q.columns;
-  forEachTile(q, i, [&](int64_t first, int64_t last, const AxisScales *scales) {
-    for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
-      const WidelyLinear sum = dequantizedEntry(q, at, scales);
-      out[j] = isTop ? sum.uRe + sum.wRe : sum.wIm + sum.uIm;
-      out[m + j] = isTop ? sum.wIm - sum.uIm : sum.uRe - sum.wRe;
-    }
-  });
-  multiplyRow(q, realRow, out);
+  if (realRow < q.rows)
+    dequantizePair(q, realRow, out, nullptr);
+  else
+    dequantizePair(q, realRow - q.rows, nullptr, out);
 }
 
 void packSignPlanes(const PhaseMatrix &q, uint8_t *out) {

@@ -8,6 +8,7 @@
 // y = y[:n] + i y[n:], and is the widely-linear map y = U x + W conj(x).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -69,10 +70,28 @@ std::optional<ScaleGranularity> granularityFromName(std::string_view name);
 /// The largest number of residual stages a scheme may ask for.
 constexpr int64_t kMaxStages = 8;
 
+/// Canonical: float32, and values as they are stored. OfficialBF16: values, U
+/// and W, scales, residuals and sums are rounded to bfloat16 where the reference
+/// implementation (Fairy2i-W2) run on bfloat16 weights rounds; scales are per
+/// tensor. It finds that implementation's codes and scales but for exact ties,
+/// which depend on its vector library there.
+enum class QuantizeMode { Canonical, OfficialBF16 };
+/// "canonical" or "official_bf16", and back.
+const char *nameOf(QuantizeMode mode);
+std::optional<QuantizeMode> quantizeModeFromName(std::string_view name);
+
+/// `value` to the nearest bfloat16, ties to even; a finite value.
+inline float roundToBFloat16(float value) {
+  uint32_t bits = std::bit_cast<uint32_t>(value);
+  bits += 0x7fff + (bits >> 16 & 1);
+  return std::bit_cast<float>(bits & 0xffff0000);
+}
+
 /// How a matrix is quantized to phases.
 struct PhaseScheme {
   int stages = 2; ///< T: bits per real parameter
   ScaleGranularity scales = ScaleGranularity::Tensor;
+  QuantizeMode mode = QuantizeMode::Canonical;
 
   bool operator==(const PhaseScheme &) const = default;
 };
@@ -119,28 +138,39 @@ void serialFor(int64_t count,
 using RowReader =
     std::function<void(int64_t begin, int64_t end, float *out)>;
 
+/// Squared Frobenius norms of A and of A - Aq.
+struct PhaseError {
+  double norm = 0, error = 0;
+
+  /// ||A - Aq|| / ||A||.
+  double relative() const;
+};
+
 /// Quantizes the matrix of shape [2n, 2m] that `readRows` reads, each row once,
-/// in residual stages, canonical mode: float32 arithmetic; per matrix (or tile)
-/// and stage s_re = mean |re| over the codes +-1 and s_im = mean |im| over the
+/// in residual stages, in the arithmetic of the scheme's mode; per matrix (or
+/// tile) and stage s_re = mean |re| over the codes +-1 and s_im = mean |im| over the
 /// codes +-i, at least 1e-6; sums are in double, row by row. With row scales,
 /// row r of A' is row r of A over its factor: `rowFactors`, one per real row
 /// and finite, or where that is empty the row's root mean square. A row of
 /// factor 0 counts as zero. Throws Error naming `name` when an extent is odd or
 /// a value is not finite. Fairy2i (arXiv 2512.02901); the group and ties as in
-/// README.md here.
+/// README.md here. `error` is told how near the result is, if it is not null.
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
                            const ParallelFor &parallelFor = serialFor,
-                           std::span<const float> rowFactors = {});
+                           std::span<const float> rowFactors = {},
+                           PhaseError *error = nullptr);
 /// The same for a matrix in memory.
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
                            const ParallelFor &parallelFor = serialFor,
-                           std::span<const float> rowFactors = {});
+                           std::span<const float> rowFactors = {},
+                           PhaseError *error = nullptr);
 
-/// The dense float32 matrix [2n, 2m] that the codes and scales stand for.
+/// The dense float32 matrix [2n, 2m] that the codes and scales stand for, summed
+/// in the arithmetic of the scheme's mode.
 std::vector<float> dequantizePhases(const PhaseMatrix &matrix);
 /// Row `realRow` of it, 2m values.
 void dequantizeRow(const PhaseMatrix &matrix, int64_t realRow, float *out);

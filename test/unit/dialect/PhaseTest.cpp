@@ -7,8 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <complex>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <thread>
@@ -245,6 +247,57 @@ TEST(PhaseTest, RowsOfTheDenseMatrixOneByOne) {
       EXPECT_TRUE(std::equal(row.begin(), row.end(),
                              dense.begin() + i * columns));
     }
+  }
+}
+
+/// Bit patterns of bfloat16 as the fixture has them.
+std::vector<float> bfloat16s(std::istream &words, int64_t count) {
+  std::vector<float> values;
+  for (std::string word; int64_t(values.size()) < count && words >> word;)
+    values.push_back(std::bit_cast<float>(
+        uint32_t(std::stoul(word, nullptr, 16)) << 16));
+  return values;
+}
+
+/// The reference's dense matrices bit for bit (make_official_bf16.py).
+TEST(PhaseTest, OfficialModeIsTheReference) {
+  std::ifstream fixture(std::string(FAIRY2_SOURCE_DIR) +
+                        "/test/unit/dialect/Inputs/official_bf16.txt");
+  std::string word;
+  int64_t rows = 0, columns = 0;
+  ASSERT_TRUE(fixture >> word >> rows >> columns >> word);
+  const std::vector<float> a = bfloat16s(fixture, rows * columns);
+  ASSERT_EQ(int64_t(a.size()), rows * columns);
+  for (int stages = 1; stages <= 4; ++stages) {
+    ASSERT_TRUE(fixture >> word);
+    ASSERT_EQ(word, "stages" + std::to_string(stages));
+    const std::vector<float> expected = bfloat16s(fixture, rows * columns);
+    const PhaseScheme official{stages, ScaleGranularity::Tensor,
+                               QuantizeMode::OfficialBF16};
+    EXPECT_EQ(dequantizePhases(
+                  quantizePhases(a.data(), rows, columns, official, "a")),
+              expected);
+    EXPECT_NE(dequantizePhases(
+                  quantizePhases(a.data(), rows, columns, {stages}, "a")),
+              expected);
+  }
+}
+
+TEST(PhaseTest, ErrorIsThatOfTheDenseMatrix) {
+  const int64_t rows = 140, columns = 136;
+  const std::vector<float> a = randomMatrix(rows * columns, 23);
+  for (ScaleGranularity scales : kGranularities) {
+    PhaseError found;
+    const std::vector<float> dense = dequantizePhases(quantizePhases(
+        a.data(), rows, columns, {2, scales}, "a", serialFor, {}, &found));
+    double norm = 0, error = 0;
+    for (size_t i = 0; i < a.size(); ++i) {
+      norm += double(a[i]) * a[i];
+      error += (double(a[i]) - dense[i]) * (double(a[i]) - dense[i]);
+    }
+    EXPECT_NEAR(found.norm / norm, 1, 1e-9);
+    EXPECT_NEAR(found.error / error, 1, 1e-5);
+    EXPECT_NEAR(found.relative(), std::sqrt(error / norm), 1e-5);
   }
 }
 
