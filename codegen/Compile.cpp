@@ -5,6 +5,7 @@
 #include "codegen/LinkSharedLibrary.h"
 #include "codegen/Manifest.h"
 #include "dialect/Error.h"
+#include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 #include "runtime/File.h"
 
@@ -15,17 +16,30 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
+/// Runs passes; what they say when they fail becomes the Error.
 void run(ModuleOp module,
          llvm::function_ref<void(OpPassManager &)> buildPipeline) {
+  std::string errors;
+  ScopedDiagnosticHandler handler(
+      module.getContext(), [&](Diagnostic &diagnostic) -> LogicalResult {
+        if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+          return failure(); // Someone else's.
+        errors += (errors.empty() ? "" : "; ") + diagnostic.str();
+        return success();
+      });
   PassManager pm(module.getContext());
   buildPipeline(pm);
   if (failed(pm.run(module)))
-    throw Error("compilation failed in the passes above");
+    throw Error(errors.empty() ? "compilation failed in the passes" : errors);
 }
 
 void quantize(ModuleOp module, const CompileOptions &options) {
   QuantizeOptions quantize;
-  quantize.stages = options.stages;
+  quantize.stages = *options.stages;
+  quantize.scales = nameOf(*options.scales);
+  quantize.mode = nameOf(options.mode);
+  quantize.keep = options.keep;
+  quantize.stagesFor = options.stagesFor;
   quantize.floatActivations = options.floatActivations;
   quantize.head = options.head;
   quantize.cache = options.cache;
@@ -85,7 +99,77 @@ void nameEntry(ModuleOp llvmModule, const CpuTarget &target) {
   entry.setSymName(entrySymbol(target));
 }
 
+/// What the weight behind a source of a linear layer's pack became.
+QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
+                              const WeightErrors &errors) {
+  QuantizedLayer layer;
+  llvm::raw_string_ostream form(layer.form);
+  if (auto phases = dyn_cast<PhaseQuantizeOp>(
+          SymbolTable::lookupNearestSymbolFrom(pack, source))) {
+    source = phases.getWeightAttr();
+    const PhaseScheme scheme = phaseSchemeOf(phases.getScheme());
+    form << scheme.stages << (scheme.stages == 1 ? " stage, " : " stages, ")
+         << nameOf(scheme.scales);
+  } else if (pack.getKind() == PackingKind::Int8) {
+    form << "int8";
+  } else {
+    form << cast<WeightOp>(SymbolTable::lookupNearestSymbolFrom(pack, source))
+                .getTensorType()
+                .getElementType();
+  }
+  layer.name = layerName(source.getValue()).str();
+  if (const auto found = errors.find(source.getValue().str());
+      found != errors.end())
+    layer.relativeError = found->second.relative();
+  return layer;
+}
+
+std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
+                                            const WeightErrors &errors) {
+  std::vector<QuantizedLayer> layers;
+  packed.walk([&](PackedLinearOp linear) {
+    auto pack = cast<PackOp>(
+        SymbolTable::lookupNearestSymbolFrom(linear, linear.getPackAttr()));
+    for (auto source : pack.getSources().getAsRange<FlatSymbolRefAttr>())
+      layers.push_back(quantizedLayer(pack, source, errors));
+  });
+  return layers;
+}
+
 } // namespace
+
+void resolveScheme(ModuleOp module, CompileOptions &options) {
+  WeightOp stored;
+  for (auto weight : module.getOps<WeightOp>())
+    if (!stored && weight.getPhases())
+      stored = weight;
+  if (!stored || options.stages == 0) {
+    options.stages = options.stages.value_or(2);
+    options.scales = options.scales.value_or(ScaleGranularity::Tensor);
+    return;
+  }
+  const int64_t stages = stored.getPhases()->getStages();
+  const ScaleGranularity scales = stored.getPhases()->getScales();
+  if (options.stages.value_or(stages) != stages ||
+      options.scales.value_or(scales) != scales)
+    throw Error(stored.getFile()->str() + ": tensor '" +
+                stored.getSymName().str() + "' is stored as phases of " +
+                std::to_string(stages) + " stages with scales per " +
+                nameOf(scales) +
+                "; expected no other stages or scales to be asked for");
+  options.stages = stages;
+  options.scales = scales;
+}
+
+/// " name={a,b}", or nothing for an empty list. Elements in braces may hold any
+/// character but unbalanced braces and quotes.
+static std::string listOption(const std::string &name,
+                              const std::vector<std::string> &values) {
+  std::string text;
+  for (const std::string &value : values)
+    text += (text.empty() ? "" : ",") + ("{" + value + "}");
+  return text.empty() ? "" : " " + name + "={" + text + "}";
+}
 
 std::string optCommand(Stage stage, const CompileOptions &options) {
   const CpuTarget &target = *options.targets.front();
@@ -94,7 +178,11 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
     passes += (passes.empty() ? "" : ",") + pass;
   };
   if (stage >= Stage::Quantized)
-    add("fairy2-to-quantized{stages=" + std::to_string(options.stages) +
+    add("fairy2-to-quantized{stages=" +
+        std::to_string(options.stages.value_or(2)) + " scales=" +
+        nameOf(options.scales.value_or(ScaleGranularity::Tensor)) +
+        " mode=" + nameOf(options.mode) + listOption("keep", options.keep) +
+        listOption("stages-for", options.stagesFor) +
         " float-activations=" + (options.floatActivations ? "true" : "false") +
         " lm-head=" + nameOf(options.head) +
         " kv-cache=" + nameOf(options.cache) + "}");
@@ -117,7 +205,9 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
 
 CompileSummary compile(ModuleOp module, const WeightStore &weights,
                        const ModelAssets &assets,
-                       const CompileOptions &options) {
+                       const CompileOptions &asked) {
+  CompileOptions options = asked;
+  resolveScheme(module, options);
   CompileSummary summary;
   auto emitText = [&](const std::string &text) {
     writeText(options.output, text);
@@ -154,8 +244,8 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   }
 
   ArtifactWriter writer(options.output, linkSharedLibrary(objects));
-  writeWeightSection(module, weights, options.threads, writer,
-                     options.progress);
+  const WeightErrors errors = writeWeightSection(
+      module, weights, options.threads, writer, options.progress);
   if (!assets.tokenizer.empty()) {
     const auto *text =
         reinterpret_cast<const uint8_t *>(assets.tokenizer.data());
@@ -164,6 +254,7 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   }
   summary.fileBytes = writer.finish(manifest.json());
   summary.layers = manifest.layers();
+  summary.linears = quantizedLayers(module, errors);
   return summary;
 }
 

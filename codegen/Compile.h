@@ -12,14 +12,22 @@
 #include "mlir/IR/BuiltinOps.h"
 
 #include <filesystem>
+#include <optional>
 
 namespace fairy2 {
 
 enum class Stage { Model, Quantized, Packed, Loops, Llvm, Assembly, Object, So };
 
 struct CompileOptions {
-  std::string method; ///< goes into the manifest, e.g. complex_phase_v2
-  int64_t stages = 2; ///< 0: dense
+  /// 0: dense; without a value, what the checkpoint has or else 2.
+  std::optional<int64_t> stages;
+  /// Without a value, what the checkpoint has or else per tensor.
+  std::optional<ScaleGranularity> scales;
+  QuantizeMode mode = QuantizeMode::Canonical;
+  /// Regular expressions of layers that stay dense.
+  std::vector<std::string> keep;
+  /// REGEX=T: other stages for the layers that match.
+  std::vector<std::string> stagesFor;
   bool floatActivations = false;
   HeadKind head = HeadKind::Keep;
   CacheKind cache = CacheKind::F16;
@@ -39,8 +47,16 @@ struct LayerSummary {
   int64_t parameters = 0, bytes = 0;
 };
 
+/// What became of one linear layer.
+struct QuantizedLayer {
+  std::string name; ///< such as model.layers.0.mlp.up_proj
+  std::string form; ///< such as "2 stages, tensor", "int8", "bf16"
+  std::optional<double> relativeError; ///< ||A - Aq|| / ||A||, if measured
+};
+
 struct CompileSummary {
   std::vector<LayerSummary> layers;
+  std::vector<QuantizedLayer> linears; ///< in the order of their use
   int64_t fileBytes = 0;
 };
 
@@ -52,5 +68,10 @@ CompileSummary compile(mlir::ModuleOp module, const WeightStore &weights,
 
 /// The fairy2-opt command that takes a module of stage model to `stage`.
 std::string optCommand(Stage stage, const CompileOptions &options);
+
+/// Gives stages and scales their values: what the options ask for, or what the
+/// weights of the module are stored with, or the defaults. Throws Error when
+/// options and stored weights disagree.
+void resolveScheme(mlir::ModuleOp module, CompileOptions &options);
 
 } // namespace fairy2

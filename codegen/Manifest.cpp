@@ -89,8 +89,12 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
   manifest["producer"] = "fairy2-compile " FAIRY2_VERSION;
   manifest["model"] = assets.model;
   manifest["scheme"] = {
-      {"method", options.method},
-      {"stages", options.stages},
+      {"method", options.stages == 0
+                     ? "none"
+                     : "complex_phase_v" + std::to_string(*options.stages)},
+      {"stages", *options.stages},
+      {"scales", nameOf(*options.scales)},
+      {"mode", nameOf(options.mode)},
       {"activations", options.floatActivations || options.stages == 0
                           ? "float"
                           : "int8"},

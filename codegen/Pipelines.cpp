@@ -41,9 +41,13 @@ void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
     // Which layers can be on phases at all.
     Fairy2ExpandWidelyLinearPassOptions expand;
     expand.head = options.head == HeadKind::Quantize;
+    llvm::append_range(expand.keep, options.keep);
     pm.addPass(createFairy2ExpandWidelyLinearPass(expand));
     Fairy2QuantizePhasesPassOptions quantize;
     quantize.stages = options.stages;
+    quantize.scales = options.scales;
+    quantize.mode = options.mode;
+    llvm::append_range(quantize.stagesFor, options.stagesFor);
     quantize.floatActivations = options.floatActivations;
     pm.addPass(createFairy2QuantizePhasesPass(quantize));
   }

@@ -24,6 +24,20 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
                          llvm::cl::desc("residual stages; 0 keeps all layers "
                                         "in the checkpoint's precision"),
                          llvm::cl::init(2)};
+  Option<std::string> scales{
+      *this, "scales",
+      llvm::cl::desc("what shares a pair of scales: tensor, row or tile"),
+      llvm::cl::init("tensor")};
+  Option<std::string> mode{
+      *this, "mode",
+      llvm::cl::desc("arithmetic of the quantizer: canonical or official_bf16"),
+      llvm::cl::init("canonical")};
+  ListOption<std::string> keep{
+      *this, "keep",
+      llvm::cl::desc("regular expressions of layers that stay dense")};
+  ListOption<std::string> stagesFor{
+      *this, "stages-for",
+      llvm::cl::desc("REGEX=T: other stages for some layers")};
   Option<bool> floatActivations{
       *this, "float-activations",
       llvm::cl::desc("leave activations in float32"), llvm::cl::init(false)};

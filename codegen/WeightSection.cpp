@@ -49,6 +49,22 @@ public:
         from, cast<FlatSymbolRefAttr>(symbol)));
   }
 
+  PhaseMatrix phases(PhaseQuantizeOp recipe, const ParallelFor &parallelFor,
+                     WeightErrors &errors) const {
+    WeightOp weight = this->weight(recipe.getWeightAttr());
+    if (weight.getPhases())
+      return store.readPhases(weight.getSymName().str(), parallelFor);
+    RankedTensorType type = weight.getTensorType();
+    const int64_t columns = type.getDimSize(1);
+    return quantizePhases(
+        [&](int64_t begin, int64_t end, float *out) {
+          floats(weight, begin * columns, end * columns, out);
+        },
+        type.getDimSize(0), columns, phaseSchemeOf(recipe.getScheme()),
+        weight.getSymName().str(), parallelFor, {},
+        &errors[weight.getSymName().str()]);
+  }
+
   void floats(WeightOp weight, int64_t begin, int64_t end, float *out) const {
     if (!weight.getValue())
       return store.readFloats(weight.getSymName().str(), begin, end, out);
@@ -92,53 +108,60 @@ void requireFinite(const float *values, int64_t count, StringRef name) {
                   (std::isnan(values[i]) ? "NaN" : "infinity"));
 }
 
-void signPlanes(PackOp pack, const Tensors &tensors,
-                const ParallelFor &parallelFor, std::vector<uint8_t> &out) {
-  SignPlanePack layout;
-  layout.hasBias = bool(pack.getBiases());
-  std::vector<PhaseMatrix> matrices;
-  for (Attribute source : pack.getSources()) {
-    auto recipe = cast<PhaseQuantizeOp>(SymbolTable::lookupNearestSymbolFrom(
-        pack, cast<FlatSymbolRefAttr>(source)));
-    WeightOp weight = tensors.weight(recipe.getWeightAttr());
-    RankedTensorType type = weight.getTensorType();
-    const int64_t columns = type.getDimSize(1);
-    matrices.push_back(quantizePhases(
-        [&](int64_t begin, int64_t end, float *out) {
-          tensors.floats(weight, begin * columns, end * columns, out);
-        },
-        type.getDimSize(0), columns, {int(recipe.getScheme().getStages())},
-        weight.getSymName().str(), parallelFor));
-    layout.rows.push_back(matrices.back().rows);
-    layout.columns = matrices.back().columns;
-    layout.sets = matrices.back().sets();
-  }
+/// Values of real rows in the order of a pack: [tile][re, im][16].
+void placeRows(ArrayRef<float> values, float *to) {
+  constexpr int64_t kRows = SignPlaneLayout::kTileRows;
+  const int64_t n = int64_t(values.size()) / 2;
+  for (int64_t half = 0; half < 2; ++half)
+    for (int64_t row = 0; row < n; ++row)
+      to[(row / kRows * 2 + half) * kRows + row % kRows] =
+          values[half * n + row];
+}
 
+void signPlanes(PackOp pack, const Tensors &tensors,
+                const ParallelFor &parallelFor, WeightErrors &errors,
+                std::vector<uint8_t> &out) {
+  const SignPlanePack layout = signPlanePackOf(pack);
   out.assign(layout.bytes(), 0);
-  auto *scales = reinterpret_cast<float *>(out.data() + layout.scaleOffset());
-  auto *biases = reinterpret_cast<float *>(out.data() + layout.biasOffset());
+  auto floatsAt = [&](int64_t offset) {
+    return reinterpret_cast<float *>(out.data() + offset);
+  };
+  float *scales = floatsAt(layout.scaleOffset());
+  float *biases = floatsAt(layout.biasOffset());
+  float *factors = floatsAt(layout.factorOffset());
   uint8_t *planes = out.data() + layout.planeOffset();
-  for (auto [i, matrix] : llvm::enumerate(matrices)) {
+  for (size_t i = 0; i < layout.rows.size(); ++i) {
+    const PhaseMatrix matrix = tensors.phases(
+        cast<PhaseQuantizeOp>(SymbolTable::lookupNearestSymbolFrom(
+            pack, cast<FlatSymbolRefAttr>(pack.getSources()[i]))),
+        parallelFor, errors);
     const SignPlaneLayout planeLayout = layout.matrix(i);
-    for (int64_t tile = 0; tile < planeLayout.tiles(); ++tile)
-      for (AxisScales scale : matrix.scales) {
-        *scales++ = scale.re;
-        *scales++ = scale.im;
-      }
     packSignPlanes(matrix, planes);
     planes += planeLayout.bytes();
+    // A tile's scales lie side by side; all tiles of a matrix may share them.
+    const int64_t perRow = int64_t(matrix.scales.size()) / matrix.tilesDown();
+    for (int64_t row = 0; row < layout.scaleRows(i); ++row) {
+      const int64_t from = layout.isTiled() ? row * perRow : 0;
+      for (int64_t s = 0; s < perRow; ++s) {
+        *scales++ = matrix.scales[from + s].re;
+        *scales++ = matrix.scales[from + s].im;
+      }
+    }
+    const int64_t rowValues =
+        planeLayout.tiles() * 2 * SignPlaneLayout::kTileRows;
+    if (layout.hasFactors()) {
+      placeRows(matrix.rowFactors, factors);
+      factors += rowValues;
+    }
     if (!layout.hasBias)
       continue;
     if (auto symbol = dyn_cast<FlatSymbolRefAttr>((*pack.getBiases())[i])) {
       const std::vector<float> bias =
           tensors.allFloats(tensors.weight(symbol));
       requireFinite(bias.data(), int64_t(bias.size()), symbol.getValue());
-      for (int64_t half = 0; half < 2; ++half)
-        for (int64_t row = 0; row < matrix.rows; ++row)
-          biases[row / 16 * 32 + half * 16 + row % 16] =
-              bias[half * matrix.rows + row];
+      placeRows(bias, biases);
     }
-    biases += planeLayout.tiles() * 32;
+    biases += rowValues;
   }
 }
 
@@ -204,12 +227,13 @@ void int8Rows(PackOp pack, const Tensors &tensors,
 } // namespace
 
 std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
-                               const ParallelFor &parallelFor) {
+                               const ParallelFor &parallelFor,
+                               WeightErrors &errors) {
   const Tensors tensors(pack, weights);
   std::vector<uint8_t> bytes;
   switch (pack.getKind()) {
   case PackingKind::SignPlanes:
-    signPlanes(pack, tensors, parallelFor, bytes);
+    signPlanes(pack, tensors, parallelFor, errors, bytes);
     break;
   case PackingKind::Dense:
     denseRows(pack, tensors, parallelFor, bytes);
@@ -221,9 +245,10 @@ std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
   return bytes;
 }
 
-void writeWeightSection(ModuleOp packed, const WeightStore &weights,
-                        int threads, ArtifactWriter &writer,
-                        const Progress &progress) {
+WeightErrors writeWeightSection(ModuleOp packed, const WeightStore &weights,
+                                int threads, ArtifactWriter &writer,
+                                const Progress &progress) {
+  WeightErrors errors;
   int64_t total = 0;
   for (auto pack : packed.getOps<PackOp>())
     total += int64_t(pack.getBytes());
@@ -236,12 +261,13 @@ void writeWeightSection(ModuleOp packed, const WeightStore &weights,
     if (writer.weightBytes() != int64_t(pack.getOffset()))
       throw Error(pack.getSymName().str() +
                   ": expected packs in the order of their offsets");
-    writer.append(packBytes(pack, weights, parallelFor));
+    writer.append(packBytes(pack, weights, parallelFor, errors));
     done += int64_t(pack.getBytes());
   }
   writer.align(kPackAlignment);
   if (progress)
     progress(total, total);
+  return errors;
 }
 
 } // namespace fairy2

@@ -10,20 +10,27 @@
 #include "dialect/WeightStore.h"
 
 #include <functional>
+#include <map>
 
 namespace fairy2 {
 
 /// Told the packed bytes written so far and in all.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
+/// How near the phases of each weight are, by its name; weights that were
+/// stored as phases have no entry.
+using WeightErrors = std::map<std::string, PhaseError>;
+
 /// Bytes of one pack (dialect/Packing.h). Throws Error naming the tensor.
 std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
-                               const ParallelFor &parallelFor);
+                               const ParallelFor &parallelFor,
+                               WeightErrors &errors);
 
 /// Appends every pack of the module at its offset. The result does not depend
 /// on `threads`.
-void writeWeightSection(mlir::ModuleOp packed, const WeightStore &weights,
-                        int threads, ArtifactWriter &writer,
-                        const Progress &progress);
+WeightErrors writeWeightSection(mlir::ModuleOp packed,
+                                const WeightStore &weights, int threads,
+                                ArtifactWriter &writer,
+                                const Progress &progress);
 
 } // namespace fairy2

@@ -4,6 +4,13 @@
 
 include "dialect/Fairy2Dialect.td"
 
+/// Phase.h's enumeration; parsed and printed by name (Fairy2Dialect.h).
+def Fairy2_Granularity : AttrParameter<"ScaleGranularity",
+                                       "what shares a pair of scales">;
+
+def Fairy2_QuantizeMode : AttrParameter<"QuantizeMode",
+                                        "the arithmetic of the quantizer">;
+
 def Fairy2_ActivationBits : I32EnumAttr<"ActivationKind",
     "how activations enter a linear layer", [
       I32EnumAttrCase<"Int8", 0, "int8">,
@@ -12,18 +19,40 @@ def Fairy2_ActivationBits : I32EnumAttr<"ActivationKind",
   let cppNamespace = "::fairy2";
 }
 
+def Fairy2_StoredPhasesAttr : AttrDef<Fairy2Dialect, "StoredPhases"> {
+  let mnemonic = "stored_phases";
+  let summary = "a weight that the checkpoint holds as phases";
+  let description = [{
+    The checkpoint has codes and scales in place of values: `stages` residual
+    stages with a pair of axis scales per `tensor`, `row` or `tile`
+    (dialect/Phase.h).
+
+    Example: `#fairy2.stored_phases<stages = 2, scales = row>`
+  }];
+  let parameters = (ins "int64_t":$stages, Fairy2_Granularity:$scales);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Fairy2_SchemeAttr : AttrDef<Fairy2Dialect, "Scheme"> {
   let mnemonic = "scheme";
   let summary = "how the weights and activations of a layer are quantized";
   let description = [{
-    `stages` residual stages of phases (bits per real parameter), one pair of
-    axis scales per matrix (U, W) and stage, and activations that are either
-    int8 (one scale per token, the largest magnitude over 127, exact integer
-    sums) or float.
+    `stages` residual stages of phases (bits per real parameter), a pair of
+    axis scales for each matrix (U, W) and stage, and activations that are
+    either int8 (one scale per token, the largest magnitude over 127, exact
+    integer sums) or float. `scales` says what shares a pair: the `tensor`
+    (default), the same with a factor per real `row`, or a `tile` of 64 x 64
+    complex entries. `mode` is `canonical` (default) or `official_bf16`, which
+    rounds where the reference implementation does.
 
-    Example: `#fairy2.scheme<stages = 2, activations = int8>`
+    Example: `#fairy2.scheme<stages = 2, scales = row, activations = int8>`
   }];
   let parameters = (ins "int64_t":$stages,
+                        DefaultValuedParameter<"ScaleGranularity",
+                            "ScaleGranularity::Tensor">:$scales,
+                        DefaultValuedParameter<"QuantizeMode",
+                            "QuantizeMode::Canonical">:$mode,
                         "ActivationKind":$activations);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;

@@ -48,12 +48,29 @@ LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-LogicalResult SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                                 int64_t stages, ActivationKind activations) {
+static LogicalResult
+verifyStages(function_ref<InFlightDiagnostic()> emitError, int64_t stages) {
   if (stages < 1 || stages > kMaxStages)
     return emitError() << "expected 1 to " << kMaxStages << " stages, found "
                        << stages;
   return success();
+}
+
+LogicalResult
+StoredPhasesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                         int64_t stages, ScaleGranularity scales) {
+  return verifyStages(emitError, stages);
+}
+
+LogicalResult SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 int64_t stages, ScaleGranularity scales,
+                                 QuantizeMode mode,
+                                 ActivationKind activations) {
+  if (mode == QuantizeMode::OfficialBF16 && scales != ScaleGranularity::Tensor)
+    return emitError() << "expected scales per tensor in official mode, found "
+                          "scales per "
+                       << nameOf(scales);
+  return verifyStages(emitError, stages);
 }
 
 } // namespace fairy2

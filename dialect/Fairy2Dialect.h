@@ -4,7 +4,7 @@
 // .td files beside this header.
 #pragma once
 
-#include "dialect/Phase.h"
+#include "dialect/Packing.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -20,6 +20,47 @@
 
 #include "dialect/Fairy2Dialect.h.inc"
 #include "dialect/Fairy2Enums.h.inc"
+
+namespace mlir {
+
+/// Enumerations of Phase.h are written by their names.
+template <typename Enum>
+FailureOr<Enum> parseNamed(AsmParser &parser,
+                           std::optional<Enum> (*fromName)(std::string_view),
+                           const char *expected) {
+  StringRef word;
+  const SMLoc place = parser.getCurrentLocation();
+  if (failed(parser.parseKeyword(&word)))
+    return failure();
+  if (const std::optional<Enum> value = fromName({word.data(), word.size()}))
+    return *value;
+  return parser.emitError(place, "expected ")
+         << expected << ", found '" << word << "'";
+}
+
+template <>
+struct FieldParser<fairy2::ScaleGranularity, fairy2::ScaleGranularity> {
+  static FailureOr<fairy2::ScaleGranularity> parse(AsmParser &parser) {
+    return parseNamed(parser, fairy2::granularityFromName,
+                      "tensor, row or tile");
+  }
+};
+template <> struct FieldParser<fairy2::QuantizeMode, fairy2::QuantizeMode> {
+  static FailureOr<fairy2::QuantizeMode> parse(AsmParser &parser) {
+    return parseNamed(parser, fairy2::quantizeModeFromName,
+                      "canonical or official_bf16");
+  }
+};
+
+inline AsmPrinter &operator<<(AsmPrinter &printer,
+                              fairy2::ScaleGranularity scales) {
+  return printer << fairy2::nameOf(scales);
+}
+inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::QuantizeMode mode) {
+  return printer << fairy2::nameOf(mode);
+}
+
+} // namespace mlir
 
 #define GET_TYPEDEF_CLASSES
 #include "dialect/Fairy2Types.h.inc"
@@ -37,6 +78,17 @@ namespace fairy2 {
 constexpr int64_t kMaxWeightElements = int64_t(1) << 40;
 /// The largest extent of a KV cache type.
 constexpr int64_t kMaxCacheExtent = int64_t(1) << 16;
+
+inline PhaseScheme phaseSchemeOf(SchemeAttr scheme) {
+  return {int(scheme.getStages()), scheme.getScales(), scheme.getMode()};
+}
+
+/// The form in which the phases of `recipes`, all of one width and scheme, are
+/// stacked in a pack.
+SignPlanePack signPlanePackOf(llvm::ArrayRef<PhaseQuantizeOp> recipes,
+                              bool hasBias);
+/// That of a valid pack of kind sign_planes.
+SignPlanePack signPlanePackOf(PackOp pack);
 
 /// The number of features of a [tokens, features] tensor.
 inline int64_t featuresOf(mlir::Value value) {

@@ -141,6 +141,9 @@ LogicalResult WeightOp::verify() {
   if (getValue() && getValue()->getType() != getType())
     return emitOpError("expected a value of type ")
            << getType() << ", found " << getValue()->getType();
+  if (getPhases() &&
+      (!getFile() || shape.size() != 2 || !getTensorType().getElementType().isF32()))
+    return emitOpError("expected phases for a float32 matrix in a file");
   if (getOffset() && int64_t(*getOffset()) < 0)
     return emitOpError("expected an offset of at least 0, found ")
            << int64_t(*getOffset());
@@ -245,6 +248,12 @@ PhaseQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
     diag.attachNote(weight.getLoc()) << "weight defined here";
     return diag;
   }
+  const SchemeAttr scheme = getScheme();
+  if (StoredPhasesAttr stored = weight.getPhasesAttr();
+      stored && (stored.getStages() != scheme.getStages() ||
+                 stored.getScales() != scheme.getScales()))
+    return emitOpError("expected the scheme of the stored phases, ")
+           << stored << ", found " << scheme;
   return success();
 }
 
@@ -305,6 +314,31 @@ LogicalResult Int8LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
 // Packed stage
 //===----------------------------------------------------------------------===//
 
+SignPlanePack signPlanePackOf(ArrayRef<PhaseQuantizeOp> recipes,
+                              bool hasBias) {
+  SignPlanePack pack;
+  pack.hasBias = hasBias;
+  for (PhaseQuantizeOp recipe : recipes) {
+    auto weight = cast<WeightOp>(
+        SymbolTable::lookupNearestSymbolFrom(recipe, recipe.getWeightAttr()));
+    pack.rows.push_back(weight.getTensorType().getDimSize(0) / 2);
+    pack.columns = weight.getTensorType().getDimSize(1) / 2;
+    pack.scheme = phaseSchemeOf(recipe.getScheme());
+  }
+  return pack;
+}
+
+SignPlanePack signPlanePackOf(PackOp pack) {
+  return signPlanePackOf(
+      llvm::map_to_vector(
+          pack.getSources().getAsRange<FlatSymbolRefAttr>(),
+          [&](FlatSymbolRefAttr source) {
+            return cast<PhaseQuantizeOp>(
+                SymbolTable::lookupNearestSymbolFrom(pack, source));
+          }),
+      bool(pack.getBiases()));
+}
+
 LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (getSources().empty())
     return emitOpError("expected at least one source");
@@ -316,8 +350,8 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
   int64_t expected = 0;
   SmallVector<int64_t> features;
   if (getKind() == PackingKind::SignPlanes) {
-    SignPlanePack pack;
-    pack.hasBias = bool(getBiases());
+    SmallVector<PhaseQuantizeOp> recipes;
+    RankedTensorType first;
     for (Attribute source : getSources()) {
       auto phases =
           lookUp<PhaseQuantizeOp>(*this, cast<FlatSymbolRefAttr>(source),
@@ -328,16 +362,15 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
           weightType(phases, phases.getWeightAttr(), symbols);
       if (!type)
         return failure();
-      const int64_t columns = type.getDimSize(1) / 2;
-      const int sets = 2 * int(phases.getScheme().getStages());
-      if (!pack.rows.empty() && (pack.columns != columns || pack.sets != sets))
-        return emitOpError("expected sources of equal width and stages");
-      pack.columns = columns;
-      pack.sets = sets;
-      pack.rows.push_back(type.getDimSize(0) / 2);
+      if (!first)
+        first = type;
+      recipes.push_back(phases);
+      if (first.getDimSize(1) != type.getDimSize(1) ||
+          recipes.front().getScheme() != phases.getScheme())
+        return emitOpError("expected sources of equal width and scheme");
       features.push_back(type.getDimSize(0));
     }
-    expected = pack.bytes();
+    expected = signPlanePackOf(recipes, bool(getBiases())).bytes();
   } else {
     auto weight =
         lookUp<WeightOp>(*this, cast<FlatSymbolRefAttr>(getSources()[0]),

@@ -18,30 +18,61 @@ constexpr int64_t roundUp(int64_t value, int64_t multiple) {
 }
 
 /// Phases of several matrices with m columns each, stacked by rows; each starts
-/// a new tile. Biases: float32 [tile][re, im][16 rows]; scales: float32
-/// [tile][set][re, im]; planes: SignPlaneLayout.
+/// a new tile. Biases: float32 [tile][re, im][16 rows]; factors of the rows
+/// likewise; scales: float32 [tile][set][re, im], or where 64 x 64 entries
+/// share them, float32 [64 rows of a matrix][span of 64 columns][set][re, im];
+/// planes: SignPlaneLayout.
 struct SignPlanePack {
   std::vector<int64_t> rows; ///< n of every matrix
   int64_t columns = 0;       ///< m
-  int sets = 0;
+  PhaseScheme scheme;
   bool hasBias = false;
 
-  SignPlaneLayout matrix(size_t i) const { return {rows[i], columns, sets}; }
+  int sets() const { return 2 * scheme.stages; }
+  bool hasFactors() const { return scheme.scales == ScaleGranularity::Row; }
+  bool isTiled() const { return scheme.scales == ScaleGranularity::Tile; }
+  SignPlaneLayout matrix(size_t i) const { return {rows[i], columns, sets()}; }
   int64_t tiles() const {
     int64_t sum = 0;
     for (size_t i = 0; i < rows.size(); ++i)
       sum += matrix(i).tiles();
     return sum;
   }
+  /// Rows of tiles that have scales of their own, of matrix i and in all, and
+  /// parts of a row that have.
+  int64_t scaleRows(size_t i) const {
+    return isTiled() ? (rows[i] + kScaleTile - 1) / kScaleTile
+                     : matrix(i).tiles();
+  }
+  int64_t scaleRows() const {
+    int64_t sum = 0;
+    for (size_t i = 0; i < rows.size(); ++i)
+      sum += scaleRows(i);
+    return sum;
+  }
+  int64_t spans() const {
+    return isTiled() ? (columns + kScaleTile - 1) / kScaleTile : 1;
+  }
+  /// Scales of all sets on both axes, in floats.
+  int64_t scaleCount() const { return scaleRows() * spans() * sets() * 2; }
+
   int64_t biasOffset() const { return 0; }
+  int64_t factorOffset() const { return hasBias ? rowValueBytes() : 0; }
   int64_t scaleOffset() const {
-    return hasBias ? tiles() * 2 * SignPlaneLayout::kTileRows * 4 : 0;
+    return factorOffset() + (hasFactors() ? rowValueBytes() : 0);
   }
   int64_t planeOffset() const {
-    return scaleOffset() + roundUp(tiles() * sets * 2 * 4, kPackAlignment);
+    return scaleOffset() + roundUp(scaleCount() * 4, kPackAlignment);
   }
   int64_t bytes() const {
-    return planeOffset() + tiles() * SignPlaneLayout{0, columns, sets}.tileBytes();
+    return planeOffset() +
+           tiles() * SignPlaneLayout{0, columns, sets()}.tileBytes();
+  }
+
+private:
+  /// A float for every real row, padding included.
+  int64_t rowValueBytes() const {
+    return tiles() * 2 * SignPlaneLayout::kTileRows * 4;
   }
 };
 

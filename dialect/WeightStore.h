@@ -5,8 +5,8 @@
 // about file formats. Plain C++. Safe to use from many threads.
 #pragma once
 
-#include <cstdint>
-#include <string>
+#include "dialect/Phase.h"
+
 
 namespace fairy2 {
 
@@ -21,6 +21,10 @@ public:
   /// Bytes [begin, end) of the tensor as stored.
   virtual void readBytes(const std::string &name, int64_t begin, int64_t end,
                          uint8_t *out) const = 0;
+  /// The phases of a matrix that is stored as such. readFloats and readBytes
+  /// give the values of that matrix as float32.
+  virtual PhaseMatrix readPhases(const std::string &name,
+                                 const ParallelFor &parallelFor) const = 0;
 };
 
 } // namespace fairy2

@@ -33,7 +33,8 @@ Type elementType(Builder &builder, DType type) {
 
 ModelBuilder::ModelBuilder(MLIRContext *context, const Checkpoint &checkpoint,
                            const HFConfig &config)
-    : config(config), checkpoint(checkpoint), builder(context) {
+    : config(config), checkpoint(checkpoint),
+      packed(PackedCheckpoint::find(checkpoint)), builder(context) {
   context->loadDialect<Fairy2Dialect, arith::ArithDialect, func::FuncDialect>();
   Location unknown = builder.getUnknownLoc();
   module = ModuleOp::create(unknown);
@@ -65,7 +66,14 @@ Location ModelBuilder::locationOf(const std::string &name) {
 }
 
 bool ModelBuilder::hasTensor(const std::string &name) const {
-  return checkpoint.tensors().count(name) != 0;
+  return checkpoint.tensors().count(name) != 0 || findPacked(name);
+}
+
+const PackedWeight *ModelBuilder::findPacked(const std::string &name) const {
+  if (!packed)
+    return nullptr;
+  const auto found = packed->weights().find(name);
+  return found == packed->weights().end() ? nullptr : &found->second;
 }
 
 DType ModelBuilder::storedType(const std::string &name) const {
@@ -74,21 +82,36 @@ DType ModelBuilder::storedType(const std::string &name) const {
 
 FlatSymbolRefAttr ModelBuilder::weight(const std::string &name,
                                        ArrayRef<int64_t> shape) {
+  if (const PackedWeight *phases = findPacked(name)) {
+    const PhaseScheme scheme = packed->scheme();
+    return declare(name, phases->codes, {phases->rows, phases->columns}, shape,
+                   builder.getF32Type(),
+                   StoredPhasesAttr::get(builder.getContext(), scheme.stages,
+                                         scheme.scales));
+  }
   const TensorInfo &tensor = checkpoint.tensor(name);
-  if (ArrayRef<int64_t>(tensor.shape) != shape)
-    throw Error(tensor.file + ": tensor '" + name + "': expected shape " +
+  return declare(name, tensor, tensor.shape, shape,
+                 elementType(builder, tensor.type), StoredPhasesAttr());
+}
+
+FlatSymbolRefAttr ModelBuilder::declare(const std::string &name,
+                                        const StoredTensor &place,
+                                        ArrayRef<int64_t> found,
+                                        ArrayRef<int64_t> shape, Type element,
+                                        StoredPhasesAttr phases) {
+  if (found != shape)
+    throw Error(place.file + ": tensor '" + name + "': expected shape " +
                 shapeText(shape) + " as config.json says, found " +
-                shapeText(tensor.shape));
+                shapeText(found));
   used.insert(name);
   if (declared.insert(name).second) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(forward);
     WeightOp::create(
         builder, locationOf(name), builder.getStringAttr(name),
-        TypeAttr::get(RankedTensorType::get(
-            shape, elementType(builder, tensor.type))),
-        builder.getStringAttr(tensor.file),
-        builder.getI64IntegerAttr(tensor.offset), ElementsAttr());
+        TypeAttr::get(RankedTensorType::get(shape, element)),
+        builder.getStringAttr(place.file),
+        builder.getI64IntegerAttr(place.offset), ElementsAttr(), phases);
   }
   return FlatSymbolRefAttr::get(builder.getContext(), name);
 }
@@ -199,11 +222,21 @@ Value ModelBuilder::wantedRows(Value x) {
 
 OwningOpRef<ModuleOp> ModelBuilder::finish(Value logits) {
   func::ReturnOp::create(builder, logits.getLoc(), logits);
-  for (const auto &[name, tensor] : checkpoint.tensors())
+  auto requireUsed = [&](const std::string &name, const StoredTensor &tensor) {
     if (!used.count(name))
-      throw Error(tensor.file + ": tensor '" + name +
+      throw Error(tensor.file + ": tensor '" + tensor.name +
                   "' is not part of a " + config.architecture +
                   " with this config.json");
+  };
+  if (packed)
+    for (const auto &[name, weight] : packed->weights()) {
+      requireUsed(name, weight.codes);
+      used.insert(weight.scales.name);
+      if (weight.rowFactors)
+        used.insert(weight.rowFactors->name);
+    }
+  for (const auto &[name, tensor] : checkpoint.tensors())
+    requireUsed(name, tensor);
   return std::move(module);
 }
 

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "dialect/Fairy2Dialect.h"
-#include "frontend/Checkpoint.h"
 #include "frontend/HFConfig.h"
+#include "frontend/PackedCheckpoint.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 
@@ -64,10 +64,19 @@ public:
 private:
   mlir::FlatSymbolRefAttr weight(const std::string &name,
                                  llvm::ArrayRef<int64_t> shape);
+  /// The phases that stand for that weight, if the checkpoint has such.
+  const PackedWeight *findPacked(const std::string &name) const;
+  /// Checks the shape and counts the tensor as used; `phases` may be null.
+  mlir::FlatSymbolRefAttr declare(const std::string &name,
+                                  const StoredTensor &place,
+                                  llvm::ArrayRef<int64_t> found,
+                                  llvm::ArrayRef<int64_t> expected,
+                                  mlir::Type element, StoredPhasesAttr phases);
   mlir::RankedTensorType activations(int64_t features);
   mlir::Location locationOf(const std::string &name);
 
   const Checkpoint &checkpoint;
+  std::optional<PackedCheckpoint> packed;
   mlir::OpBuilder builder;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   mlir::func::FuncOp forward;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linear layers of even extents become widely-linear ones.
+#include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 
 #include "mlir/IR/Remarks.h"
@@ -19,8 +20,14 @@ struct ExpandWidelyLinear
   using Base::Base;
 
   void runOnOperation() override {
+    LayerPatterns kept("--keep");
+    for (const std::string &text : keep)
+      if (failed(kept.add(text, getOperation())))
+        return signalPassFailure();
     getOperation().walk([&](LinearOp linear) {
       if (linear.getHead() && !head)
+        return;
+      if (kept.find(layerName(linear.getWeight())))
         return;
       const int64_t in = featuresOf(linear.getInput());
       const int64_t out = featuresOf(linear.getResult());
@@ -40,6 +47,8 @@ struct ExpandWidelyLinear
       linear.replaceAllUsesWith(expanded.getResult());
       linear.erase();
     });
+    if (failed(kept.verifyUsed(getOperation())))
+      signalPassFailure();
   }
 };
 

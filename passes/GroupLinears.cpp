@@ -17,10 +17,12 @@ namespace {
 struct GroupLinears : impl::Fairy2GroupLinearsPassBase<GroupLinears> {
   void runOnOperation() override {
     for (Block &block : getOperation().getBody()) {
-      llvm::MapVector<std::pair<Value, Value>, SmallVector<PhaseLinearOp>>
+      llvm::MapVector<std::tuple<Value, Value, Attribute>,
+                      SmallVector<PhaseLinearOp>>
           groups;
       for (auto linear : block.getOps<PhaseLinearOp>())
-        groups[{linear.getInput(), linear.getScales()}].push_back(linear);
+        groups[{linear.getInput(), linear.getScales(), schemeOf(linear)}]
+            .push_back(linear);
       for (auto &[input, members] : groups)
         if (members.size() > 1)
           join(members);
@@ -28,6 +30,12 @@ struct GroupLinears : impl::Fairy2GroupLinearsPassBase<GroupLinears> {
   }
 
 private:
+  static Attribute schemeOf(PhaseLinearOp linear) {
+    auto first = cast<FlatSymbolRefAttr>(linear.getPhases()[0]);
+    return SymbolTable::lookupNearestSymbolFrom<PhaseQuantizeOp>(linear, first)
+        .getSchemeAttr();
+  }
+
   static void join(ArrayRef<PhaseLinearOp> members) {
     PhaseLinearOp first = members.front();
     OpBuilder builder(first);

@@ -105,19 +105,14 @@ private:
   }
 
   FlatSymbolRefAttr signPlanes(PhaseLinearOp op) {
-    SignPlanePack pack;
-    pack.hasBias = bool(op.getBiases());
-    for (auto phases : op.getPhases().getAsRange<FlatSymbolRefAttr>()) {
-      auto recipe = symbols->lookup<PhaseQuantizeOp>(phases.getValue());
-      RankedTensorType type = typeOf(recipe.getWeightAttr());
-      pack.rows.push_back(type.getDimSize(0) / 2);
-      pack.columns = type.getDimSize(1) / 2;
-      pack.sets = 2 * int(recipe.getScheme().getStages());
-    }
+    SmallVector<PhaseQuantizeOp> recipes;
+    for (auto phases : op.getPhases().getAsRange<FlatSymbolRefAttr>())
+      recipes.push_back(symbols->lookup<PhaseQuantizeOp>(phases.getValue()));
     const StringRef first =
         cast<FlatSymbolRefAttr>(op.getPhases()[0]).getValue();
     return place((first + ".pack").str(), PackingKind::SignPlanes,
-                 op.getPhases().getValue(), op.getBiasesAttr(), pack.bytes(),
+                 op.getPhases().getValue(), op.getBiasesAttr(),
+                 signPlanePackOf(recipes, bool(op.getBiases())).bytes(),
                  op.getLoc());
   }
 

@@ -16,7 +16,8 @@ def Fairy2ExpandWidelyLinearPass
   let description = [{
     y = A x with even extents becomes y = U x + W conj(x), still one op. A layer
     with an odd extent stays as it is, with a remark; so does the language
-    model's head unless `head` is set.
+    model's head unless `head` is set, and every layer whose name an expression
+    of `keep` matches. An expression that matches none is an error.
 
     ```mlir
     %0 = fairy2.linear %x, @q : tensor<?x64xf32> -> tensor<?x32xf32>
@@ -25,7 +26,9 @@ def Fairy2ExpandWidelyLinearPass
     ```
   }];
   let options = [
-    Option<"head", "head", "bool", "false", "expand the head as well">
+    Option<"head", "head", "bool", "false", "expand the head as well">,
+    ListOption<"keep", "keep", "std::string",
+               "regular expressions of layers that stay as they are">
   ];
 }
 
@@ -34,7 +37,9 @@ def Fairy2QuantizePhasesPass
   let summary = "replace widely-linear layers by layers on phases";
   let description = [{
     Adds the recipe of the phases beside each weight, quantizes the layer's input
-    as the scheme asks, and puts a layer on phases in place of the old one.
+    as the scheme asks, and puts a layer on phases in place of the old one. A
+    weight that the checkpoint holds as phases keeps its stages and scales. An
+    expression of `stages-for` that matches no layer is an error.
 
     ```mlir
     %0 = fairy2.widely_linear %x, @q : tensor<?x64xf32> -> tensor<?x32xf32>
@@ -46,6 +51,13 @@ def Fairy2QuantizePhasesPass
   }];
   let options = [
     Option<"stages", "stages", "int64_t", "2", "residual stages, 1 to 8">,
+    Option<"scales", "scales", "std::string", "\"tensor\"",
+           "what shares a pair of scales: tensor, row or tile">,
+    Option<"mode", "mode", "std::string", "\"canonical\"",
+           "arithmetic of the quantizer: canonical or official_bf16">,
+    ListOption<"stagesFor", "stages-for", "std::string",
+               "REGEX=T: other stages for the layers that match; the last "
+               "that does counts">,
     Option<"floatActivations", "float-activations", "bool", "false",
            "leave activations in float32">
   ];
@@ -85,7 +97,8 @@ def Fairy2GroupLinearsPass
   let summary = "join the layers on phases that read one input";
   let description = [{
     Query, key and value, or gate and up, become one op with several results, so
-    that whatever a target derives from the input is computed once.
+    that whatever a target derives from the input is computed once. Layers of
+    different schemes stay apart.
 
     ```mlir
     %0 = fairy2.phase_linear %x scales %s [@q.phases] : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>

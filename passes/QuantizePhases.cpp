@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Widely-linear layers become layers on phases; their weights, recipes.
+#include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 
 using namespace mlir;
@@ -22,16 +23,51 @@ struct QuantizePhases : impl::Fairy2QuantizePhasesPassBase<QuantizePhases> {
           << kMaxStages << " stages, found " << int64_t(stages);
       return signalPassFailure();
     }
-    scheme = SchemeAttr::get(&getContext(), stages,
-                             floatActivations ? ActivationKind::Float
-                                              : ActivationKind::Int8);
+    const auto granularity = granularityFromName(scales);
+    if (!granularity) {
+      module.emitError("expected scales per tensor, row or tile, found '")
+          << scales << "'";
+      return signalPassFailure();
+    }
+    const auto arithmetic = quantizeModeFromName(mode);
+    if (!arithmetic) {
+      module.emitError("expected mode canonical or official_bf16, found '")
+          << mode << "'";
+      return signalPassFailure();
+    }
+    scheme = SchemeAttr::getChecked(
+        [&] { return module.emitError(); }, &getContext(), int64_t(stages), *granularity,
+        *arithmetic,
+        floatActivations ? ActivationKind::Float : ActivationKind::Int8);
+    if (!scheme)
+      return signalPassFailure();
+    LayerPatterns patterns("--stages-for");
+    overrides = &patterns;
+    overridden.clear();
+    for (const std::string &text : stagesFor)
+      if (failed(addOverride(text)))
+        return signalPassFailure();
     SymbolTable symbols(module);
     // The functions of inner modules have symbols of their own.
     for (auto function : module.getOps<func::FuncOp>())
       function.walk([&](WidelyLinearOp linear) { quantize(linear, symbols); });
+    if (failed(patterns.verifyUsed(module)))
+      signalPassFailure();
   }
 
 private:
+  /// REGEX=T.
+  LogicalResult addOverride(StringRef text) {
+    const auto [regex, number] = text.rsplit('=');
+    int64_t count = 0;
+    if (number.getAsInteger(10, count) || count < 1 || count > kMaxStages)
+      return getOperation().emitError("--stages-for: expected REGEX=T with T "
+                                      "from 1 to ")
+             << kMaxStages << ", found '" << text << "'";
+    overridden.push_back(count);
+    return overrides->add(regex, getOperation());
+  }
+
   void quantize(WidelyLinearOp linear, SymbolTable &symbols) {
     FlatSymbolRefAttr phases = phasesOf(linear, symbols);
     OpBuilder builder(linear);
@@ -63,12 +99,37 @@ private:
       OpBuilder builder(&getContext());
       builder.setInsertionPointAfter(weight);
       symbols.insert(PhaseQuantizeOp::create(builder, weight.getLoc(), name,
-                                             linear.getWeight(), scheme));
+                                             linear.getWeight(),
+                                             schemeOf(weight)));
     }
     return FlatSymbolRefAttr::get(&getContext(), name);
   }
 
+  /// What is stored as phases stays as it is.
+  SchemeAttr schemeOf(WeightOp weight) {
+    const auto found = overrides->find(layerName(weight.getSymName()));
+    auto with = [&](int64_t stages, ScaleGranularity scales,
+                    QuantizeMode mode) {
+      return SchemeAttr::get(&getContext(), stages, scales, mode,
+                             scheme.getActivations());
+    };
+    if (StoredPhasesAttr stored = weight.getPhasesAttr()) {
+      if (found && overridden[*found] != stored.getStages()) {
+        getOperation().emitError("--stages-for: ")
+            << weight.getSymName() << " is stored as phases of "
+            << stored.getStages() << " stages";
+        signalPassFailure();
+      }
+      return with(stored.getStages(), stored.getScales(),
+                  QuantizeMode::Canonical);
+    }
+    return with(found ? overridden[*found] : scheme.getStages(),
+                scheme.getScales(), scheme.getMode());
+  }
+
   SchemeAttr scheme;
+  LayerPatterns *overrides = nullptr;
+  std::vector<int64_t> overridden; ///< stages, by the number of the expression
 };
 
 } // namespace

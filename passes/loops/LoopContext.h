@@ -119,9 +119,6 @@ void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context);
 /// and list of wide blocks.
 llvm::SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
                                              LoopContext &context);
-/// Layout of a sign-plane pack, from its sources.
-SignPlanePack signPlanePackOf(PackOp pack, LoopContext &context);
-
 /// A constant's bits, for the name of the kernel that holds it.
 inline uint64_t bitsOf(const llvm::APFloat &value) {
   return value.bitcastToAPInt().getZExtValue();

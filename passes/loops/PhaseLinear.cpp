@@ -15,32 +15,19 @@ using namespace mlir;
 
 namespace fairy2 {
 
-SignPlanePack signPlanePackOf(PackOp pack, LoopContext &context) {
-  SignPlanePack layout;
-  layout.hasBias = bool(pack.getBiases());
-  for (unsigned i = 0; i < pack.getSources().size(); ++i) {
-    RankedTensorType type = context.weightType(pack, i);
-    layout.rows.push_back(type.getDimSize(0) / 2);
-    layout.columns = type.getDimSize(1) / 2;
-  }
-  auto phases = cast<PhaseQuantizeOp>(SymbolTable::lookupNearestSymbolFrom(
-      pack, cast<FlatSymbolRefAttr>(pack.getSources()[0])));
-  layout.sets = 2 * int(phases.getScheme().getStages());
-  return layout;
-}
-
 SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
                                        LoopContext &context) {
   if (!op.getScales() || context.target.form == LookupForm::Scalar)
     return {};
   Type i8 = IntegerType::get(op.getContext(), 8),
        i32 = IntegerType::get(op.getContext(), 32);
-  const int64_t blocks = signPlanePackOf(pack, context).matrix(0).blocks();
+  const SignPlanePack layout = signPlanePackOf(pack);
+  const int64_t blocks = layout.matrix(0).blocks(), spans = layout.spans();
   const int64_t tableBytes = blocks * kTableBytes;
   return {Buffer{0, context.batch, tableBytes, 0, i8},
           Buffer{0, context.batch, tableBytes, 0, i8},
-          Buffer{0, context.batch, 2, 0, i32},
-          Buffer{0, context.batch, 1, 0, i32},
+          Buffer{0, context.batch, 2 * spans, 0, i32},
+          Buffer{0, context.batch, spans + 1, 0, i32},
           Buffer{0, context.batch, blocks, 0, i32}};
 }
 
@@ -51,20 +38,24 @@ SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
 namespace {
 
 /// Where the rows of a tile go: the matrices of a pack are columns of one
-/// output row, each as [real halves | imaginary halves].
+/// output row, each as [real halves | imaginary halves]. And which row of scales
+/// is theirs.
 struct TileOutput {
-  Value real, imaginary, validRows;
+  Value real, imaginary, validRows, scaleRow;
 };
 
 TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
   TileOutput result;
-  int64_t firstTile = 0, column = 0;
+  const int64_t tilesPerScale =
+      pack.isTiled() ? kScaleTile / SignPlaneLayout::kTileRows : 1;
+  int64_t firstTile = 0, column = 0, firstScale = 0;
   for (size_t i = 0; i < pack.rows.size(); ++i) {
     const int64_t n = pack.rows[i];
-    Value row = e.mul(e.sub(tile, e.index(firstTile)),
-                      SignPlaneLayout::kTileRows);
+    Value local = e.sub(tile, e.index(firstTile));
+    Value row = e.mul(local, SignPlaneLayout::kTileRows);
     TileOutput mine{e.add(row, column), e.add(row, column + n),
-                    e.sub(e.index(n), row)};
+                    e.sub(e.index(n), row),
+                    e.add(e.div(local, tilesPerScale), firstScale)};
     if (i == 0) {
       result = mine;
     } else {
@@ -75,24 +66,14 @@ TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
       };
       result = {choose(mine.real, result.real),
                 choose(mine.imaginary, result.imaginary),
-                choose(mine.validRows, result.validRows)};
+                choose(mine.validRows, result.validRows),
+                choose(mine.scaleRow, result.scaleRow)};
     }
+    firstScale += pack.scaleRows(i);
     firstTile += pack.matrix(i).tiles();
     column += 2 * n;
   }
   return result;
-}
-
-/// Adds one set's part of U x + W conj(x):
-///   U: y_re += s_re ar - s_im bi, y_im += s_re ai + s_im br
-///   W: y_re += s_re ar + s_im bi, y_im += s_im br - s_re ai
-void accumulate(Emitter &e, bool conjugated, const AxisSums &sums, Value scaleRe,
-                Value scaleIm, Value &real, Value &imaginary) {
-  Value reAr = e.mul(scaleRe, sums.ar), imBi = e.mul(scaleIm, sums.bi);
-  Value reAi = e.mul(scaleRe, sums.ai), imBr = e.mul(scaleIm, sums.br);
-  real = e.add(real, conjugated ? e.add(reAr, imBi) : e.sub(reAr, imBi));
-  imaginary =
-      e.add(imaginary, conjugated ? e.sub(imBr, reAi) : e.add(reAi, imBr));
 }
 
 } // namespace
@@ -119,7 +100,7 @@ void storeRows(Emitter &e, Value rows, Value memref, Value at,
 }
 
 void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
-  const SignPlanePack layout = signPlanePackOf(pack, context);
+  const SignPlanePack layout = signPlanePackOf(pack);
   const Buffer &in = context.buffer(op.getInput());
   // All results are columns of the first one's buffer.
   const Buffer &out = context.buffer(op.getResult(0));
@@ -142,11 +123,11 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
 
   Type i8 = IntegerType::get(op.getContext(), 8),
        f32 = Float32Type::get(op.getContext());
-  const int64_t tiles = layout.tiles(), sets = layout.sets;
+  const int64_t tiles = layout.tiles(), sets = layout.sets();
   const int64_t tileBytes = layout.matrix(0).tileBytes();
   SmallVector<Value> kernelArguments = {
       context.weights(pack, layout.planeOffset(), i8, tiles * tileBytes),
-      context.weights(pack, layout.scaleOffset(), f32, tiles * sets * 2),
+      context.weights(pack, layout.scaleOffset(), f32, layout.scaleCount()),
       context.view(op.getResult(0)), context.tokenCount(op.getInput())};
   enum { Planes, Scales, Out, Tokens, Rest };
   if (usesTables)
@@ -156,9 +137,15 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
     kernelArguments.push_back(context.view(op.getInput()));
   if (isInt8)
     kernelArguments.push_back(context.view(op.getScales()));
-  if (layout.hasBias)
+  // A float per real row: [tile][re, im][16].
+  auto addRowValues = [&](int64_t offset) {
     kernelArguments.push_back(context.weights(
-        pack, layout.biasOffset(), f32, tiles * 2 * SignPlaneLayout::kTileRows));
+        pack, offset, f32, tiles * 2 * SignPlaneLayout::kTileRows));
+    return kernelArguments.size() - 1;
+  };
+  const size_t factors =
+      layout.hasFactors() ? addRowValues(layout.factorOffset()) : 0;
+  const size_t biases = layout.hasBias ? addRowValues(layout.biasOffset()) : 0;
 
   const bool allWhole = llvm::all_of(layout.rows, [](int64_t n) {
     return n % SignPlaneLayout::kTileRows == 0;
@@ -169,14 +156,21 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
     name += "_" + std::to_string(n);
   if (!usesTables)
     name += "_" + std::to_string(in.stride);
+  if (layout.scheme.scales != ScaleGranularity::Tensor)
+    name += std::string("_") + nameOf(layout.scheme.scales);
   if (layout.hasBias)
     name += "_bias";
   context.call(op.getLoc(), name, kernelArguments, [&](Emitter &e,
                                                        ValueRange a) {
-    PhaseInput input{layout,    context.target,
-                     in.stride, a[Planes],
-                     a.slice(Rest, usesTables ? 5 : 1), Value()};
-    ValueRange rest = a.drop_front(Rest + input.arguments.size());
+    PhaseInput input{layout,
+                     context.target,
+                     in.stride,
+                     a[Planes],
+                     a.slice(Rest, usesTables ? 5 : 1),
+                     a[Scales],
+                     Value(),
+                     Value()};
+    const size_t tokenScales = Rest + input.arguments.size();
     const SmallVector<int64_t> groups = tokenGroups(input, isInt8);
     SmallVector<Value> scratch;
     for (int64_t group : groups)
@@ -184,28 +178,32 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
     e.forall(e.index(tiles), [&](Value tile) {
       input.tile = e.mul(tile, tileBytes);
       const TileOutput output = tileOutput(e, layout, tile);
-      Value tileScales = e.mul(tile, 2 * sets);
-      auto finish = [&](Value token, SumsOfSet sumsOf) {
+      input.tileScales =
+          e.mul(output.scaleRow, layout.spans() * 2 * layout.sets());
+      // The tile's part of such values: real halves, then imaginary ones.
+      auto rowValues = [&](size_t argument, int64_t half) {
+        Value at = e.mul(tile, 2 * SignPlaneLayout::kTileRows);
+        return e.loadVector(a[argument], e.add(at, half * kLanes), kLanes);
+      };
+      auto finish = [&](Value token, TermOfSet termOf) {
         Value real = e.constant(e.floats(), 0.0), imaginary = real;
         for (int64_t s = 0; s < sets; ++s) {
-          auto scale = [&](int64_t axis) {
-            return e.splat(
-                e.load(a[Scales], e.add(tileScales, 2 * s + axis)));
-          };
-          accumulate(e, s % 2 == 1, sumsOf(s), scale(0), scale(1), real,
-                     imaginary);
+          const SetTerm term = termOf(s);
+          real = e.add(real, term.real);
+          imaginary = e.add(imaginary, term.imaginary);
         }
         if (isInt8) {
-          Value scale = e.splat(e.load(rest[0], token));
+          Value scale = e.splat(e.load(a[tokenScales], token));
           real = e.mul(real, scale);
           imaginary = e.mul(imaginary, scale);
         }
+        if (layout.hasFactors()) {
+          real = e.mul(real, rowValues(factors, 0));
+          imaginary = e.mul(imaginary, rowValues(factors, 1));
+        }
         if (layout.hasBias) {
-          Value bias = e.mul(tile, 2 * SignPlaneLayout::kTileRows);
-          real = e.add(real, e.loadVector(rest.back(), bias, kLanes));
-          imaginary = e.add(imaginary, e.loadVector(rest.back(),
-                                                    e.add(bias, kLanes),
-                                                    kLanes));
+          real = e.add(real, rowValues(biases, 0));
+          imaginary = e.add(imaginary, rowValues(biases, 1));
         }
         Value row = e.mul(token, out.stride);
         storeRows(e, real, a[Out], e.add(row, output.real), output.validRows,
@@ -220,12 +218,7 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
         Value end = e.add(begin, count);
         e.forLoop(begin, end, group, {},
                   [&](Value token, ValueRange) -> SmallVector<Value> {
-                    if (isInt8)
-                      forEachToken(e, input, token, group, memory, finish);
-                    else
-                      finish(token, [&](int64_t set) {
-                        return floatPhaseSums(e, input, token, set);
-                      });
+                    forEachToken(e, input, token, group, memory, finish);
                     return {};
                   });
         begin = end;

@@ -17,35 +17,40 @@ struct AxisSums {
   mlir::Value ar, ai, br, bi;
 };
 
-/// What a kernel reads to find the sums of a tile.
+/// What one set adds to y for 16 rows: its part of U x or W conj(x).
+struct SetTerm {
+  mlir::Value real, imaginary;
+};
+
+/// What a kernel reads to find the terms of a tile.
 struct PhaseInput {
   const SignPlanePack &pack;
   const CpuTarget &target;
   int64_t inputStride;
   mlir::Value planes;
-  /// With tables: low, high, magnitudes, wide count, wide list. Otherwise: x.
+  /// With tables: low, high, magnitudes, starts in the list of wide blocks, and
+  /// that list. Otherwise: x.
   mlir::ValueRange arguments;
-  mlir::Value tile; ///< first byte of the tile's planes
+  mlir::Value scales;
+  mlir::Value tile;       ///< first byte of the tile's planes
+  mlir::Value tileScales; ///< index of the tile's first scale
 };
 
 /// Numbers of tokens that the target's form can work on side by side, largest
 /// first and 1 last.
 llvm::SmallVector<int64_t> tokenGroups(const PhaseInput &input, bool isInt8);
 
-/// Scratch on the stack of a kernel for the sums of `tokens` tokens, null when
+/// Scratch on the stack of a kernel for the work on `tokens` tokens, null when
 /// one token needs none. To be called at the kernel's start.
 mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
 
-/// Finds the exact sums of `tokens` tokens from `first` on and hands them to
-/// body(token, sums of a set), which must ask for the sets in order.
-using SumsOfSet = llvm::function_ref<AxisSums(int64_t set)>;
+/// Finds the terms of `tokens` tokens from `first` on, of exact sums if x is
+/// int8, and hands them to body(token, term of a set), which must ask for the
+/// sets in order.
+using TermOfSet = llvm::function_ref<SetTerm(int64_t set)>;
 void forEachToken(Emitter &e, const PhaseInput &input, mlir::Value first,
                   int64_t tokens, mlir::Value scratch,
-                  llvm::function_ref<void(mlir::Value, SumsOfSet)> body);
-
-/// Sums of float activations, in the order of the columns.
-AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, mlir::Value token,
-                        int64_t set);
+                  llvm::function_ref<void(mlir::Value, TermOfSet)> body);
 
 /// Emits the step that builds the look-up tables of every token.
 void callBuildTables(PackedLinearOp op, const SignPlanePack &pack,

@@ -26,7 +26,40 @@ constexpr int64_t kSums = 4;
 /// Tables that several tokens share L1 with while all sets pass by.
 constexpr int64_t kPanelBytes = 32768;
 
-enum TableArgument { Low, High, Magnitudes, WideCount, WideList };
+/// `Magnitudes` are int32 [token][span][2]: A_re and A_im. `WideList` has the
+/// numbers of a token's wide blocks in order; those of span i are the entries
+/// from WideStarts[token][i] up to WideStarts[token][i + 1].
+enum TableArgument { Low, High, Magnitudes, WideStarts, WideList };
+
+/// A part of the rows whose codes share their scales: all columns, or
+/// kScaleTile of them and at the end the rest.
+struct Span {
+  Value index;
+  int64_t columns;
+
+  int64_t blocks() const { return (columns + kBlock - 1) / kBlock; }
+};
+
+/// body(span, carried) -> carried for the spans from the first to the last.
+SmallVector<Value>
+forSpans(Emitter &e, const SignPlanePack &pack, ValueRange init,
+         function_ref<SmallVector<Value>(Span, ValueRange)> body) {
+  if (!pack.isTiled())
+    return body({e.index(0), pack.columns}, init);
+  const int64_t whole = pack.columns / kScaleTile;
+  SmallVector<Value> values = e.forLoop(
+      e.index(0), e.index(whole), 1, init,
+      [&](Value span, ValueRange carried) {
+        return body({span, kScaleTile}, carried);
+      });
+  if (pack.columns % kScaleTile)
+    values = body({e.index(whole), pack.columns % kScaleTile}, values);
+  return values;
+}
+
+Value firstBlock(Emitter &e, const Span &span) {
+  return e.mul(span.index, kScaleTile / kBlock);
+}
 
 Value andBytes(Emitter &e, Value v, int64_t mask) {
   return arith::AndIOp::create(e, v, e.constant(v.getType(), mask));
@@ -55,8 +88,13 @@ Value wideBlock(Emitter &e, const PhaseInput &input, Value token, Value i) {
                           e.add(e.mul(token, blocks), i)));
 }
 
-Value wideCount(Emitter &e, const PhaseInput &input, Value token) {
-  return e.toIndex(e.load(input.arguments[WideCount], token));
+/// The span's part of the list of wide blocks.
+std::pair<Value, Value> wideRange(Emitter &e, const PhaseInput &input,
+                                  Value token, const Span &span) {
+  Value at = e.add(e.mul(token, input.pack.spans() + 1), span.index);
+  Value starts = input.arguments[WideStarts];
+  return {e.toIndex(e.load(starts, at)),
+          e.toIndex(e.load(starts, e.add(at, 1)))};
 }
 
 /// First byte of the chunk of (set, block) in the tile's planes.
@@ -126,7 +164,7 @@ void addQuadChunk(Emitter &e, ArrayRef<Value> tables, ArrayRef<Value> planes,
 
 /// One token, `count` sets side by side: [set][sum].
 SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
-                            int64_t first, int64_t count) {
+                            int64_t first, int64_t count, const Span &span) {
   auto addBlock = [&](Value block, bool isHigh, ValueRange sums) {
     const auto tables =
         quadTables(e, input.arguments[isHigh ? High : Low],
@@ -142,18 +180,39 @@ SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
     return next;
   };
   SmallVector<Value> sums(count * kSums, e.constant(e.ints(), 0));
-  sums = e.forLoop(e.index(0), e.index(input.pack.matrix(0).blocks()), 1, sums,
+  Value begin = firstBlock(e, span);
+  sums = e.forLoop(begin, e.add(begin, span.blocks()), 1, sums,
                    [&](Value block, ValueRange carried) {
                      return addBlock(block, false, carried);
                    });
-  return e.forLoop(e.index(0), wideCount(e, input, token), 1, sums,
+  const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+  return e.forLoop(wideBegin, wideEnd, 1, sums,
                    [&](Value i, ValueRange carried) {
                      return addBlock(wideBlock(e, input, token, i), true,
                                      carried);
                    });
 }
 
-/// Several tokens, one set after the other: the work on a chunk's index is
+/// Adds the blocks [begin, end) of a set for several tokens: [token][sum].
+SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
+                                 Value first, int64_t tokens, Value set,
+                                 Value begin, Value end, ValueRange sums) {
+  return e.forLoop(begin, end, 1, sums, [&](Value block, ValueRange carried) {
+    Value chunk = chunkAt(e, input, set, block);
+    prefetch(e, input, chunk, block, 1);
+    const auto planes = quadPlanes(e, input, chunk);
+    SmallVector<Value> next;
+    for (int64_t t = 0; t < tokens; ++t)
+      addQuadChunk(e,
+                   quadTables(e, input.arguments[Low],
+                              tableAt(e, input, e.add(first, t), block)),
+                   planes, 1, carried.slice(t * kSums, kSums), next);
+    return next;
+  });
+}
+
+/// Several tokens of a matrix with scales that all columns share, one set after
+/// the other: the work on a chunk's index is
 /// shared by the tokens. Blocks are walked in panels whose tables stay in L1
 /// while all sets pass by; between panels the sums wait in `scratch`,
 /// [set][token][sum][16].
@@ -176,7 +235,7 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
       e.storeVector(sum, scratch,
                     e.add(sumAt(set, token), int64_t(k) * kLanes), 64);
   };
-  Value sets = e.index(input.pack.sets);
+  Value sets = e.index(input.pack.sets());
   Value zero = e.constant(e.ints(), 0);
   e.forLoop(e.index(0), sets, [&](Value set) {
     storeSums(SmallVector<Value>(tokens * kSums, zero), set, 0);
@@ -187,28 +246,17 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
         Value end = arith::MinUIOp::create(e, e.add(start, panel),
                                            e.index(blocks));
         e.forLoop(e.index(0), sets, [&](Value set) {
-          SmallVector<Value> sums = e.forLoop(
-              start, end, 1, loadSums(set, 0, tokens),
-              [&](Value block, ValueRange carried) {
-                Value chunk = chunkAt(e, input, set, block);
-                prefetch(e, input, chunk, block, 1);
-                const auto planes = quadPlanes(e, input, chunk);
-                SmallVector<Value> next;
-                for (int64_t t = 0; t < tokens; ++t)
-                  addQuadChunk(
-                      e,
-                      quadTables(e, input.arguments[Low],
-                                 tableAt(e, input, e.add(first, t), block)),
-                      planes, 1, carried.slice(t * kSums, kSums), next);
-                return next;
-              });
-          storeSums(sums, set, 0);
+          storeSums(addQuadBlocks(e, input, first, tokens, set, start, end,
+                                  loadSums(set, 0, tokens)),
+                    set, 0);
         });
         return {};
       });
   for (int64_t t = 0; t < tokens; ++t) {
     Value token = e.add(first, t);
-    e.forLoop(e.index(0), wideCount(e, input, token), [&](Value i) {
+    const auto [begin, end] =
+        wideRange(e, input, token, {e.index(0), input.pack.columns});
+    e.forLoop(begin, end, [&](Value i) {
       Value block = wideBlock(e, input, token, i);
       const auto tables = quadTables(e, input.arguments[High],
                                      tableAt(e, input, token, block));
@@ -273,21 +321,21 @@ Value flushLane(Emitter &e, Value even, Value odd, int64_t bytes) {
   return sum;
 }
 
-/// Runs `addBlock` over [0, count) and flushes before a 16-bit lane of bytes
+/// Runs `addBlock` over [begin, end) and flushes before a 16-bit lane of bytes
 /// could overflow.
 SmallVector<Value>
-laneLoop(Emitter &e, const PhaseInput &input, Value count, bool isHigh,
-         ValueRange totals,
+laneLoop(Emitter &e, const PhaseInput &input, Value begin, Value end,
+         bool isHigh, ValueRange totals,
          function_ref<SmallVector<Value>(Value, ValueRange)> addBlock) {
   const int64_t bytes = input.target.lookupBytes;
   const int64_t bytesPerBlock = kChunk / bytes;
   const int64_t period = 256 / bytesPerBlock; // 256 * 255 < 65536
   const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
   return e.forLoop(
-      e.index(0), count, period, totals, [&](Value start, ValueRange carried) {
-        Value end = arith::MinUIOp::create(e, e.add(start, period), count);
+      begin, end, period, totals, [&](Value start, ValueRange carried) {
+        Value stop = arith::MinUIOp::create(e, e.add(start, period), end);
         SmallVector<Value> zero(2 * kSums, e.constant(halves, 0));
-        SmallVector<Value> sums = e.forLoop(start, end, 1, zero, addBlock);
+        SmallVector<Value> sums = e.forLoop(start, stop, 1, zero, addBlock);
         SmallVector<Value> next;
         for (int k = 0; k < kSums; ++k) {
           Value flushed = flushLane(e, sums[2 * k], sums[2 * k + 1], bytes);
@@ -301,16 +349,18 @@ laneLoop(Emitter &e, const PhaseInput &input, Value count, bool isHigh,
 }
 
 SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
-                            int64_t set) {
+                            int64_t set, const Span &span) {
   SmallVector<Value> totals(kSums, e.constant(e.ints(), 0));
+  Value begin = firstBlock(e, span);
   totals = laneLoop(
-      e, input, e.index(input.pack.matrix(0).blocks()), false, totals,
+      e, input, begin, e.add(begin, span.blocks()), false, totals,
       [&](Value block, ValueRange carried) {
         return addLaneBlock(e, input, input.arguments[Low],
                             tableAt(e, input, token, block), block, set, true,
                             carried);
       });
-  return laneLoop(e, input, wideCount(e, input, token), true, totals,
+  const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+  return laneLoop(e, input, wideBegin, wideEnd, true, totals,
                   [&](Value i, ValueRange carried) {
                     Value block = wideBlock(e, input, token, i);
                     return addLaneBlock(e, input, input.arguments[High],
@@ -325,15 +375,17 @@ SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
 
 /// Decodes each code to i^k = a + i b and multiplies it with x as integers.
 AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
-                    int64_t set) {
+                    int64_t set, const Span &span) {
   const int64_t m = input.pack.columns;
   Type i32 = e.getI32Type();
   SmallVector<Value> rows(kSums, e.constant(e.ints(), 0));
   Value x = e.mul(token, input.inputStride);
+  Value begin = e.mul(span.index, kScaleTile);
   for (int64_t row = 0; row < kLanes; ++row) {
     SmallVector<Value> zero(kSums, e.constant(i32, 0));
     SmallVector<Value> sums = e.forLoop(
-        e.index(0), e.index(m), 1, zero, [&](Value j, ValueRange carried) {
+        begin, e.add(begin, span.columns), 1, zero,
+        [&](Value j, ValueRange carried) {
           Value group = e.div(j, SignPlaneLayout::kGroupColumns);
           Value at = e.add(e.add(input.tile,
                                  e.mul(group, SignPlaneLayout::kTileRows)),
@@ -371,74 +423,13 @@ AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
           toFloat(rows[3])};
 }
 
-} // namespace
+//===----------------------------------------------------------------------===//
+// Float activations
+//===----------------------------------------------------------------------===//
 
-SmallVector<int64_t> tokenGroups(const PhaseInput &input, bool isInt8) {
-  if (isInt8 && input.target.form == LookupForm::Quad)
-    return {4, 2, 1};
-  return {1};
-}
-
-Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
-  if (tokens == 1)
-    return Value();
-  const int64_t sums = input.pack.sets * tokens * kSums * kLanes;
-  return memref::AllocaOp::create(
-      e, MemRefType::get({sums}, e.getI32Type()), e.getI64IntegerAttr(64));
-}
-
-/// From sums over planes to sums over axes, exact, as floats.
-static AxisSums axisSums(Emitter &e, const PhaseInput &input, Value token,
-                         ValueRange sums) {
-  auto onAxis = [&](int part, bool imaginary) -> Value {
-    Value p = sums[part], q = sums[2 + part];
-    Value magnitude = e.splat(e.load(input.arguments[Magnitudes],
-                                     e.add(e.mul(token, 2), part)));
-    Value exact =
-        imaginary ? e.sub(p, q) : e.sub(e.add(p, q), magnitude);
-    return arith::SIToFPOp::create(e, e.floats(), exact);
-  };
-  return {onAxis(0, false), onAxis(1, false), onAxis(0, true), onAxis(1, true)};
-}
-
-void forEachToken(Emitter &e, const PhaseInput &input, Value first,
-                  int64_t tokens, Value scratch,
-                  function_ref<void(Value, SumsOfSet)> body) {
-  if (tokens > 1) {
-    quadBatchSums(e, input, first, tokens, scratch);
-    e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
-      Value token = e.add(first, t);
-      body(token, [&](int64_t set) {
-        Value at = e.mul(e.add(t, set * tokens), kSums * kLanes);
-        SmallVector<Value> sums;
-        for (int64_t k = 0; k < kSums; ++k)
-          sums.push_back(
-              e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
-        return axisSums(e, input, token, sums);
-      });
-    });
-    return;
-  }
-  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
-  // registers of others hold the sums of one set.
-  const int64_t together = input.target.form == LookupForm::Quad ? 4 : 1;
-  SmallVector<Value> sums;
-  body(first, [&](int64_t set) {
-    if (input.target.form == LookupForm::Scalar)
-      return scalarSums(e, input, first, set);
-    if (set % together == 0)
-      sums = input.target.form == LookupForm::Quad
-                 ? quadSums(e, input, first, set,
-                            std::min<int64_t>(together,
-                                              input.pack.sets - set))
-                 : laneSums(e, input, first, set);
-    return axisSums(e, input, first,
-                    ValueRange(sums).slice(set % together * kSums, kSums));
-  });
-}
-
-AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, Value token,
-                        int64_t set) {
+/// In the order of the columns.
+AxisSums floatSums(Emitter &e, const PhaseInput &input, Value token,
+                   int64_t set, const Span &span) {
   const int64_t m = input.pack.columns;
   const int64_t perGroup = SignPlaneLayout::kGroupColumns;
   Value x = e.mul(token, input.inputStride);
@@ -473,18 +464,242 @@ AxisSums floatPhaseSums(Emitter &e, const PhaseInput &input, Value token,
     return sums;
   };
   SmallVector<Value> sums(kSums, e.constant(e.floats(), 0.0));
-  sums = e.forLoop(e.index(0), e.index(m / perGroup), 1, sums,
-                   [&](Value group, ValueRange carried) {
-                     return addGroup(group, perGroup, carried);
-                   });
-  if (m % perGroup)
-    sums = addGroup(e.index(m / perGroup), m % perGroup, sums);
+  Value begin = e.mul(span.index, kScaleTile / perGroup);
+  Value end = e.add(begin, span.columns / perGroup);
+  sums = e.forLoop(begin, end, 1, sums, [&](Value group, ValueRange carried) {
+    return addGroup(group, perGroup, carried);
+  });
+  if (span.columns % perGroup)
+    sums = addGroup(end, span.columns % perGroup, sums);
   Value half = e.constant(e.floats(), 0.5);
   auto axis = [&](int part, bool imaginary) {
     Value p = sums[part], q = sums[2 + part];
     return e.mul(imaginary ? e.sub(p, q) : e.add(p, q), half);
   };
   return {axis(0, false), axis(1, false), axis(0, true), axis(1, true)};
+}
+
+//===----------------------------------------------------------------------===//
+// From sums to terms
+//===----------------------------------------------------------------------===//
+
+/// From sums over planes to sums over axes, exact, as floats.
+AxisSums axisSums(Emitter &e, const PhaseInput &input, Value token,
+                  const Span &span, ValueRange sums) {
+  Value at = e.mul(e.add(e.mul(token, input.pack.spans()), span.index), 2);
+  auto onAxis = [&](int part, bool imaginary) -> Value {
+    Value p = sums[part], q = sums[2 + part];
+    Value magnitude =
+        e.splat(e.load(input.arguments[Magnitudes], e.add(at, part)));
+    Value exact =
+        imaginary ? e.sub(p, q) : e.sub(e.add(p, q), magnitude);
+    return arith::SIToFPOp::create(e, e.floats(), exact);
+  };
+  return {onAxis(0, false), onAxis(1, false), onAxis(0, true), onAxis(1, true)};
+}
+
+/// One set's part of U x + W conj(x) within a span:
+///   U: y_re += s_re ar - s_im bi, y_im += s_re ai + s_im br
+///   W: y_re += s_re ar + s_im bi, y_im += s_im br - s_re ai
+SetTerm setTerm(Emitter &e, const PhaseInput &input, Value set,
+                bool isConjugated, const Span &span, const AxisSums &sums) {
+  Value at = e.add(
+      input.tileScales,
+      e.mul(e.add(e.mul(span.index, input.pack.sets()), set), 2));
+  auto scale = [&](int64_t axis) {
+    return e.splat(e.load(input.scales, e.add(at, axis)));
+  };
+  Value scaleRe = scale(0), scaleIm = scale(1);
+  Value reAr = e.mul(scaleRe, sums.ar), imBi = e.mul(scaleIm, sums.bi);
+  Value reAi = e.mul(scaleRe, sums.ai), imBr = e.mul(scaleIm, sums.br);
+  if (isConjugated)
+    return {e.add(reAr, imBi), e.sub(imBr, reAi)};
+  return {e.sub(reAr, imBi), e.add(reAi, imBr)};
+}
+
+/// The terms of `count` sets from `first` on, span after span.
+SmallVector<SetTerm>
+setTerms(Emitter &e, const PhaseInput &input, int64_t first, int64_t count,
+         function_ref<SmallVector<AxisSums>(const Span &)> sumsOf) {
+  SmallVector<Value> zero(2 * count, e.constant(e.floats(), 0.0));
+  SmallVector<Value> values = forSpans(
+      e, input.pack, zero, [&](const Span &span, ValueRange carried) {
+        const SmallVector<AxisSums> sums = sumsOf(span);
+        SmallVector<Value> next;
+        for (int64_t s = 0; s < count; ++s) {
+          const SetTerm term = setTerm(e, input, e.index(first + s),
+                                       (first + s) % 2 == 1, span, sums[s]);
+          next.push_back(e.add(carried[2 * s], term.real));
+          next.push_back(e.add(carried[2 * s + 1], term.imaginary));
+        }
+        return next;
+      });
+  SmallVector<SetTerm> terms;
+  for (int64_t s = 0; s < count; ++s)
+    terms.push_back({values[2 * s], values[2 * s + 1]});
+  return terms;
+}
+
+/// Several tokens of a matrix with scales per tile: as quadBatchSums, but what
+/// waits in `scratch` is the terms, [set][token][re, im][16].
+void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
+                    int64_t tokens, Value scratch) {
+  auto placeOf = [&](Value set, int64_t k) {
+    return e.add(e.mul(set, tokens * 2 * kLanes), k * kLanes);
+  };
+  auto forSets = [&](function_ref<void(Value, bool)> body) {
+    e.forLoop(e.index(0), e.index(input.pack.scheme.stages), [&](Value stage) {
+      body(e.mul(stage, 2), false);
+      body(e.add(e.mul(stage, 2), 1), true);
+    });
+  };
+  auto addSpan = [&](const Span &span, Value set, bool isConjugated,
+                     ValueRange carried) {
+    Value begin = firstBlock(e, span);
+    const SmallVector<Value> sums = addQuadBlocks(
+        e, input, first, tokens, set, begin, e.add(begin, span.blocks()),
+        SmallVector<Value>(tokens * kSums, e.constant(e.ints(), 0)));
+    SmallVector<Value> next;
+    for (int64_t t = 0; t < tokens; ++t) {
+      Value token = e.add(first, t);
+      const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+      const SmallVector<Value> exact = e.forLoop(
+          wideBegin, wideEnd, 1, ValueRange(sums).slice(t * kSums, kSums),
+          [&](Value i, ValueRange partial) {
+            Value block = wideBlock(e, input, token, i);
+            SmallVector<Value> added;
+            addQuadChunk(e,
+                         quadTables(e, input.arguments[High],
+                                    tableAt(e, input, token, block)),
+                         quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
+                         partial, added);
+            return added;
+          });
+      const SetTerm term =
+          setTerm(e, input, set, isConjugated, span,
+                  axisSums(e, input, token, span, exact));
+      next.push_back(e.add(carried[2 * t], term.real));
+      next.push_back(e.add(carried[2 * t + 1], term.imaginary));
+    }
+    return next;
+  };
+  auto addSpans = [&](Value begin, Value end, int64_t columns) {
+    forSets([&](Value set, bool isConjugated) {
+      SmallVector<Value> terms;
+      for (int64_t k = 0; k < 2 * tokens; ++k)
+        terms.push_back(e.loadVector(scratch, placeOf(set, k), kLanes, 64));
+      terms = e.forLoop(begin, end, 1, terms,
+                        [&](Value span, ValueRange carried) {
+                          return addSpan({span, columns}, set, isConjugated,
+                                         carried);
+                        });
+      for (auto [k, term] : llvm::enumerate(terms))
+        e.storeVector(term, scratch, placeOf(set, int64_t(k)), 64);
+    });
+  };
+  forSets([&](Value set, bool) {
+    for (int64_t k = 0; k < 2 * tokens; ++k)
+      e.storeVector(e.constant(e.floats(), 0.0), scratch, placeOf(set, k), 64);
+  });
+  const int64_t whole = input.pack.columns / kScaleTile;
+  const int64_t panel =
+      kPanelBytes / (tokens * kTableBytes * (kScaleTile / kBlock));
+  e.forLoop(e.index(0), e.index(whole), panel, {},
+            [&](Value start, ValueRange) -> SmallVector<Value> {
+              addSpans(start,
+                       arith::MinUIOp::create(e, e.add(start, panel),
+                                              e.index(whole)),
+                       kScaleTile);
+              return {};
+            });
+  if (input.pack.columns % kScaleTile)
+    addSpans(e.index(whole), e.index(whole + 1),
+             input.pack.columns % kScaleTile);
+}
+
+} // namespace
+
+SmallVector<int64_t> tokenGroups(const PhaseInput &input, bool isInt8) {
+  if (isInt8 && input.target.form == LookupForm::Quad)
+    return {4, 2, 1};
+  return {1};
+}
+
+Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
+  if (tokens == 1)
+    return Value();
+  const bool isTiled = input.pack.isTiled();
+  const int64_t values =
+      input.pack.sets() * tokens * (isTiled ? 2 : kSums) * kLanes;
+  Type type = isTiled ? Type(e.getF32Type()) : Type(e.getI32Type());
+  return memref::AllocaOp::create(e, MemRefType::get({values}, type),
+                                  e.getI64IntegerAttr(64));
+}
+
+/// The terms that a batch left in `scratch`.
+static void forEachTokenOfBatch(Emitter &e, const PhaseInput &input,
+                                Value first, int64_t tokens, Value scratch,
+                                function_ref<void(Value, TermOfSet)> body) {
+  const bool isTiled = input.pack.isTiled();
+  const int64_t values = isTiled ? 2 : kSums;
+  if (isTiled)
+    quadBatchTerms(e, input, first, tokens, scratch);
+  else
+    quadBatchSums(e, input, first, tokens, scratch);
+  e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
+    Value token = e.add(first, t);
+    body(token, [&](int64_t set) -> SetTerm {
+      Value at = e.mul(e.add(t, set * tokens), values * kLanes);
+      SmallVector<Value> loaded;
+      for (int64_t k = 0; k < values; ++k)
+        loaded.push_back(
+            e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
+      if (isTiled)
+        return {loaded[0], loaded[1]};
+      const Span all{e.index(0), input.pack.columns};
+      return setTerm(e, input, e.index(set), set % 2 == 1, all,
+                     axisSums(e, input, token, all, loaded));
+    });
+  });
+}
+
+void forEachToken(Emitter &e, const PhaseInput &input, Value first,
+                  int64_t tokens, Value scratch,
+                  function_ref<void(Value, TermOfSet)> body) {
+  if (tokens > 1)
+    return forEachTokenOfBatch(e, input, first, tokens, scratch, body);
+  const bool isFloat =
+      cast<MemRefType>(input.arguments[0].getType()).getElementType().isF32();
+  const bool isQuad = input.target.form == LookupForm::Quad;
+  auto sumsOf = [&](int64_t set, int64_t count,
+                    const Span &span) -> SmallVector<AxisSums> {
+    if (isFloat)
+      return {floatSums(e, input, first, set, span)};
+    if (input.target.form == LookupForm::Scalar)
+      return {scalarSums(e, input, first, set, span)};
+    const SmallVector<Value> sums =
+        isQuad ? quadSums(e, input, first, set, count, span)
+               : laneSums(e, input, first, set, span);
+    SmallVector<AxisSums> result;
+    for (int64_t s = 0; s < count; ++s)
+      result.push_back(axisSums(e, input, first, span,
+                                ValueRange(sums).slice(s * kSums, kSums)));
+    return result;
+  };
+  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
+  // registers of others hold the sums of one set.
+  const int64_t together = isQuad && !isFloat ? 4 : 1;
+  SmallVector<SetTerm> terms;
+  body(first, [&](int64_t set) {
+    if (set % together == 0) {
+      const int64_t count =
+          std::min<int64_t>(together, input.pack.sets() - set);
+      terms = setTerms(e, input, set, count, [&](const Span &span) {
+        return sumsOf(set, count, span);
+      });
+    }
+    return terms[set % together];
+  });
 }
 
 //===----------------------------------------------------------------------===//
@@ -513,69 +728,84 @@ static Value tableEntries(Emitter &e, Value x) {
 void callBuildTables(PackedLinearOp op, const SignPlanePack &pack,
                      LoopContext &context) {
   const int64_t m = pack.columns, blocks = pack.matrix(0).blocks();
+  const int64_t spans = pack.spans();
   const Buffer &in = context.buffer(op.getInput());
   SmallVector<Value> kernelArguments = {context.view(op.getInput()),
                                         context.tokenCount(op.getInput())};
   for (unsigned i = 0; i < 5; ++i)
     kernelArguments.push_back(context.view(context.scratch(op, i)));
+  const std::string name = llvm::formatv("build_tables_{0}_{1}", m, in.stride);
   context.call(
-      op.getLoc(), llvm::formatv("build_tables_{0}_{1}", m, in.stride),
-      kernelArguments, [&](Emitter &e, ValueRange a) {
+      op.getLoc(), name + (pack.isTiled() ? "_tiled" : ""), kernelArguments,
+      [&](Emitter &e, ValueRange a) {
         ValueRange tables = a.drop_front(2);
+        // Stores the tables of the 16 columns from `column` on; returns the
+        // magnitudes of x_re and x_im, and whether an entry is over 255.
+        auto buildBlock = [&](Value row, Value column, Value at, Value mask) {
+          SmallVector<Value> magnitudes;
+          Value anyHigh;
+          for (int64_t part = 0; part < 2; ++part) {
+            Value x = e.keep(
+                e.loadVector(a[0], e.add(e.add(row, column), part * m), kBlock),
+                mask);
+            Value entries = tableEntries(e, x);
+            Value low = arith::TruncIOp::create(e, e.bytes(kChunk), entries);
+            Value high = arith::ShLIOp::create(
+                e,
+                arith::TruncIOp::create(
+                    e, e.bytes(kChunk),
+                    arith::ShRUIOp::create(e, entries,
+                                           e.constant(entries.getType(), 8))),
+                e.constant(e.bytes(kChunk), 6));
+            e.storeVector(low, tables[Low], e.add(at, part * kChunk), 64);
+            e.storeVector(high, tables[High], e.add(at, part * kChunk), 64);
+            anyHigh = anyHigh ? arith::OrIOp::create(e, anyHigh, high) : high;
+            magnitudes.push_back(math::AbsIOp::create(
+                e, arith::ExtSIOp::create(e, e.ints(), x)));
+          }
+          Value any = vector::ReductionOp::create(
+              e, vector::CombiningKind::OR, anyHigh);
+          Value isWide = arith::CmpIOp::create(e, arith::CmpIPredicate::ne, any,
+                                               e.constant(e.getI8Type(), 0));
+          return std::tuple(magnitudes[0], magnitudes[1], isWide);
+        };
         e.forall(a[1], [&](Value i) {
           Value row = e.mul(i, in.stride);
-          // Carried: number of wide blocks, sums of |x_re| and |x_im|.
-          auto addBlock = [&](Value offset, Value mask,
-                              ValueRange carried) -> SmallVector<Value> {
-            Value block = e.div(offset, kBlock);
-            Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
-            SmallVector<Value> magnitudes;
-            Value anyHigh;
-            for (int64_t part = 0; part < 2; ++part) {
-              Value x = e.keep(
-                  e.loadVector(a[0], e.add(e.add(row, offset), part * m),
-                               kBlock),
-                  mask);
-              Value entries = tableEntries(e, x);
-              Value low = arith::TruncIOp::create(e, e.bytes(kChunk), entries);
-              Value high = arith::ShLIOp::create(
-                  e,
-                  arith::TruncIOp::create(
-                      e, e.bytes(kChunk),
-                      arith::ShRUIOp::create(
-                          e, entries, e.constant(entries.getType(), 8))),
-                  e.constant(e.bytes(kChunk), 6));
-              e.storeVector(low, tables[Low], e.add(at, part * kChunk), 64);
-              e.storeVector(high, tables[High], e.add(at, part * kChunk), 64);
-              anyHigh = anyHigh ? arith::OrIOp::create(e, anyHigh, high) : high;
-              Value magnitude = math::AbsIOp::create(
-                  e, arith::ExtSIOp::create(e, e.ints(), x));
-              magnitudes.push_back(e.add(carried[1 + part], magnitude));
-            }
-            Value any = vector::ReductionOp::create(
-                e, vector::CombiningKind::OR, anyHigh);
-            Value isWide = arith::CmpIOp::create(
-                e, arith::CmpIPredicate::ne, any,
-                e.constant(e.getI8Type(), 0));
-            // Written always, counted when wide: no branch.
-            Value word =
-                arith::IndexCastOp::create(e, e.getI32Type(), block);
-            e.store(word, tables[WideList],
-                    e.add(e.mul(i, blocks), e.toIndex(carried[0])));
-            Value count = e.add(
-                carried[0],
-                arith::ExtUIOp::create(e, e.getI32Type(), isWide));
-            return {count, magnitudes[0], magnitudes[1]};
-          };
-          SmallVector<Value> sums = e.forRow(
-              m,
-              {e.constant(e.getI32Type(), 0), e.constant(e.ints(), 0),
-               e.constant(e.ints(), 0)},
-              addBlock);
-          e.store(sums[0], tables[WideCount], i);
-          for (int64_t part = 0; part < 2; ++part)
-            e.store(e.treeSum(sums[1 + part]), tables[Magnitudes],
-                    e.add(e.mul(i, 2), part));
+          Value starts = e.mul(i, spans + 1);
+          Value none = e.constant(e.getI32Type(), 0);
+          e.store(none, tables[WideStarts], starts);
+          // Carried: number of wide blocks so far.
+          forSpans(e, pack, none, [&](const Span &span, ValueRange before) {
+            Value firstColumn = e.mul(span.index, kScaleTile);
+            // Carried: that number, sums of |x_re| and |x_im|.
+            auto addBlock = [&](Value offset, Value mask,
+                                ValueRange carried) -> SmallVector<Value> {
+              Value column = e.add(firstColumn, offset);
+              Value block = e.div(column, kBlock);
+              Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
+              const auto [re, im, isWide] = buildBlock(row, column, at, mask);
+              // Written always, counted when wide: no branch.
+              Value word =
+                  arith::IndexCastOp::create(e, e.getI32Type(), block);
+              e.store(word, tables[WideList],
+                      e.add(e.mul(i, blocks), e.toIndex(carried[0])));
+              Value count = e.add(
+                  carried[0],
+                  arith::ExtUIOp::create(e, e.getI32Type(), isWide));
+              return {count, e.add(carried[1], re), e.add(carried[2], im)};
+            };
+            const SmallVector<Value> sums = e.forRow(
+                span.columns,
+                {before[0], e.constant(e.ints(), 0), e.constant(e.ints(), 0)},
+                addBlock);
+            Value at = e.mul(e.add(e.mul(i, spans), span.index), 2);
+            for (int64_t part = 0; part < 2; ++part)
+              e.store(e.treeSum(sums[1 + part]), tables[Magnitudes],
+                      e.add(at, part));
+            e.store(sums[0], tables[WideStarts],
+                    e.add(e.add(starts, span.index), 1));
+            return SmallVector<Value>{sums[0]};
+          });
         });
       });
 }

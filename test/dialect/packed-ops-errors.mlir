@@ -46,7 +46,7 @@ fairy2.pack @p <sign_planes> [@w] {bytes = 64 : i64, offset = 0 : i64}
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
 fairy2.phase_quantize @q of @w #fairy2.scheme<stages = 1, activations = int8>
 fairy2.phase_quantize @r of @w #fairy2.scheme<stages = 2, activations = int8>
-// expected-error @+1 {{expected sources of equal width and stages}}
+// expected-error @+1 {{expected sources of equal width and scheme}}
 fairy2.pack @p <sign_planes> [@q, @r] {bytes = 384 : i64, offset = 0 : i64}
 
 // -----

@@ -15,11 +15,19 @@ const std::map<std::string, Stage> kStages = {
     {"packed", Stage::Packed},     {"loops", Stage::Loops},
     {"llvm", Stage::Llvm},         {"asm", Stage::Assembly},
     {"obj", Stage::Object},        {"so", Stage::So}};
-const std::map<std::string, int64_t> kMethods = {{"none", 0},
-                                                 {"complex_phase_v1", 1},
-                                                 {"complex_phase_v2", 2},
-                                                 {"complex_phase_v3", 3},
-                                                 {"complex_phase_v4", 4}};
+const std::map<std::string, std::optional<int64_t>> kMethods = {
+    {"none", 0},
+    {"complex_phase_v1", 1},
+    {"complex_phase_v2", 2},
+    {"complex_phase_v3", 3},
+    {"complex_phase_v4", 4}};
+const std::map<std::string, std::optional<ScaleGranularity>> kScales = {
+    {"tensor", ScaleGranularity::Tensor},
+    {"row", ScaleGranularity::Row},
+    {"tile", ScaleGranularity::Tile}};
+const std::map<std::string, QuantizeMode> kModes = {
+    {"canonical", QuantizeMode::Canonical},
+    {"official-bf16", QuantizeMode::OfficialBF16}};
 const std::map<std::string, HeadKind> kHeads = {
     {"keep", HeadKind::Keep},
     {"int8", HeadKind::Int8},
@@ -96,10 +104,24 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   auto *method = addChoice(app, "--method", options.stages, kMethods,
                            "Quantization method; none keeps dense weights");
   app.add_option("--stages", options.stages,
-                 "Residual stages: bits per real parameter")
+                 "Residual stages: bits per real parameter; default 2")
       ->check(CLI::Range(int64_t(1), kMaxStages))
-      ->excludes(method)
-      ->capture_default_str();
+      ->excludes(method);
+  addChoice(app, "--scales", options.scales, kScales,
+            "What shares a pair of scales; default tensor");
+  addChoice(app, "--mode", options.mode, kModes,
+            "Arithmetic of the quantizer; default canonical");
+  app.add_option("--keep", options.keep,
+                 "Layers that stay dense: a regular expression that matches a "
+                 "part of their names, such as 'layers\\.0\\.' or down_proj; "
+                 "repeatable")
+      ->allow_extra_args(false)
+      ->type_name("REGEX");
+  app.add_option("--stages-for", options.stagesFor,
+                 "Other stages for some layers; repeatable, the last match "
+                 "counts")
+      ->allow_extra_args(false)
+      ->type_name("REGEX=T");
   addChoice(app, "--activations", options.floatActivations, kActivations,
             "Input of layers on phases; default int8");
   addChoice(app, "--lm-head", options.head, kHeads,
@@ -128,6 +150,8 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                  "Threads that pack weights; 0: all usable cores")
       ->check(CLI::Range(0, 1024))
       ->default_val(0);
+  app.add_flag("--verbose", line.isVerbose,
+               "List every layer in the summary");
   app.add_flag("--print-opt-command", line.printsOptCommand,
                "Print the fairy2-opt command that takes a model-stage file to "
                "--emit's stage, and stop");
@@ -156,10 +180,59 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                          "a library, found standard output\n");
     return 2;
   }
-  options.method = options.stages == 0
-                       ? "none"
-                       : "complex_phase_v" + std::to_string(options.stages);
   return std::nullopt;
+}
+
+/// "model.layers.*.mlp.up_proj" for that of every number.
+static std::string kindOf(const std::string &layer) {
+  std::string kind;
+  for (size_t i = 0; i < layer.size(); ++i) {
+    if (!std::isdigit((unsigned char)layer[i]))
+      kind += layer[i];
+    else if (i == 0 || !std::isdigit((unsigned char)layer[i - 1]))
+      kind += '*';
+  }
+  return kind;
+}
+
+/// One line for the layers of one kind and form: their mean error, the worst
+/// and whose it is.
+static void printLayers(const std::vector<QuantizedLayer> &layers,
+                        bool isVerbose) {
+  struct Group {
+    int64_t count = 0;
+    double sum = 0;
+    const QuantizedLayer *worst = nullptr;
+  };
+  std::map<std::pair<std::string, std::string>, Group> groups;
+  std::vector<std::pair<std::string, std::string>> order;
+  for (const QuantizedLayer &layer : layers) {
+    const std::pair key{isVerbose ? layer.name : kindOf(layer.name),
+                        layer.form};
+    if (!groups.count(key))
+      order.push_back(key);
+    Group &group = groups[key];
+    ++group.count;
+    if (!layer.relativeError)
+      continue;
+    group.sum += *layer.relativeError;
+    if (!group.worst || *layer.relativeError > *group.worst->relativeError)
+      group.worst = &layer;
+  }
+  if (!order.empty())
+    std::printf("%-36s %-16s %6s %14s\n", "linear layers", "form", "number",
+                "|A-Aq|/|A|");
+  for (const auto &key : order) {
+    const Group &group = groups[key];
+    std::printf("%-36s %-16s %6lld", key.first.c_str(), key.second.c_str(),
+                (long long)group.count);
+    if (group.worst && group.count > 1)
+      std::printf(" %14.4f, worst %.4f in %s", group.sum / double(group.count),
+                  *group.worst->relativeError, group.worst->name.c_str());
+    else if (group.worst)
+      std::printf(" %14.4f", group.sum);
+    std::printf("\n");
+  }
 }
 
 void printSummary(const CommandLine &line, const CompileSummary &summary,
@@ -185,6 +258,7 @@ void printSummary(const CommandLine &line, const CompileSummary &summary,
                 (long long)group.packs, (long long)group.parameters,
                 (long long)group.bytes,
                 8.0 * double(group.bytes) / double(group.parameters));
+  printLayers(summary.linears, line.isVerbose);
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   std::printf("%s: %lld bytes, %.1f s, peak memory %ld MiB\n",

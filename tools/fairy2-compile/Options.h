@@ -13,12 +13,14 @@ struct CommandLine {
   std::string model;
   CompileOptions options;
   bool printsOptCommand = false;
+  bool isVerbose = false;
 };
 
 /// Fills `line`; an exit code when there is nothing more to do.
 std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line);
 
-/// Layers, kernels, bits per parameter, file size, seconds and peak memory.
+/// Kernels, bits per parameter, what layers got and how near their weights are
+/// (each layer when verbose), file size, seconds and peak memory.
 void printSummary(const CommandLine &line, const CompileSummary &summary,
                   double seconds);
 

@@ -38,6 +38,10 @@ public:
                  uint8_t *) const override {
     throw Error(name + ": expected a value in the module");
   }
+  PhaseMatrix readPhases(const std::string &name,
+                         const ParallelFor &) const override {
+    throw Error(name + ": expected a value in the module");
+  }
 };
 
 void run(ModuleOp module,
@@ -106,8 +110,9 @@ CompiledModule::CompiledModule(const std::string &text, const CpuTarget &target,
     places.push_back({pack.getSymName().str(), int64_t(pack.getOffset()),
                       int64_t(pack.getBytes())});
   std::vector<std::vector<uint8_t>> bytes;
+  WeightErrors errors;
   for (auto pack : module->getOps<PackOp>())
-    bytes.push_back(packBytes(pack, NoFiles(), serialFor));
+    bytes.push_back(packBytes(pack, NoFiles(), serialFor, errors));
 
   CpuOptions cpu;
   cpu.cpu = target.name.str();

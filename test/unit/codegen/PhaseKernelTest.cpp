@@ -22,6 +22,9 @@ struct Shape {
   int64_t columns;           ///< m
   int stages;
   bool hasBias;
+  ScaleGranularity scales = ScaleGranularity::Tensor;
+
+  PhaseScheme scheme() const { return {stages, scales}; }
 };
 
 void PrintTo(const Shape &shape, std::ostream *out) { *out << shape.name; }
@@ -46,7 +49,7 @@ struct Layer {
       for (float &v : bias)
         v = normal(random);
       phases.push_back(quantizePhases(a.data(), 2 * n, 2 * shape.columns,
-                                      {shape.stages}, "w"));
+                                      shape.scheme(), "w"));
       weights.push_back(a);
       biases.push_back(bias);
     }
@@ -91,7 +94,7 @@ struct Layer {
     std::string phaseList, biasList, types;
     const std::string scheme =
         " #fairy2.scheme<stages = " + std::to_string(shape.stages) +
-        ", activations = " + (isFloat ? "float" : "int8") + ">\n";
+        ", scales = " + nameOf(shape.scales) + ", activations = " + (isFloat ? "float" : "int8") + ">\n";
     for (size_t i = 0; i < shape.rows.size(); ++i) {
       const std::string name = "w" + std::to_string(i);
       const std::string comma = i ? ", " : "";
@@ -137,17 +140,21 @@ struct Layer {
 };
 
 /// Sets all scales of the pack to 0 but those of one set and axis, which
-/// become 1: the result shows that set's integer sums.
+/// become 1, and all factors to 1: the result shows that set's integer sums.
 void isolate(CompiledModule &compiled, const Layer &layer, int set, int axis) {
   const SignPlanePack layout{layer.shape.rows, layer.shape.columns,
-                             2 * layer.shape.stages, layer.shape.hasBias};
+                             layer.shape.scheme(), layer.shape.hasBias};
   const std::span<uint8_t> pack = compiled.pack("w0p.pack");
   ASSERT_EQ(int64_t(pack.size()), layout.bytes());
   auto *scales = reinterpret_cast<float *>(pack.data() + layout.scaleOffset());
-  for (int64_t tile = 0; tile < layout.tiles(); ++tile)
-    for (int s = 0; s < layout.sets; ++s)
+  for (int64_t tile = 0; tile < layout.scaleRows() * layout.spans(); ++tile)
+    for (int s = 0; s < layout.sets(); ++s)
       for (int a = 0; a < 2; ++a)
         *scales++ = s == set && a == axis ? 1.0f : 0.0f;
+  if (layout.hasFactors())
+    std::fill_n(
+        reinterpret_cast<float *>(pack.data() + layout.factorOffset()),
+        layout.tiles() * 2 * SignPlaneLayout::kTileRows, 1.0f);
 }
 
 /// What the layer yields with those scales, by complex arithmetic on codes:
@@ -269,7 +276,20 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{"GroupWithBiases", {16, 20}, 24, 1, true},
                     Shape{"EightStages", {18}, 40, 8, false},
                     // More blocks than a 16-bit lane sums before its flush.
-                    Shape{"Long", {16}, 2100, 1, false}),
+                    Shape{"Long", {16}, 2100, 1, false},
+                    Shape{"ByRow", {21, 16}, 37, 2, true,
+                          ScaleGranularity::Row},
+                    Shape{"ByRowAlone", {33}, 16, 1, false,
+                          ScaleGranularity::Row},
+                    Shape{"OneTileOfScales", {64}, 64, 2, false,
+                          ScaleGranularity::Tile},
+                    Shape{"LessThanATileOfScales", {5}, 37, 3, true,
+                          ScaleGranularity::Tile},
+                    Shape{"TilesOfScales", {70, 130}, 150, 2, true,
+                          ScaleGranularity::Tile},
+                    // More spans than a panel of tables has.
+                    Shape{"LongTiles", {16}, 2100, 1, false,
+                          ScaleGranularity::Tile}),
     [](const auto &info) { return info.param.name; });
 
 } // namespace
