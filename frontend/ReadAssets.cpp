@@ -110,6 +110,21 @@ nlohmann::json readSpecialTokens(const std::filesystem::path &directory,
   return tokens;
 }
 
+/// A model that cannot be talked to is found out now, not by its user. Special
+/// tokens may lie beyond the embedding, as Gemma 3's for images do in its text
+/// models: no text has them but one that spells them.
+void checkTokenizer(const std::string &bytes, const std::string &name,
+                    const HFConfig &config) {
+  const auto tokenizer = name == "tokenizer.json"
+                             ? Tokenizer::fromJson(bytes, name)
+                             : Tokenizer::fromSentencePiece(bytes, name);
+  for (int64_t id = config.vocabSize; id < tokenizer->vocabSize(); ++id)
+    if (!tokenizer->isSpecial(int32_t(id)))
+      throw Error(name + ": expected ids below config.json's vocab_size of " +
+                  std::to_string(config.vocabSize) + ", found " +
+                  std::to_string(id));
+}
+
 } // namespace
 
 ModelAssets readAssets(const std::filesystem::path &directory,
@@ -119,17 +134,12 @@ ModelAssets readAssets(const std::filesystem::path &directory,
   const OptionalFile tokenizerConfig(directory, "tokenizer_config.json");
   assets.chatTemplate = readChatTemplate(directory, tokenizerConfig);
   assets.specialTokens = readSpecialTokens(directory, tokenizerConfig);
-  if (exists(directory / "tokenizer.json")) {
-    assets.tokenizer =
-        readTextFile(directory / "tokenizer.json", kMaxTokenizerBytes);
-    // A model that cannot be talked to is found out now, not by its user.
-    const auto tokenizer =
-        Tokenizer::fromJson(assets.tokenizer, "tokenizer.json");
-    if (tokenizer->vocabSize() > config.vocabSize)
-      throw Error("tokenizer.json: expected ids below config.json's vocab_size "
-                  "of " +
-                  std::to_string(config.vocabSize) + ", found " +
-                  std::to_string(tokenizer->vocabSize() - 1));
+  for (const char *name : {"tokenizer.json", "tokenizer.model"}) {
+    if (!exists(directory / name))
+      continue;
+    assets.tokenizer = readTextFile(directory / name, kMaxTokenizerBytes);
+    checkTokenizer(assets.tokenizer, name, config);
+    break;
   }
   return assets;
 }

@@ -278,4 +278,13 @@ Tokenizer::fromSentencePiece(std::string_view bytes,
                                          JsonField(file.rest, origin));
 }
 
+std::unique_ptr<Tokenizer> Tokenizer::fromFile(std::string_view bytes,
+                                               const std::string &origin) {
+  // JSON may begin with white space, and with a line feed as SentencePiece's
+  // files do; the length of a piece that follows there is no brace.
+  const size_t first = bytes.find_first_not_of(" \t\r\n");
+  const bool isJson = first != bytes.npos && bytes[first] == '{';
+  return isJson ? fromJson(bytes, origin) : fromSentencePiece(bytes, origin);
+}
+
 } // namespace fairy2

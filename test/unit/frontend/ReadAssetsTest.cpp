@@ -12,9 +12,13 @@ namespace {
 
 class ReadAssetsTest : public testing::Test {
 protected:
-  ModelAssets read() const { return readAssets(folder.path(), HFConfig()); }
-  std::string error() const {
-    return folder.errorOf([&] { read(); });
+  ModelAssets read(int64_t vocabSize = 2) const {
+    HFConfig config;
+    config.vocabSize = vocabSize;
+    return readAssets(folder.path(), config);
+  }
+  std::string error(int64_t vocabSize = 2) const {
+    return folder.errorOf([&] { read(vocabSize); });
   }
   const TemporaryFolder folder;
 };
@@ -87,6 +91,45 @@ TEST_F(ReadAssetsTest, SpecialTokensOfOtherKindsAreRefused) {
   folder.write("special_tokens_map.json", "[]");
   EXPECT_EQ(error(), "DIR/special_tokens_map.json: expected an object, found "
                      "a list of 0 values");
+}
+
+/// A SentencePiece model of <unk> and one letter.
+std::string pieces() {
+  const auto piece = [](const std::string &text, char type) {
+    const std::string fields = std::string("\x0a") + char(text.size()) + text +
+                               "\x15" + std::string(4, '\0') + "\x18" + type;
+    return std::string("\x0a") + char(fields.size()) + fields;
+  };
+  return piece("<unk>", 2) + piece("a", 1) + "\x12\x02\x18\x02";
+}
+
+/// A tokenizer.json of two letters and an added token of the next id.
+std::string letters(bool special) {
+  return R"({"added_tokens": [{"id": 2, "content": "<img>", "lstrip": false,
+    "rstrip": false, "single_word": false, "normalized": false, "special": )" +
+         std::string(special ? "true" : "false") +
+         R"(}], "model": {"type": "BPE", "vocab": {"a": 0, "b": 1},
+                          "merges": []}})";
+}
+
+TEST_F(ReadAssetsTest, TokenizerModelStandsInForTokenizerJson) {
+  folder.write("tokenizer.model", pieces());
+  EXPECT_EQ(read().tokenizer, pieces());
+  EXPECT_EQ(error(1), "tokenizer.model: expected ids below config.json's "
+                      "vocab_size of 1, found 1");
+  folder.write("tokenizer.json", letters(true));
+  EXPECT_EQ(read().tokenizer, letters(true));
+}
+
+/// As Gemma 3's text models have one for images.
+TEST_F(ReadAssetsTest, SpecialTokensMayLieBeyondTheEmbedding) {
+  folder.write("tokenizer.json", letters(true));
+  EXPECT_EQ(error(2), "no error");
+  EXPECT_EQ(error(1), "tokenizer.json: expected ids below config.json's "
+                      "vocab_size of 1, found 1");
+  folder.write("tokenizer.json", letters(false));
+  EXPECT_EQ(error(2), "tokenizer.json: expected ids below config.json's "
+                      "vocab_size of 2, found 2");
 }
 
 } // namespace

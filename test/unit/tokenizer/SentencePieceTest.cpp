@@ -60,6 +60,8 @@ using Ids = std::vector<int32_t>;
 
 TEST(SentencePieceTest, MergesByScore) {
   const std::string file = model(bpe, letters);
+  EXPECT_EQ(Tokenizer::fromFile(file, "tokenizer.model")->encode("ab", false),
+            encode(file, "ab"));
   EXPECT_EQ(encode(file, "ab a"), (Ids{Space, AB, SpaceA}));
   EXPECT_EQ(encode(file, "xya"), (Ids{Space, 0, A}));
   EXPECT_EQ(encode(file, ""), Ids{});
