@@ -9,11 +9,11 @@
 namespace fairy2 {
 namespace {
 
-constexpr BlockDesign kGemmaBlock = {
-    .afterAttention = "post_attention_layernorm",
-    .beforeMlp = "pre_feedforward_layernorm",
-    .afterMlp = "post_feedforward_layernorm",
-    .unitOffset = true};
+constexpr BlockDesign kGemmaBlock = {.afterAttention =
+                                         "post_attention_layernorm",
+                                     .beforeMlp = "pre_feedforward_layernorm",
+                                     .afterMlp = "post_feedforward_layernorm",
+                                     .unitOffset = true};
 
 BlockDesign with(BlockDesign block, QkNorm qkNorm) {
   block.qkNorm = qkNorm;
@@ -55,8 +55,7 @@ const std::vector<Architecture> &architectures() {
        .kvHeads = 32,
        .maxPositions = 32768,
        .window = 4096,
-       .fields = {"sliding_window", "use_sliding_window",
-                  "max_window_layers"}},
+       .fields = {"sliding_window", "use_sliding_window", "max_window_layers"}},
       // Qwen3, dense (arXiv 2505.09388).
       {.name = "Qwen3ForCausalLM",
        .modelType = "qwen3",
@@ -68,8 +67,7 @@ const std::vector<Architecture> &architectures() {
        .headDim = 128,
        .maxPositions = 32768,
        .window = 4096,
-       .fields = {"sliding_window", "use_sliding_window",
-                  "max_window_layers"}},
+       .fields = {"sliding_window", "use_sliding_window", "max_window_layers"}},
       // SmolLM3: every fourth layer has no rotary embedding (arXiv 2501.18795).
       {.name = "SmolLM3ForCausalLM",
        .modelType = "smollm3",

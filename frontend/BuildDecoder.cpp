@@ -90,8 +90,7 @@ private:
   Value place(Value x, const std::string &normName, int64_t heads,
               int64_t layer) {
     if (block.qkNorm != QkNorm::None)
-      x = model.rmsNorm(x, normName,
-                        block.qkNorm == QkNorm::Heads ? heads : 1);
+      x = model.rmsNorm(x, normName, block.qkNorm == QkNorm::Heads ? heads : 1);
     const RopeConfig *rope = config.ropeOf(layer);
     return rope ? model.rope(x, angles[rope]) : x;
   }

@@ -58,10 +58,9 @@ void readHeads(const JsonObject &config, const Architecture &architecture,
   result.heads = config.integer("num_attention_heads", 1, kMaxHeads);
   // An absent field takes the class's default, a null is as many as heads.
   const bool isNull = config.value().contains("num_key_value_heads");
-  result.kvHeads = config.integer("num_key_value_heads", 1, result.heads,
-                                  architecture.kvHeads && !isNull
-                                      ? architecture.kvHeads
-                                      : result.heads);
+  result.kvHeads = config.integer(
+      "num_key_value_heads", 1, result.heads,
+      architecture.kvHeads && !isNull ? architecture.kvHeads : result.heads);
   if (result.kvHeads > result.heads || result.heads % result.kvHeads != 0)
     config.fail("num_key_value_heads",
                 "expected a divisor of num_attention_heads (" +
@@ -103,10 +102,9 @@ const json *findPerLayer(const JsonObject &config, const char *field,
                          int64_t layers) {
   const json *list = config.find(field);
   if (list && (!list->is_array() || int64_t(list->size()) != layers))
-    config.failExpected(field,
-                        "a list of " + std::to_string(layers) +
-                            " values, one per layer",
-                        *list);
+    config.failExpected(
+        field, "a list of " + std::to_string(layers) + " values, one per layer",
+        *list);
   return list;
 }
 
@@ -186,13 +184,14 @@ void readLayers(const JsonObject &config, const Architecture &architecture,
   for (int64_t i = 0; i < result.layers; ++i) {
     LayerAttention &layer = result.layerAttention[size_t(i)];
     const bool byRule = slidesByRule(config, architecture, i, layer.rotates);
-    layer.slides = types ? slidesByType(config, (*types)[size_t(i)],
-                                        window.has_value())
-                         : window && byRule;
+    layer.slides =
+        types ? slidesByType(config, (*types)[size_t(i)], window.has_value())
+              : window && byRule;
     // Classes whose layers are all alike do not look at layer_types.
     if (types && window && architecture.windows == WindowRule::All &&
         !layer.slides)
-      config.failExpected("layer_types", "\"sliding_attention\" for every layer",
+      config.failExpected("layer_types",
+                          "\"sliding_attention\" for every layer",
                           (*types)[size_t(i)]);
     anySlides |= layer.slides;
   }
@@ -309,9 +308,8 @@ HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
       config.integer("intermediate_size", 1, kMaxIntermediate);
   result.layers = config.integer("num_hidden_layers", 1, kMaxLayers);
   result.vocabSize = config.integer("vocab_size", 1, kMaxVocab);
-  result.maxPositions = config.integer("max_position_embeddings", 1,
-                                       kMaxPositions,
-                                       architecture.maxPositions);
+  result.maxPositions = config.integer(
+      "max_position_embeddings", 1, kMaxPositions, architecture.maxPositions);
   readHeads(config, architecture, result);
   result.rmsNormEpsilon = config.positive("rms_norm_eps", architecture.epsilon);
   result.activation = readActivation(config, architecture);

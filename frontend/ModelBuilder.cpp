@@ -41,8 +41,8 @@ ModelBuilder::ModelBuilder(MLIRContext *context, const Checkpoint &checkpoint,
   builder.setInsertionPointToEnd(module->getBody());
   Type ids =
       RankedTensorType::get({ShapedType::kDynamic}, builder.getI32Type());
-  Type cacheType = KVCacheType::get(context, config.layers, config.kvHeads,
-                                    config.headDim);
+  Type cacheType =
+      KVCacheType::get(context, config.layers, config.kvHeads, config.headDim);
   forward = func::FuncOp::create(
       builder, unknown, "forward",
       builder.getFunctionType({ids, ids, ids, ids, cacheType},
@@ -150,11 +150,10 @@ Value ModelBuilder::linear(Value x, const std::string &prefix,
   FlatSymbolRefAttr biasSymbol;
   if (bias)
     biasSymbol = weight(prefix + ".bias", {outFeatures});
-  return LinearOp::create(builder, locationOf(prefix),
-                          activations(outFeatures), x,
-                          weight(prefix + ".weight", {outFeatures,
-                                                      featuresOf(x)}),
-                          biasSymbol, UnitAttr());
+  return LinearOp::create(
+      builder, locationOf(prefix), activations(outFeatures), x,
+      weight(prefix + ".weight", {outFeatures, featuresOf(x)}), biasSymbol,
+      UnitAttr());
 }
 
 Value ModelBuilder::head(Value x, const std::string &name) {
@@ -165,9 +164,9 @@ Value ModelBuilder::head(Value x, const std::string &name) {
 }
 
 Value ModelBuilder::rope(Value x, Value table) {
-  return RopeOp::create(builder, x.getLoc(), x.getType(), x, table,
-                        builder.getI64IntegerAttr(featuresOf(x) /
-                                                  config.headDim));
+  return RopeOp::create(
+      builder, x.getLoc(), x.getType(), x, table,
+      builder.getI64IntegerAttr(featuresOf(x) / config.headDim));
 }
 
 Value ModelBuilder::slice(Value x, int64_t begin, int64_t count) {

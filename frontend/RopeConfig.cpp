@@ -84,8 +84,8 @@ RopeConfig::Scaling readType(const JsonObject &rope, const RopeRules &rules) {
     return Scaling::Llama3;
   if (type == "yarn")
     return Scaling::Yarn;
-  rope.failExpected(
-      field, "default, linear, dynamic, llama3, yarn or longrope", type);
+  rope.failExpected(field, "default, linear, dynamic, llama3, yarn or longrope",
+                    type);
 }
 
 /// A factor that stretches, so 1 or more.
@@ -192,8 +192,7 @@ void readPartialFactor(const JsonObject &holder, const RopeRules &rules,
   const int64_t dim = result.rotaryDim(rules.headDim);
   if (result.partialFactor > 1 || dim < 2 || dim % 2 != 0)
     holder.failExpected("partial_rotary_factor",
-                        "a part of head_dim (" +
-                            std::to_string(rules.headDim) +
+                        "a part of head_dim (" + std::to_string(rules.headDim) +
                             ") that is an even number of features",
                         *value);
 }
@@ -279,8 +278,7 @@ std::vector<float> powers(double theta, int64_t dim) {
   std::vector<float> result;
   for (int64_t i = 0; i < dim; i += 2) {
     const float exponent = float(i) / float(dim);
-    result.push_back(
-        float(std::pow(double(float(theta)), double(exponent))));
+    result.push_back(float(std::pow(double(float(theta)), double(exponent))));
   }
   return result;
 }
@@ -299,9 +297,9 @@ float llama3Frequency(const RopeConfig &rope, float plain) {
     return plain / scale;
   if (wavelength < shortest)
     return plain;
-  const float smooth = ((1.0f / wavelength) * positions - low) /
-                       float(rope.highFrequencyFactor -
-                             rope.lowFrequencyFactor);
+  const float smooth =
+      ((1.0f / wavelength) * positions - low) /
+      float(rope.highFrequencyFactor - rope.lowFrequencyFactor);
   return (1.0f - smooth) * plain / scale + smooth * plain;
 }
 
@@ -327,8 +325,8 @@ std::vector<float> yarnFrequencies(const RopeConfig &rope,
     high = low + 0.001;
   std::vector<float> frequencies;
   for (size_t i = 0; i < powers.size(); ++i) {
-    const float ramp = std::clamp(
-        (float(i) - float(low)) / float(high - low), 0.0f, 1.0f);
+    const float ramp =
+        std::clamp((float(i) - float(low)) / float(high - low), 0.0f, 1.0f);
     const float own = 1.0f - ramp;
     const float stretched = 1.0f / (float(rope.factor) * powers[i]);
     frequencies.push_back(stretched * (1.0f - own) + 1.0f / powers[i] * own);

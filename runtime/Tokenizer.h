@@ -33,8 +33,8 @@ public:
   /// control tokens and BOS as Hugging Face adds them. Throws fairy2::Error.
   static std::unique_ptr<Tokenizer>
   fromSentencePiece(std::string_view bytes, const std::string &origin);
-  /// Builds the tokenizer from the bytes of either file, which are told apart by
-  /// the first. Throws fairy2::Error.
+  /// Builds the tokenizer from the bytes of either file, which are told apart
+  /// by the first. Throws fairy2::Error.
   static std::unique_ptr<Tokenizer> fromFile(std::string_view bytes,
                                              const std::string &origin);
   virtual ~Tokenizer() = default;

@@ -26,8 +26,8 @@ protected:
   static std::string layersOf(const HFConfig &config) {
     std::string text;
     for (const LayerAttention &layer : config.layerAttention)
-      text += std::string(layer.slides ? "S" : "F") +
-              (layer.rotates ? "" : "n");
+      text +=
+          std::string(layer.slides ? "S" : "F") + (layer.rotates ? "" : "n");
     return text;
   }
 };
@@ -37,15 +37,15 @@ TEST_F(ArchitecturesTest, MistralAndQwenDifferWhereTheyShould) {
   EXPECT_FALSE(mistral.attentionBias);
   EXPECT_EQ(mistral.slidingWindow, 4096);
   EXPECT_FALSE(readWith(with("MistralForCausalLM", "mistral",
-                              R"(, "sliding_window": null)"))
+                             R"(, "sliding_window": null)"))
                    .slidingWindow);
   EXPECT_EQ(readWith(with("MistralForCausalLM", "mistral",
-                           R"(, "sliding_window": 16)"))
+                          R"(, "sliding_window": 16)"))
                 .slidingWindow,
             16);
   const HFConfig qwen2 =
       readWith(with("Qwen2ForCausalLM", "qwen2",
-                     R"(, "sliding_window": 9, "use_sliding_window": false)"));
+                    R"(, "sliding_window": 9, "use_sliding_window": false)"));
   EXPECT_TRUE(qwen2.attentionBias);
   EXPECT_FALSE(qwen2.attentionOutputBias || qwen2.slidingWindow);
   EXPECT_FALSE(qwen2.bosToken);
@@ -56,7 +56,7 @@ TEST_F(ArchitecturesTest, MistralAndQwenDifferWhereTheyShould) {
   EXPECT_EQ(qwen3.block.qkNorm, QkNorm::Heads);
   EXPECT_EQ(qwen3.headDim, 128);
   EXPECT_EQ(errorWith(with("Qwen2ForCausalLM", "qwen2",
-                            R"(, "attention_bias": false)")),
+                           R"(, "attention_bias": false)")),
             "DIR/config.json: field 'attention_bias': expected true, found "
             "false");
 }
@@ -114,9 +114,8 @@ TEST_F(ArchitecturesTest, GemmasLayersAlternate) {
   EXPECT_EQ(gemma2.activation, Activation::GeluTanh);
   EXPECT_TRUE(gemma2.scalesEmbedding && gemma2.block.unitOffset &&
               gemma2.tieWordEmbeddings);
-  const HFConfig open =
-      readWith(with("Gemma2ForCausalLM", "gemma2",
-                    R"(, "attn_logit_softcapping": null,
+  const HFConfig open = readWith(with("Gemma2ForCausalLM", "gemma2",
+                                      R"(, "attn_logit_softcapping": null,
                        "final_logit_softcapping": null,
                        "query_pre_attn_scalar": 144)"));
   EXPECT_FALSE(open.attentionSoftCap || open.finalSoftCap);
@@ -161,16 +160,16 @@ TEST_F(ArchitecturesTest, GraniteHasMultipliers) {
 
 /// A null is not an absent field: as many key heads as heads.
 TEST_F(ArchitecturesTest, NullKeyHeadsAreHeads) {
-  const std::string qwen = with("Qwen2ForCausalLM", "qwen2",
-                                R"(, "num_key_value_heads": null)");
+  const std::string qwen =
+      with("Qwen2ForCausalLM", "qwen2", R"(, "num_key_value_heads": null)");
   EXPECT_EQ(readWith(qwen).kvHeads, 8);
 }
 
 TEST_F(ArchitecturesTest, ModelsOfImagesAreRefusedByName) {
-  EXPECT_EQ(errorWith(R"({"architectures": ["Gemma3ForConditionalGeneration"]})"),
-            "DIR/config.json: field 'architectures': expected " +
-                allArchitectures() +
-                ", found \"Gemma3ForConditionalGeneration\"");
+  EXPECT_EQ(
+      errorWith(R"({"architectures": ["Gemma3ForConditionalGeneration"]})"),
+      "DIR/config.json: field 'architectures': expected " + allArchitectures() +
+          ", found \"Gemma3ForConditionalGeneration\"");
 }
 
 } // namespace

@@ -57,7 +57,7 @@ class BadConfigTest : public ConfigTest,
 
 /// A field of another model, with a value that is refused by itself.
 inline BadConfig foreign(const char *name, const char *field, const char *value,
-                  const char *error) {
+                         const char *error) {
   return {name, R"({")" + std::string(field) + R"(": )" + value + "}",
           std::string(field) + "': " + error};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Good configurations field by field, bad ones as a table, and the real ones of the
-// shared data folder.
+// Good configurations field by field, bad ones as a table, and the real ones of
+// the shared data folder.
 #include "test/unit/frontend/ConfigTest.h"
 
 using namespace fairy2;
@@ -193,9 +193,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "num_attention_heads"},
         BadConfig{"EpsilonZero", R"({"rms_norm_eps": 0})",
                   "rms_norm_eps': " + kPositive + "0"},
-        BadConfig{"Gelu", R"({"hidden_act": "gelu"})",
-                  "hidden_act': expected \"silu\" or \"gelu_pytorch_tanh\", found "
-                  "\"gelu\""},
+        BadConfig{
+            "Gelu", R"({"hidden_act": "gelu"})",
+            "hidden_act': expected \"silu\" or \"gelu_pytorch_tanh\", found "
+            "\"gelu\""},
         BadConfig{"BiasIsNumber", R"({"attention_bias": 1})",
                   "attention_bias': expected true or false, found 1"},
         BadConfig{"EosOutside", R"({"eos_token_id": 512})",
@@ -234,12 +235,15 @@ INSTANTIATE_TEST_SUITE_P(
         foreign("UseQkNorm", "use_qk_norm", "true",
                 "only false is supported in LlamaForCausalLM, found true"),
         foreign("NoRopeLayers", "no_rope_layers", "[1, 1, 0]",
-                "only [] is supported in LlamaForCausalLM, found a list of 3 values"),
-        foreign("Experts", "num_experts", "8", "only 0 is supported in LlamaForCausalLM, found 8"),
+                "only [] is supported in LlamaForCausalLM, found a list of 3 "
+                "values"),
+        foreign("Experts", "num_experts", "8",
+                "only 0 is supported in LlamaForCausalLM, found 8"),
         foreign("LocalExperts", "num_local_experts", "8",
                 "only 0 is supported in LlamaForCausalLM, found 8"),
         foreign("DenseLayers", "mlp_only_layers", "[0]",
-                "only [] is supported in LlamaForCausalLM, found a list of 1 values"),
+                "only [] is supported in LlamaForCausalLM, found a list of 1 "
+                "values"),
         foreign("LayerTypes", "layer_types",
                 R"(["full_attention", "full_attention", "full_attention",
                     "full_attention", "sliding_attention"])",
@@ -275,18 +279,16 @@ TEST(RealConfigTest, EveryConfigIsReadOrRefusedByName) {
   for (const auto &entry : std::filesystem::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
     const TemporaryFolder folder;
-    const std::string error = folder.errorOf([&] {
-      HFConfig::readFile(entry.path());
-    });
+    const std::string error =
+        folder.errorOf([&] { HFConfig::readFile(entry.path()); });
     const auto place = refused.find(name);
     if (place == refused.end()) {
       EXPECT_EQ(error, "no error");
       ++read;
     } else {
-      EXPECT_EQ(error, entry.path().string() +
-                           ": field 'architectures': expected " +
-                           allArchitectures() + ", found \"" + place->second +
-                           "\"");
+      EXPECT_EQ(error,
+                entry.path().string() + ": field 'architectures': expected " +
+                    allArchitectures() + ", found \"" + place->second + "\"");
     }
   }
   EXPECT_GE(read, 13);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// All spellings of rotary embeddings, bad ones as a table, and frequencies against
-// their formulas.
+// All spellings of rotary embeddings, bad ones as a table, and frequencies
+// against their formulas.
 #include "test/unit/frontend/ConfigTest.h"
 
 #include <algorithm>
@@ -291,7 +291,8 @@ TEST_F(RopeConfigTest, LongRopeInAllSpellings) {
 TEST_F(RopeConfigTest, Phi3TurnsAPartOfAHead) {
   const auto read = [&](const std::string &factor) {
     return R"({"architectures": ["Phi3ForCausalLM"], "model_type": "phi3",
-               "partial_rotary_factor": )" + factor + "}";
+               "partial_rotary_factor": )" +
+           factor + "}";
   };
   EXPECT_EQ(readWith(read("0.75")).rope.rotaryDim(8), 6);
   EXPECT_EQ(readWith(read("0.75")).rope.inverseFrequencies(8).size(), 3u);
