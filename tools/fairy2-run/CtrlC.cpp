@@ -32,8 +32,10 @@ CtrlC::CtrlC() {
   if (event < 0)
     throw Error("Ctrl-C: cannot get a descriptor to wait for it");
   isPressed = false;
-  struct sigaction action = {}; // without SA_RESTART: waiting ends
+  struct sigaction action = {};
   action.sa_handler = onSignal;
+  // A write of the answer goes on; poll is never restarted, so waiting ends.
+  action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, &previous);
 }
 
