@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums without tables: the oracle of the look-ups, and float activations.
+#include "passes/loops/PhaseLookup.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
+                    int64_t set, const Span &span) {
+  const int64_t m = input.pack.columns;
+  Type i32 = e.getI32Type();
+  SmallVector<Value> rows(kSums, e.constant(e.ints(), 0));
+  Value x = e.mul(token, input.inputStride);
+  Value begin = e.mul(span.index, kScaleTile);
+  for (int64_t row = 0; row < kLanes; ++row) {
+    SmallVector<Value> zero(kSums, e.constant(i32, 0));
+    SmallVector<Value> sums = e.forLoop(
+        begin, e.add(begin, span.columns), 1, zero,
+        [&](Value j, ValueRange carried) {
+          Value group = e.div(j, SignPlaneLayout::kGroupColumns);
+          Value at = e.add(e.add(input.tile,
+                                 e.mul(group, SignPlaneLayout::kTileRows)),
+                           set * input.pack.matrix(0).setBytes() + row);
+          Value byte =
+              arith::ExtUIOp::create(e, i32, e.load(input.planes, at));
+          Value bit = arith::IndexCastOp::create(
+              e, i32, e.rem(j, SignPlaneLayout::kGroupColumns));
+          auto signBit = [&](int64_t plane) -> Value {
+            Value shift = e.add(bit, e.constant(i32, plane));
+            return arith::AndIOp::create(
+                e, arith::ShRUIOp::create(e, byte, shift),
+                e.constant(i32, 1));
+          };
+          Value p = signBit(0), q = signBit(4);
+          Value a = e.sub(e.add(p, q), e.constant(i32, 1));
+          Value b = e.sub(p, q);
+          auto component = [&](int64_t shift) -> Value {
+            return arith::ExtSIOp::create(
+                e, i32,
+                e.load(input.arguments[0], e.add(e.add(x, j), shift)));
+          };
+          Value re = component(0), im = component(m);
+          return SmallVector<Value>{
+              e.add(carried[0], e.mul(a, re)), e.add(carried[1], e.mul(a, im)),
+              e.add(carried[2], e.mul(b, re)), e.add(carried[3], e.mul(b, im))};
+        });
+    for (int k = 0; k < kSums; ++k)
+      rows[k] = vector::InsertOp::create(e, sums[k], rows[k], row);
+  }
+  auto toFloat = [&](Value v) -> Value {
+    return arith::SIToFPOp::create(e, e.floats(), v);
+  };
+  return {toFloat(rows[0]), toFloat(rows[1]), toFloat(rows[2]),
+          toFloat(rows[3])};
+}
+
+AxisSums floatSums(Emitter &e, const PhaseInput &input, Value token,
+                   int64_t set, const Span &span) {
+  const int64_t m = input.pack.columns;
+  const int64_t perGroup = SignPlaneLayout::kGroupColumns;
+  Value x = e.mul(token, input.inputStride);
+  Value planes =
+      e.add(input.tile, e.index(set * input.pack.matrix(0).setBytes()));
+  // x with the sign that the plane's bit of each row says.
+  auto addGroup = [&](Value group, int64_t columns, ValueRange carried) {
+    Value codes = arith::ExtUIOp::create(
+        e, e.ints(),
+        e.loadVector(input.planes,
+                     e.add(planes, e.mul(group, SignPlaneLayout::kTileRows)),
+                     kLanes, kLanes));
+    SmallVector<Value> sums(carried);
+    for (int64_t b = 0; b < columns; ++b) {
+      Value column = e.add(e.add(x, e.mul(group, perGroup)), b);
+      for (int part = 0; part < 2; ++part) {
+        Value bits = e.bitcast(e.ints(),
+            e.splat(e.load(input.arguments[0], e.add(column, part * m))));
+        for (int plane = 0; plane < 2; ++plane) {
+          Value sign = arith::ShLIOp::create(
+              e, codes, e.constant(e.ints(), 31 - b - 4 * plane));
+          Value minus = arith::AndIOp::create(
+              e,
+              arith::XOrIOp::create(e, sign, e.constant(e.ints(), -1)),
+              e.constant(e.ints(), int64_t(INT32_MIN)));
+          Value term = e.bitcast(e.floats(), arith::XOrIOp::create(e, bits, minus));
+          Value &sum = sums[plane * 2 + part];
+          sum = e.add(sum, term);
+        }
+      }
+    }
+    return sums;
+  };
+  SmallVector<Value> sums(kSums, e.constant(e.floats(), 0.0));
+  Value begin = e.mul(span.index, kScaleTile / perGroup);
+  Value end = e.add(begin, span.columns / perGroup);
+  sums = e.forLoop(begin, end, 1, sums, [&](Value group, ValueRange carried) {
+    return addGroup(group, perGroup, carried);
+  });
+  if (span.columns % perGroup)
+    sums = addGroup(end, span.columns % perGroup, sums);
+  Value half = e.constant(e.floats(), 0.5);
+  auto axis = [&](int part, bool imaginary) {
+    Value p = sums[part], q = sums[2 + part];
+    return e.mul(imaginary ? e.sub(p, q) : e.add(p, q), half);
+  };
+  return {axis(0, false), axis(1, false), axis(0, true), axis(1, true)};
+}
+
+} // namespace fairy2

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The lane form of the look-up: one table per 16 bytes (pshufb, tbl), sums of
+// bytes in 16-bit lanes.
+#include "passes/loops/PhaseLookup.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+/// Adds one block of one set. Carried: [p re, p im, q re, q im][even, odd]:
+/// sums of whole 16-bit lanes (low byte + 256 high byte, modulo 65536), and of
+/// their high bytes alone.
+SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
+                                Value table, Value tableIndex, Value block,
+                                int64_t set, bool fetchesAhead,
+                                ValueRange carried) {
+  const int64_t bytes = input.target.lookupBytes;
+  const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
+  Value chunk = chunkAt(e, input, e.index(set), block);
+  if (fetchesAhead)
+    prefetch(e, input, chunk, block, 1);
+  SmallVector<Value> sums(carried);
+  for (int64_t piece = 0; piece < kChunk; piece += bytes) {
+    Value codes =
+        e.loadVector(input.planes, e.add(chunk, piece), bytes, bytes);
+    Value planes[2] = {lowNibbles(e, codes), highNibbles(e, codes)};
+    for (int part = 0; part < 2; ++part) {
+      Value entries = e.loadVector(
+          table, e.add(tableIndex, part * kChunk + piece), bytes, bytes);
+      for (int plane = 0; plane < 2; ++plane) {
+        Value found = TableLookupOp::create(e, LookupLanes::Lane, entries,
+                                            planes[plane]);
+        Value pairs = e.bitcast(halves, found);
+        Value *sum = &sums[2 * (plane * 2 + part)];
+        sum[0] = e.add(sum[0], pairs);
+        sum[1] = e.add(sum[1], arith::ShRUIOp::create(e, pairs,
+                                                      e.constant(halves, 8)));
+      }
+    }
+  }
+  return sums;
+}
+
+/// Widens the 16-bit sums to one 32-bit lane per row.
+Value flushLane(Emitter &e, Value even, Value odd, int64_t bytes) {
+  const VectorType halves = cast<VectorType>(even.getType());
+  Value low = e.sub(even, arith::ShLIOp::create(e, odd, e.constant(halves, 8)));
+  Value rows = arith::ExtUIOp::create(
+      e, e.ints(bytes), vector::InterleaveOp::create(e, low, odd));
+  Value sum = e.slice(rows, 0, kLanes);
+  for (int64_t lane = kLanes; lane < bytes; lane += kLanes)
+    sum = e.add(sum, e.slice(rows, lane, kLanes));
+  return sum;
+}
+
+/// Runs `addBlock` over [begin, end) and flushes before a 16-bit lane of bytes
+/// could overflow.
+SmallVector<Value>
+laneLoop(Emitter &e, const PhaseInput &input, Value begin, Value end,
+         bool isHigh, ValueRange totals,
+         function_ref<SmallVector<Value>(Value, ValueRange)> addBlock) {
+  const int64_t bytes = input.target.lookupBytes;
+  const int64_t bytesPerBlock = kChunk / bytes;
+  const int64_t period = 256 / bytesPerBlock; // 256 * 255 < 65536
+  const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
+  return e.forLoop(
+      begin, end, period, totals, [&](Value start, ValueRange carried) {
+        Value stop = arith::MinUIOp::create(e, e.add(start, period), end);
+        SmallVector<Value> zero(2 * kSums, e.constant(halves, 0));
+        SmallVector<Value> sums = e.forLoop(start, stop, 1, zero, addBlock);
+        SmallVector<Value> next;
+        for (int k = 0; k < kSums; ++k) {
+          Value flushed = flushLane(e, sums[2 * k], sums[2 * k + 1], bytes);
+          if (isHigh)
+            flushed =
+                arith::ShLIOp::create(e, flushed, e.constant(e.ints(), 2));
+          next.push_back(e.add(carried[k], flushed));
+        }
+        return next;
+      });
+}
+
+} // namespace
+
+SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
+                            int64_t set, const Span &span) {
+  SmallVector<Value> totals(kSums, e.constant(e.ints(), 0));
+  Value begin = firstBlock(e, span);
+  totals = laneLoop(
+      e, input, begin, e.add(begin, span.blocks()), false, totals,
+      [&](Value block, ValueRange carried) {
+        return addLaneBlock(e, input, input.arguments[Low],
+                            tableAt(e, input, token, block), block, set, true,
+                            carried);
+      });
+  const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+  return laneLoop(e, input, wideBegin, wideEnd, true, totals,
+                  [&](Value i, ValueRange carried) {
+                    Value block = wideBlock(e, input, token, i);
+                    return addLaneBlock(e, input, input.arguments[High],
+                                        tableAt(e, input, token, block), block,
+                                        set, false, carried);
+                  });
+}
+
+} // namespace fairy2

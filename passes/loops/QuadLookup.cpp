@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The quad form of the look-up: one 64-byte register holds the four tables of a
+// block, and dot products of bytes add what is found into 32-bit lanes (vpermb,
+// vpdpbusd). The one form that works on several tokens at once.
+#include "passes/loops/PhaseLookup.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+/// Tables that several tokens share L1 with while all sets pass by.
+constexpr int64_t kPanelBytes = 32768;
+
+/// The two sign planes of a chunk, four groups of a row side by side (a chunk
+/// is [group][row]; dot products want [row][group]).
+std::array<Value, 2> quadPlanes(Emitter &e, const PhaseInput &input,
+                                Value chunk) {
+  SmallVector<int64_t> transpose;
+  for (int64_t row = 0; row < SignPlaneLayout::kTileRows; ++row)
+    for (int64_t group = 0; group < 4; ++group)
+      transpose.push_back(group * SignPlaneLayout::kTileRows + row);
+  Value codes = e.loadVector(input.planes, chunk, kChunk, 64);
+  Value rows = vector::ShuffleOp::create(e, codes, codes, transpose);
+  return {lowNibbles(e, rows), highNibbles(e, rows)};
+}
+
+/// The four tables of x_re and of x_im of a block.
+std::array<Value, 2> quadTables(Emitter &e, Value table, Value at) {
+  return {e.loadVector(table, at, kChunk, 64),
+          e.loadVector(table, e.add(at, kChunk), kChunk, 64)};
+}
+
+/// Adds one chunk: [p re, p im, q re, q im], one row per 32-bit lane.
+void addQuadChunk(Emitter &e, ArrayRef<Value> tables, ArrayRef<Value> planes,
+                  int64_t factor, ValueRange sums, SmallVector<Value> &next) {
+  for (int plane = 0; plane < 2; ++plane)
+    for (int part = 0; part < 2; ++part) {
+      Value found = TableLookupOp::create(e, LookupLanes::Quad, tables[part],
+                                          planes[plane]);
+      next.push_back(Sum4AccumulateOp::create(e, sums[plane * 2 + part], found,
+                                              factor));
+    }
+}
+
+/// Adds the blocks [begin, end) of a set for several tokens: [token][sum].
+SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
+                                 Value first, int64_t tokens, Value set,
+                                 Value begin, Value end, ValueRange sums) {
+  return e.forLoop(begin, end, 1, sums, [&](Value block, ValueRange carried) {
+    Value chunk = chunkAt(e, input, set, block);
+    prefetch(e, input, chunk, block, 1);
+    const auto planes = quadPlanes(e, input, chunk);
+    SmallVector<Value> next;
+    for (int64_t t = 0; t < tokens; ++t)
+      addQuadChunk(e,
+                   quadTables(e, input.arguments[Low],
+                              tableAt(e, input, e.add(first, t), block)),
+                   planes, 1, carried.slice(t * kSums, kSums), next);
+    return next;
+  });
+}
+
+/// Several tokens of a matrix with scales that all columns share, one set after
+/// the other: the work on a chunk's index is
+/// shared by the tokens. Blocks are walked in panels whose tables stay in L1
+/// while all sets pass by; between panels the sums wait in `scratch`,
+/// [set][token][sum][16].
+void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
+                   int64_t tokens, Value scratch) {
+  const int64_t blocks = input.pack.matrix(0).blocks();
+  const int64_t panel = kPanelBytes / (tokens * kTableBytes);
+  auto sumAt = [&](Value set, int64_t token) {
+    return e.mul(e.add(e.mul(set, tokens), token), kSums * kLanes);
+  };
+  auto loadSums = [&](Value set, int64_t token, int64_t count) {
+    SmallVector<Value> sums;
+    for (int64_t k = 0; k < count * kSums; ++k)
+      sums.push_back(e.loadVector(
+          scratch, e.add(sumAt(set, token), k * kLanes), kLanes, 64));
+    return sums;
+  };
+  auto storeSums = [&](ValueRange sums, Value set, int64_t token) {
+    for (auto [k, sum] : llvm::enumerate(sums))
+      e.storeVector(sum, scratch,
+                    e.add(sumAt(set, token), int64_t(k) * kLanes), 64);
+  };
+  Value sets = e.index(input.pack.sets());
+  Value zero = e.constant(e.ints(), 0);
+  e.forLoop(e.index(0), sets, [&](Value set) {
+    storeSums(SmallVector<Value>(tokens * kSums, zero), set, 0);
+  });
+  e.forLoop(
+      e.index(0), e.index(blocks), panel, {},
+      [&](Value start, ValueRange) -> SmallVector<Value> {
+        Value end = arith::MinUIOp::create(e, e.add(start, panel),
+                                           e.index(blocks));
+        e.forLoop(e.index(0), sets, [&](Value set) {
+          storeSums(addQuadBlocks(e, input, first, tokens, set, start, end,
+                                  loadSums(set, 0, tokens)),
+                    set, 0);
+        });
+        return {};
+      });
+  for (int64_t t = 0; t < tokens; ++t) {
+    Value token = e.add(first, t);
+    const auto [begin, end] =
+        wideRange(e, input, token, {e.index(0), input.pack.columns});
+    e.forLoop(begin, end, [&](Value i) {
+      Value block = wideBlock(e, input, token, i);
+      const auto tables = quadTables(e, input.arguments[High],
+                                     tableAt(e, input, token, block));
+      e.forLoop(e.index(0), sets, [&](Value set) {
+        SmallVector<Value> next;
+        addQuadChunk(e, tables,
+                     quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
+                     loadSums(set, t, 1), next);
+        storeSums(next, set, t);
+      });
+    });
+  }
+}
+
+/// Several tokens of a matrix with scales per tile: as quadBatchSums, but what
+/// waits in `scratch` is the terms, [set][token][re, im][16].
+void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
+                    int64_t tokens, Value scratch) {
+  auto placeOf = [&](Value set, int64_t k) {
+    return e.add(e.mul(set, tokens * 2 * kLanes), k * kLanes);
+  };
+  auto forSets = [&](function_ref<void(Value, bool)> body) {
+    e.forLoop(e.index(0), e.index(input.pack.scheme.stages), [&](Value stage) {
+      body(e.mul(stage, 2), false);
+      body(e.add(e.mul(stage, 2), 1), true);
+    });
+  };
+  auto addSpan = [&](const Span &span, Value set, bool isConjugated,
+                     ValueRange carried) {
+    Value begin = firstBlock(e, span);
+    const SmallVector<Value> sums = addQuadBlocks(
+        e, input, first, tokens, set, begin, e.add(begin, span.blocks()),
+        SmallVector<Value>(tokens * kSums, e.constant(e.ints(), 0)));
+    SmallVector<Value> next;
+    for (int64_t t = 0; t < tokens; ++t) {
+      Value token = e.add(first, t);
+      const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+      const SmallVector<Value> exact = e.forLoop(
+          wideBegin, wideEnd, 1, ValueRange(sums).slice(t * kSums, kSums),
+          [&](Value i, ValueRange partial) {
+            Value block = wideBlock(e, input, token, i);
+            SmallVector<Value> added;
+            addQuadChunk(e,
+                         quadTables(e, input.arguments[High],
+                                    tableAt(e, input, token, block)),
+                         quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
+                         partial, added);
+            return added;
+          });
+      const SetTerm term =
+          setTerm(e, input, set, isConjugated, span,
+                  axisSums(e, input, token, span, exact));
+      next.push_back(e.add(carried[2 * t], term.real));
+      next.push_back(e.add(carried[2 * t + 1], term.imaginary));
+    }
+    return next;
+  };
+  auto addSpans = [&](Value begin, Value end, int64_t columns) {
+    forSets([&](Value set, bool isConjugated) {
+      SmallVector<Value> terms;
+      for (int64_t k = 0; k < 2 * tokens; ++k)
+        terms.push_back(e.loadVector(scratch, placeOf(set, k), kLanes, 64));
+      terms = e.forLoop(begin, end, 1, terms,
+                        [&](Value span, ValueRange carried) {
+                          return addSpan({span, columns}, set, isConjugated,
+                                         carried);
+                        });
+      for (auto [k, term] : llvm::enumerate(terms))
+        e.storeVector(term, scratch, placeOf(set, int64_t(k)), 64);
+    });
+  };
+  forSets([&](Value set, bool) {
+    for (int64_t k = 0; k < 2 * tokens; ++k)
+      e.storeVector(e.constant(e.floats(), 0.0), scratch, placeOf(set, k), 64);
+  });
+  const int64_t whole = input.pack.columns / kScaleTile;
+  const int64_t panel =
+      kPanelBytes / (tokens * kTableBytes * (kScaleTile / kBlock));
+  e.forLoop(e.index(0), e.index(whole), panel, {},
+            [&](Value start, ValueRange) -> SmallVector<Value> {
+              addSpans(start,
+                       arith::MinUIOp::create(e, e.add(start, panel),
+                                              e.index(whole)),
+                       kScaleTile);
+              return {};
+            });
+  if (input.pack.columns % kScaleTile)
+    addSpans(e.index(whole), e.index(whole + 1),
+             input.pack.columns % kScaleTile);
+}
+
+} // namespace
+
+SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
+                            int64_t first, int64_t count, const Span &span) {
+  auto addBlock = [&](Value block, bool isHigh, ValueRange sums) {
+    const auto tables =
+        quadTables(e, input.arguments[isHigh ? High : Low],
+                   tableAt(e, input, token, block));
+    SmallVector<Value> next;
+    for (int64_t s = 0; s < count; ++s) {
+      Value chunk = chunkAt(e, input, e.index(first + s), block);
+      if (!isHigh)
+        prefetch(e, input, chunk, block, count);
+      addQuadChunk(e, tables, quadPlanes(e, input, chunk), isHigh ? 4 : 1,
+                   sums.slice(s * kSums, kSums), next);
+    }
+    return next;
+  };
+  SmallVector<Value> sums(count * kSums, e.constant(e.ints(), 0));
+  Value begin = firstBlock(e, span);
+  sums = e.forLoop(begin, e.add(begin, span.blocks()), 1, sums,
+                   [&](Value block, ValueRange carried) {
+                     return addBlock(block, false, carried);
+                   });
+  const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+  return e.forLoop(wideBegin, wideEnd, 1, sums,
+                   [&](Value i, ValueRange carried) {
+                     return addBlock(wideBlock(e, input, token, i), true,
+                                     carried);
+                   });
+}
+
+void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, Value first,
+                         int64_t tokens, Value scratch,
+                         function_ref<void(Value, TermOfSet)> body) {
+  const bool isTiled = input.pack.isTiled();
+  const int64_t values = isTiled ? 2 : kSums;
+  if (isTiled)
+    quadBatchTerms(e, input, first, tokens, scratch);
+  else
+    quadBatchSums(e, input, first, tokens, scratch);
+  e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
+    Value token = e.add(first, t);
+    body(token, [&](int64_t set) -> SetTerm {
+      Value at = e.mul(e.add(t, set * tokens), values * kLanes);
+      SmallVector<Value> loaded;
+      for (int64_t k = 0; k < values; ++k)
+        loaded.push_back(
+            e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
+      if (isTiled)
+        return {loaded[0], loaded[1]};
+      const Span all{e.index(0), input.pack.columns};
+      return setTerm(e, input, e.index(set), set % 2 == 1, all,
+                     axisSums(e, input, token, all, loaded));
+    });
+  });
+}
+
+} // namespace fairy2
