@@ -3,6 +3,7 @@
 
 #include "dialect/Error.h"
 #include "frontend/Json.h"
+#include "frontend/PackedCheckpoint.h"
 #include "frontend/Safetensors.h"
 #include "runtime/File.h"
 
@@ -38,6 +39,35 @@ const char *torchName(DType type) {
   return "";
 }
 
+/// Of values in the order of the shape.
+std::vector<uint8_t> storedBytes(const at::Tensor &tensor, DType type) {
+  const at::Tensor values = tensor.contiguous();
+  std::vector<uint8_t> bytes(size_t(values.numel() * byteWidth(type)));
+  fromFloats(type, floatsOf(values), values.numel(), bytes.data());
+  return bytes;
+}
+
+/// Whether a layer multiplies with the quantized form of this parameter and
+/// nothing needs its latent. A head that is the embedding needs it.
+bool isQuantizedAtRest(const Model &model, size_t index,
+                       const Numerics &numerics) {
+  const Parameter &parameter = model.parameters()[index];
+  if (Model::isQuantized(parameter, numerics.method))
+    return true;
+  return index == model.headParameter() && numerics.method &&
+         numerics.quantizeHead && !model.config().tieWordEmbeddings &&
+         numerics.method->accepts(parameter.shape[0], parameter.shape[1]);
+}
+
+void copyTokenizer(const fs::path &source, const fs::path &folder) {
+  for (const char *name : kCopied)
+    if (fs::exists(source / name) &&
+        !(fs::exists(folder / name) &&
+          fs::equivalent(source / name, folder / name)))
+      fs::copy_file(source / name, folder / name,
+                    fs::copy_options::overwrite_existing);
+}
+
 void writeConfig(const fs::path &from, const fs::path &to, DType type) {
   nlohmann::json config = readJson(from);
   config["torch_dtype"] = torchName(type);
@@ -71,38 +101,97 @@ void writeSafetensors(const fs::path &file,
   }
   OutputFile out(file);
   out.append(bytesOf(formatSafetensorsHeader(entries)));
-  std::vector<uint8_t> stored;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const at::Tensor values = valuesOf(i).contiguous();
-    stored.resize(size_t(entries[i].end - entries[i].begin));
-    fromFloats(type, floatsOf(values), values.numel(), stored.data());
-    out.append(stored);
-  }
+  for (size_t i = 0; i < tensors.size(); ++i)
+    out.append(storedBytes(valuesOf(i), type));
   out.commit();
 }
 
+const char *nameOf(ExportForm form) {
+  switch (form) {
+  case ExportForm::Latents:
+    return "latents";
+  case ExportForm::Dense:
+    return "dense";
+  case ExportForm::Packed:
+    return "packed";
+  }
+  return "";
+}
+
+ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
+                        const HFConfig &config) {
+  const Method *method = numerics.method;
+  const bool findsCodes = !method || !method->compilerOptions().empty();
+  if (name == "packed") {
+    if (!method || !method->phaseScheme())
+      throw Error(
+          "export.form: expected packed with a method of complex phases "
+          "alone");
+    return ExportForm::Packed;
+  }
+  if (name == "latents" && !findsCodes)
+    throw Error("export.form: expected dense for a method whose codes "
+                "fairy2-compile does not find, found latents");
+  if (name == "latents" || (name == "auto" && findsCodes))
+    return ExportForm::Latents;
+  if (method && numerics.quantizeHead && config.tieWordEmbeddings)
+    throw Error("skip_lm_head: expected true for an export with dense "
+                "quantized weights where the head is the embedding");
+  return ExportForm::Dense;
+}
+
+std::string compilerOptions(ExportForm form, const Numerics &numerics) {
+  const Method *method = numerics.method;
+  if (!method || form == ExportForm::Dense)
+    return "--method=none";
+  std::string options =
+      form == ExportForm::Latents ? method->compilerOptions() : "";
+  const auto add = [&](const char *option) {
+    options += (options.empty() ? "" : " ") + std::string(option);
+  };
+  if (!numerics.quantizeActivations)
+    add("--activations=float");
+  if (numerics.quantizeHead)
+    add("--lm-head=quantize");
+  return options;
+}
+
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,
-                     const Numerics &numerics, DType type,
+                     const Numerics &numerics, ExportForm form, DType type,
                      const fs::path &source, const fs::path &folder) {
   const at::NoGradGuard noGradients;
   fs::create_directories(folder);
-  for (const char *name : kCopied)
-    if (fs::exists(source / name) &&
-        !(fs::exists(folder / name) &&
-          fs::equivalent(source / name, folder / name)))
-      fs::copy_file(source / name, folder / name,
-                    fs::copy_options::overwrite_existing);
+  copyTokenizer(source, folder);
   writeConfig(source / "config.json", folder / "config.json", type);
-  const bool storesLatents =
-      !numerics.method || !numerics.method->compilerMethod().empty();
+  const fs::path file = folder / "model.safetensors";
+  std::vector<PackedItem> items;
   std::vector<NamedShape> tensors;
-  for (const Parameter &parameter : model.parameters())
+  for (size_t i = 0; i < model.parameters().size(); ++i) {
+    const Parameter &parameter = model.parameters()[i];
+    items.push_back({parameter.name, parameter.shape,
+                     isQuantizedAtRest(model, i, numerics), type});
     tensors.push_back({parameter.name, parameter.shape});
+  }
+  const Method *method = numerics.method;
+  if (form == ExportForm::Packed) {
+    writePackedCheckpoint(
+        file, *method->phaseScheme(), items,
+        [&](size_t i) {
+          const at::Tensor latent = latentOf(i).contiguous();
+          return method->phases(floatsOf(latent), latent.size(0),
+                                latent.size(1), items[i].name);
+        },
+        [&](size_t i) { return storedBytes(latentOf(i), type); });
+    return;
+  }
   writeSafetensors(
-      folder / "model.safetensors", tensors,
+      file, tensors,
       [&](size_t i) {
         const at::Tensor latent = latentOf(i);
-        return storesLatents ? latent : model.effective(i, latent, numerics);
+        return form == ExportForm::Dense && items[i].isQuantized
+                   ? quantizedWeight(latent.contiguous(), *method,
+                                     items[i].name)
+                   : latent;
       },
       type);
 }

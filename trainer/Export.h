@@ -21,13 +21,31 @@ void roundTo(DType type, const at::Tensor &tensor);
 /// All of the latent of parameter `index`.
 using LatentOf = std::function<at::Tensor(size_t index)>;
 
+/// What an export holds for each matrix that the method quantizes.
+enum class ExportForm {
+  Latents, ///< the values that training updates; fairy2-compile quantizes them
+  Dense,   ///< the quantized values, for programs that know no quantization
+  Packed,  ///< codes and scales, frontend/PackedCheckpoint.h
+};
+
+/// "latents", "dense" or "packed".
+const char *nameOf(ExportForm form);
+
+/// The form called latents, dense, packed or auto (see Recipe::Export) for a
+/// model of that config. Throws Error when `numerics` cannot be stored so.
+ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
+                        const HFConfig &config);
+
+/// The options with which fairy2-compile makes of such an export the model that
+/// was trained.
+std::string compilerOptions(ExportForm form, const Numerics &numerics);
+
 /// Writes model.safetensors and config.json to `folder`, and copies tokenizer
 /// and generation files from `source`, the folder of the model's config. Asks
-/// for each latent once, in order. The linear layers hold their latents when
-/// the compiler finds the same codes in them, and otherwise the quantized
-/// weights. model.safetensors appears last and in one step. Throws Error.
+/// for each latent once, in order. What is not quantized has elements of
+/// `type`. model.safetensors appears last and in one step. Throws Error.
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,
-                     const Numerics &numerics, DType type,
+                     const Numerics &numerics, ExportForm form, DType type,
                      const std::filesystem::path &source,
                      const std::filesystem::path &folder);
 

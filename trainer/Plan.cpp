@@ -2,6 +2,7 @@
 #include "trainer/Plan.h"
 
 #include "frontend/Synthesize.h"
+#include "trainer/Export.h"
 #include "trainer/Model.h"
 #include "trainer/ShardedWeights.h"
 
@@ -60,7 +61,8 @@ double mebibytes(int64_t bytes) { return double(bytes) / 1048576; }
 
 MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
                       int64_t ranks) {
-  const std::unique_ptr<Method> method = makeMethod(recipe.method, recipe.scales);
+  const std::unique_ptr<Method> method =
+      makeMethod(recipe.method, recipe.scales);
   const Sharding sharding = shardingOf(recipe.train.sharding);
   const bool divides = sharding == Sharding::All;
   int64_t all = 0, quantized = 0, outsideLayers = 0;
@@ -109,6 +111,11 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
 std::string describePlan(const Recipe &recipe, int64_t ranks) {
   const HFConfig config = HFConfig::read(recipe.model, Model::architectures());
   const MemoryPlan memory = planMemory(config, recipe, ranks);
+  const std::unique_ptr<Method> method =
+      makeMethod(recipe.method, recipe.scales);
+  const ExportForm form = exportFormOf(
+      recipe.exportOptions.form,
+      {method.get(), recipe.quantizeActivations, !recipe.skipLmHead}, config);
   int64_t parameters = 0;
   for (const TensorShape &tensor : checkpointTensors(config))
     parameters += elements(tensor);
@@ -126,6 +133,8 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   text += line("parameters", "%lld", (long long)parameters);
   text += line("method", "%s, activations %s", recipe.method.c_str(),
                recipe.quantizeActivations ? "int8" : "float");
+  text +=
+      line("export", "%s, %s", nameOf(form), recipe.exportOptions.type.c_str());
   text += line("ranks", "%lld, sharding %s", (long long)ranks,
                recipe.train.sharding.c_str());
   text += line("memory of a rank", "%.0f MiB", mebibytes(memory.total()));

@@ -190,6 +190,8 @@ std::vector<Key> keysOf(Recipe &r) {
       text("teacher.model", r.teacher.model),
       number("teacher.weight", r.teacher.weight, 0, 1),
       number("teacher.temperature", r.teacher.temperature, 0.1, 100),
+      choice("export.form", r.exportOptions.form,
+             {"auto", "latents", "dense", "packed"}),
       choice("export.type", r.exportOptions.type, {"F32", "BF16", "F16"}),
   };
 }

@@ -75,6 +75,9 @@ struct Recipe {
   } teacher;
 
   struct Export {
+    /// What stands for the quantized matrices, see ExportForm in Export.h; auto
+    /// is latents where the compiler finds the same codes in them, else dense.
+    std::string form = "auto";
     std::string type = "F32"; ///< of the latents: F32, BF16 or F16
   } exportOptions;
 

@@ -3,7 +3,6 @@
 
 #include "dialect/Error.h"
 #include "runtime/File.h"
-#include "trainer/Export.h"
 #include "trainer/Fingerprint.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Report.h"
@@ -64,6 +63,7 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
       method(makeMethod(settings.method, settings.scales)) {
   const HFConfig config =
       HFConfig::read(settings.model, Model::architectures());
+  form = exportFormOf(settings.exportOptions.form, numerics(), config);
   network = std::make_unique<Model>(config);
   latents = std::make_unique<ShardedWeights>(
       *network, *ranks, shardingOf(settings.train.sharding),
@@ -147,8 +147,8 @@ StepResult Trainer::accumulate() {
         else
           mixture->skip();
       }
-    const Batch batch = batches->make({rows.begin(), rows.end()},
-                                      settings.data.sequenceLength);
+    const Batch batch =
+        batches->make({rows.begin(), rows.end()}, settings.data.sequenceLength);
     const Distillation distillation = teach(batch);
     double entropy = 0;
     latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
@@ -273,18 +273,15 @@ std::optional<double> Trainer::reportValidation() {
 }
 
 std::string Trainer::compileCommand() const {
-  const std::string name = method ? method->compilerMethod() : "none";
-  return "fairy2-compile " + settings.output +
-         " -o model.so --method=" + (name.empty() ? "none" : name) +
-         (method && !settings.quantizeActivations ? " --activations=float"
-                                                  : "") +
-         (method && !settings.skipLmHead ? " --lm-head=quantize" : "");
+  const std::string options = compilerOptions(form, numerics());
+  return "fairy2-compile " + settings.output + " -o model.so" +
+         (options.empty() ? "" : " " + options);
 }
 
 void Trainer::exportModel() {
   const auto latentOf = [&](size_t i) { return latents->latent(i); };
   if (leads())
-    writeCheckpoint(*network, latentOf, numerics(), exportType(settings),
+    writeCheckpoint(*network, latentOf, numerics(), form, exportType(settings),
                     settings.model, settings.output);
   else
     for (size_t i = 0; i < network->parameters().size(); ++i)

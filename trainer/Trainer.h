@@ -4,6 +4,7 @@
 #pragma once
 
 #include "trainer/Batches.h"
+#include "trainer/Export.h"
 #include "trainer/Metrics.h"
 #include "trainer/Model.h"
 #include "trainer/Optimizer.h"
@@ -75,6 +76,7 @@ private:
   Recipe settings;
   std::unique_ptr<Communicator> ranks;
   std::unique_ptr<Method> method;
+  ExportForm form; ///< of the export
   std::unique_ptr<Model> network;
   std::unique_ptr<ShardedWeights> latents;
   std::unique_ptr<Model> teacher; ///< null: no distillation

@@ -17,11 +17,8 @@ public:
 
   void quantize(const float *a, int64_t rows, int64_t columns,
                 const std::string &name, float *out) const override {
-    const std::vector<float> dense = dequantizePhases(quantizePhases(
-        a, rows, columns, scheme, name,
-        [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
-          parallelFor(count, 64, body);
-        }));
+    const std::vector<float> dense =
+        dequantizePhases(phases(a, rows, columns, name));
     std::copy(dense.begin(), dense.end(), out);
   }
 
@@ -29,11 +26,23 @@ public:
     return rows > 0 && columns > 0 && rows % 2 == 0 && columns % 2 == 0;
   }
 
-  std::string compilerMethod() const override {
-    // The compiler derives scales per matrix alone from latents.
-    return scheme.scales == ScaleGranularity::Tensor
-               ? "complex_phase_v" + std::to_string(scheme.stages)
-               : "";
+  std::string compilerOptions() const override {
+    const std::string scales =
+        scheme.scales == ScaleGranularity::Tensor
+            ? ""
+            : std::string(" --scales=") + nameOf(scheme.scales);
+    return "--method=complex_phase_v" + std::to_string(scheme.stages) + scales;
+  }
+
+  std::optional<PhaseScheme> phaseScheme() const override { return scheme; }
+
+  PhaseMatrix phases(const float *a, int64_t rows, int64_t columns,
+                     const std::string &name) const override {
+    return quantizePhases(
+        a, rows, columns, scheme, name,
+        [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
+          parallelFor(count, 64, body);
+        });
   }
 
 private:

@@ -41,6 +41,11 @@ const std::map<std::string, MakeMethod> kMethods = {
 
 } // namespace
 
+PhaseMatrix Method::phases(const float *, int64_t, int64_t,
+                           const std::string &name) const {
+  throw Error(name + ": expected a method of complex phases");
+}
+
 std::vector<std::string> methodNames() {
   std::vector<std::string> names;
   for (const auto &[name, make] : kMethods)

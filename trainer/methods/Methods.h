@@ -4,10 +4,13 @@
 // row per name in Methods.cpp.
 #pragma once
 
+#include "dialect/Phase.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,13 +30,23 @@ public:
     return rows > 0 && columns > 0;
   }
 
-  /// The --method of fairy2-compile that finds the same codes in the latent
-  /// weights; empty when only the quantized weights can be exported.
-  virtual std::string compilerMethod() const { return ""; }
+  /// The options with which fairy2-compile finds the same codes in the latent
+  /// weights; empty when it cannot.
+  virtual std::string compilerOptions() const { return ""; }
+
+  /// How the weights are stored as complex phases; nothing for other methods.
+  virtual std::optional<PhaseScheme> phaseScheme() const {
+    return std::nullopt;
+  }
+  /// The phases whose dense form quantize() gives; for methods that have a
+  /// phaseScheme() alone.
+  virtual PhaseMatrix phases(const float *a, int64_t rows, int64_t columns,
+                             const std::string &name) const;
 };
 
-/// The method of that name, or null for "none"; `scales` is tensor, row or tile.
-/// Throws Error naming the nearest name, or when the method has no such scales.
+/// The method of that name, or null for "none"; `scales` is tensor, row or
+/// tile. Throws Error naming the nearest name, or when the method has no such
+/// scales.
 std::unique_ptr<Method> makeMethod(const std::string &name,
                                    const std::string &scales = "tensor");
 std::vector<std::string> methodNames();

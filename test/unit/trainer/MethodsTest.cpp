@@ -38,8 +38,8 @@ TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)));
     }
     at::set_num_threads(before);
-    EXPECT_EQ(method->compilerMethod(),
-              "complex_phase_v" + std::to_string(stages));
+    EXPECT_EQ(method->compilerOptions(),
+              "--method=complex_phase_v" + std::to_string(stages));
   }
 }
 
@@ -55,7 +55,8 @@ TEST(MethodsTest, ScalesAreSharedByRowsAndTiles) {
     const auto method = makeMethod("complex_phase_v2", name);
     const at::Tensor q = quantizedWeight(a, *method, "a");
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)));
-    EXPECT_EQ(method->compilerMethod(), "");
+    EXPECT_EQ(method->compilerOptions(),
+              std::string("--method=complex_phase_v2 --scales=") + name);
   }
   for (const char *name : {"bitnet", "ternary", "sign2", "int2"}) {
     const at::Tensor q = quantizedWeight(a, *makeMethod(name, "row"), "a");
@@ -103,7 +104,7 @@ TEST(MethodsTest, RealMethodsHaveTheirLevelsAndErrors) {
     EXPECT_EQ(std::set<float>(floatsOf(q), floatsOf(q) + q.numel()).size(),
               c.levels)
         << c.name;
-    EXPECT_TRUE(method->compilerMethod().empty());
+    EXPECT_TRUE(method->compilerOptions().empty());
     at::Tensor bad = a.clone();
     bad.index_put_({at::tensor(3), at::tensor(4)},
                    std::numeric_limits<float>::infinity());

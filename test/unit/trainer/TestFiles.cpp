@@ -27,14 +27,15 @@ std::string TestFolder::write(const std::string &name,
 }
 
 void writeTinyModel(const std::filesystem::path &folder,
-                    const std::string &fields) {
+                    const std::string &fields, int intermediateSize) {
   const TestFolder scratch;
   const std::string config = scratch.write("config.json", R"({
     "architectures": ["LlamaForCausalLM"], "model_type": "llama",
-    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "hidden_size": 32, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
     "vocab_size": 264, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
-    "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2)" +
+    "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2,
+    "intermediate_size": )" + std::to_string(intermediateSize) +
                                                               fields + "}");
   SynthesizeOptions options;
   options.type = DType::F32;

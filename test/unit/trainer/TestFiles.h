@@ -26,7 +26,7 @@ public:
 /// Writes a random Llama of a few thousand parameters whose tokens are bytes to
 /// `folder`; its BOS is 1. `fields` is spliced into config.json.
 void writeTinyModel(const std::filesystem::path &folder,
-                    const std::string &fields = "");
+                    const std::string &fields = "", int intermediateSize = 48);
 
 /// English-like text of that many sentences.
 std::string tinyText(int sentences, unsigned seed);
