@@ -40,7 +40,7 @@ int32_t chooseThreads(int32_t asked) {
   const auto cores = std::max<int32_t>(1, int32_t(allowedCores().size()));
   if (asked < 0 || asked > cores)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
-                      "threads: expected at most " + std::to_string(cores) +
+                      "threads: expected 0 to " + std::to_string(cores) +
                           ", the cores this process may use, found " +
                           std::to_string(asked));
   return asked == 0 ? usableCores() : asked;

@@ -188,9 +188,9 @@ TEST_P(SessionTest, BadOptionsAreNamed) {
             "context: expected 1 to 100, found -1");
   EXPECT_EQ(create({GetParam(), 16, 0}), "slots: expected 1 to 65536, found 0");
   EXPECT_EQ(create({100000, 16, 1}),
-            "threads: expected at most " + cores +
+            "threads: expected 0 to " + cores +
                 ", the cores this process may use, found 100000");
-  EXPECT_EQ(create({-1, 16, 1}), "threads: expected at most " + cores +
+  EXPECT_EQ(create({-1, 16, 1}), "threads: expected 0 to " + cores +
                                      ", the cores this process may use, found "
                                      "-1");
 }

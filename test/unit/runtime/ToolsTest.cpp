@@ -156,7 +156,7 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
       {"fairy2-run", "model.so -p a --context 101", 1,
        "error: context: expected 1 to 100, found 101\n"},
       {"fairy2-run", "model.so -p a --threads 9999", 1,
-       "error: threads: expected at most "},
+       "error: threads: expected 0 to "},
       {"fairy2-run", "model.so -p a --temperature nan", 1,
        "error: temperature: expected a number of at least 0, found nan\n"},
       {"fairy2-run", "model.so -p a --stop ''", 1,
