@@ -31,14 +31,6 @@ std::string smallFile(const std::string &name, float first) {
       floatBytes({first, first + 1}));
 }
 
-std::vector<float> floatsOf(const Checkpoint &checkpoint,
-                            const std::string &name) {
-  const TensorInfo &tensor = checkpoint.tensor(name);
-  std::vector<float> values(tensor.bytes / byteWidth(tensor.type));
-  checkpoint.readFloats(tensor, 0, int64_t(values.size()), values.data());
-  return values;
-}
-
 class CheckpointTest : public testing::Test {
 protected:
   std::string openError() const {

@@ -23,14 +23,6 @@ constexpr char kConfig[] = R"({"architectures": ["LlamaForCausalLM"],
   "hidden_size": 48, "intermediate_size": 130, "num_hidden_layers": 2,
   "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 300})";
 
-std::vector<float> floatsOf(const Checkpoint &checkpoint,
-                            const std::string &name) {
-  const TensorInfo &tensor = checkpoint.tensor(name);
-  std::vector<float> values(tensor.bytes / byteWidth(tensor.type));
-  checkpoint.readFloats(tensor, 0, int64_t(values.size()), values.data());
-  return values;
-}
-
 class SynthesizeTest : public testing::Test {
 protected:
   SynthesizeTest() { folder.write("source.json", kConfig); }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dialect/Error.h"
+#include "frontend/Checkpoint.h"
 
 #include <gtest/gtest.h>
 
@@ -73,6 +74,15 @@ inline std::string safetensorsFile(std::string_view header,
   std::string bytes(sizeof(length), '\0');
   std::memcpy(bytes.data(), &length, sizeof(length));
   return bytes.append(header).append(data);
+}
+
+/// All values of a tensor.
+inline std::vector<float> floatsOf(const Checkpoint &checkpoint,
+                                   const std::string &name) {
+  const TensorInfo &tensor = checkpoint.tensor(name);
+  std::vector<float> values(tensor.bytes / byteWidth(tensor.type));
+  checkpoint.readFloats(tensor, 0, int64_t(values.size()), values.data());
+  return values;
 }
 
 /// The folder of real data beside the repository, which may not exist.

@@ -36,18 +36,6 @@ protected:
   std::vector<int32_t> tokens(const std::string &text) const {
     return model->tokenizer().encode(written(text), false);
   }
-  /// What greedy decoding must give, from the formula alone.
-  static std::vector<int32_t> greedy(std::vector<int32_t> tokens,
-                                     size_t count) {
-    std::vector<int32_t> ids;
-    while (ids.size() < count) {
-      const std::vector<float> logits = fakeLogits(tokens);
-      const auto best = std::max_element(logits.begin(), logits.end());
-      ids.push_back(int32_t(best - logits.begin()));
-      tokens.push_back(ids.back());
-    }
-    return ids;
-  }
 
   TemporaryFolder folder;
   std::shared_ptr<const Model> model;
@@ -58,7 +46,7 @@ protected:
 
 TEST_F(ConversationTest, EveryAnswerFollowsFromTheWholeHistory) {
   for (const std::string message : {"hello", "and then", "why"}) {
-    const std::vector<int32_t> expected = greedy(tokens(message), 6);
+    const std::vector<int32_t> expected = fakeGreedy(tokens(message), 6);
     const Generation answer = conversation.answer(message, options);
     EXPECT_EQ(answer.ids, expected) << message;
     const auto &history = conversation.messages();
@@ -91,13 +79,13 @@ TEST_F(ConversationTest, SystemMessageComesFirstAndSurvivesReset) {
   conversation.setSystem("be kind");
   EXPECT_EQ(conversation.messages().size(), 3u);
   EXPECT_EQ(conversation.messages()[0]["content"], "be kind");
-  const std::vector<int32_t> expected = greedy(tokens("b"), 6);
+  const std::vector<int32_t> expected = fakeGreedy(tokens("b"), 6);
   EXPECT_EQ(conversation.answer("b", options).ids, expected);
   conversation.setSystem("be brief");
   conversation.reset();
   ASSERT_EQ(conversation.messages().size(), 1u);
   EXPECT_EQ(conversation.messages()[0]["content"], "be brief");
-  const std::vector<int32_t> afresh = greedy(tokens("b"), 6);
+  const std::vector<int32_t> afresh = fakeGreedy(tokens("b"), 6);
   EXPECT_EQ(conversation.answer("b", options).ids, afresh);
   conversation.setSystem("");
   conversation.reset();
@@ -128,7 +116,7 @@ TEST_F(ConversationTest, SpecialTokensComeFromTheManifest) {
 }
 
 TEST_F(ConversationTest, EndOfTextIsNoPartOfTheAnswer) {
-  const std::vector<int32_t> ids = greedy(tokens("hello"), 6);
+  const std::vector<int32_t> ids = fakeGreedy(tokens("hello"), 6);
   const int32_t end = ids[3]; // a letter, not a special token
   ASSERT_GE(end, 3);
   writeFakeModel(folder.file("eos.so"), [&](nlohmann::json &manifest) {
@@ -156,7 +144,7 @@ TEST_F(ConversationTest, OverflowIsRefusedAndForgotten) {
     EXPECT_EQ(error.status, FAIRY2_OUT_OF_CONTEXT);
   }
   EXPECT_EQ(conversation.messages(), before);
-  const std::vector<int32_t> expected = greedy(tokens("b"), 6);
+  const std::vector<int32_t> expected = fakeGreedy(tokens("b"), 6);
   EXPECT_EQ(conversation.answer("b", options).ids, expected);
 }
 
@@ -184,7 +172,7 @@ TEST_F(ConversationTest, InterruptionKeepsWhatWasSaid) {
 
   interrupted = false;
   options.onText = nullptr;
-  const std::vector<int32_t> expected = greedy(tokens("b"), 6);
+  const std::vector<int32_t> expected = fakeGreedy(tokens("b"), 6);
   EXPECT_EQ(conversation.answer("b", options).ids, expected);
 }
 
@@ -193,7 +181,7 @@ TEST_F(ConversationTest, FailureInBetweenDoesNotSpoilTheNextAnswer) {
   GenerationOptions failing = options;
   failing.onText = [](std::string_view) { throw Error("disk full"); };
   EXPECT_EQ(errorOf([&] { conversation.answer("bcd", failing); }), "disk full");
-  const std::vector<int32_t> expected = greedy(tokens("bxd"), 6);
+  const std::vector<int32_t> expected = fakeGreedy(tokens("bxd"), 6);
   EXPECT_EQ(conversation.answer("bxd", options).ids, expected);
 }
 

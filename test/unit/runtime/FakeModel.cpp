@@ -6,6 +6,7 @@
 #include "codegen/ArtifactWriter.h"
 #include "dialect/Error.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -141,6 +142,17 @@ std::vector<float> fakeLogits(const std::vector<int32_t> &tokens) {
   for (const int32_t weight : fakeWeights())
     logits.push_back(float(sum * weight % 1009));
   return logits;
+}
+
+std::vector<int32_t> fakeGreedy(std::vector<int32_t> tokens, size_t count) {
+  std::vector<int32_t> ids;
+  while (ids.size() < count) {
+    const std::vector<float> logits = fakeLogits(tokens);
+    const auto best = std::max_element(logits.begin(), logits.end());
+    ids.push_back(int32_t(best - logits.begin()));
+    tokens.push_back(ids.back());
+  }
+  return ids;
 }
 
 std::string readFile(const std::string &path) {

@@ -55,6 +55,8 @@ std::string writeFakeModel(const std::string &path,
 
 /// Logits [vocab] that the fake model's plain variant must give after `tokens`.
 std::vector<float> fakeLogits(const std::vector<int32_t> &tokens);
+/// The `count` ids that greedy decoding must give after them.
+std::vector<int32_t> fakeGreedy(std::vector<int32_t> tokens, size_t count);
 
 std::string readFile(const std::string &path);
 void writeFile(const std::string &path, const std::string &content);

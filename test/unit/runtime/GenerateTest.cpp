@@ -22,19 +22,6 @@ protected:
       : model(Model::open(writeFakeModel(folder.file("model.so")))),
         session(model, {1, 0, 1}) {}
 
-  /// What greedy decoding must give, from the formula alone.
-  static std::vector<int32_t> greedy(std::vector<int32_t> tokens,
-                                     size_t count) {
-    std::vector<int32_t> ids;
-    while (ids.size() < count) {
-      const std::vector<float> logits = fakeLogits(tokens);
-      const auto best = std::max_element(logits.begin(), logits.end());
-      ids.push_back(int32_t(best - logits.begin()));
-      tokens.push_back(ids.back());
-    }
-    return ids;
-  }
-
   TemporaryFolder folder;
   std::shared_ptr<const Model> model;
   Session session;
@@ -46,7 +33,7 @@ TEST_F(GenerateTest, GreedyIdsFollowTheFormula) {
   options.maxTokens = 40;
   options.ignoreEos = true;
   const Generation result = generate(session, prompt, options);
-  EXPECT_EQ(result.ids, greedy(prompt, 40));
+  EXPECT_EQ(result.ids, fakeGreedy(prompt, 40));
   EXPECT_EQ(result.reason, FinishReason::Length);
   EXPECT_EQ(result.text, model->tokenizer().decode(result.ids));
   EXPECT_GT(result.promptTokensPerSecond, 0);
@@ -66,7 +53,7 @@ TEST_F(GenerateTest, StreamedPiecesAreTheText) {
 }
 
 TEST_F(GenerateTest, EndsAtEos) {
-  const std::vector<int32_t> ids = greedy(prompt, 30);
+  const std::vector<int32_t> ids = fakeGreedy(prompt, 30);
   const int32_t end = ids[4];
   const size_t first =
       size_t(std::find(ids.begin(), ids.end(), end) - ids.begin());
@@ -103,7 +90,7 @@ TEST_F(GenerateTest, EndsWithTheContext) {
   const Generation result = generate(small, prompt, options);
   EXPECT_EQ(result.reason, FinishReason::Context);
   // Six more positions, and the token that follows from the last of them.
-  EXPECT_EQ(result.ids, greedy(prompt, 7));
+  EXPECT_EQ(result.ids, fakeGreedy(prompt, 7));
 }
 
 TEST_F(GenerateTest, InterruptionKeepsWhatThereIs) {
@@ -165,7 +152,7 @@ TEST_F(GenerateTest, PromptLogitsGoToTheFile) {
   options.ignoreEos = true;
   options.maxTokens = 5;
   options.logitsOut = folder.file("logits.npy");
-  EXPECT_EQ(generate(session, prompt, options).ids, greedy(prompt, 5));
+  EXPECT_EQ(generate(session, prompt, options).ids, fakeGreedy(prompt, 5));
   const std::string content = readFile(folder.file("logits.npy"));
   EXPECT_NE(content.find("(10, 32)"), std::string::npos);
   ASSERT_EQ(content.size(), 128 + prompt.size() * kFakeVocab * sizeof(float));
@@ -222,7 +209,7 @@ TEST_F(GenerateTest, WithoutTokenizerThereAreIdsOnly) {
   options.maxTokens = 8;
   options.ignoreEos = true;
   const Generation result = generate(other, prompt, options);
-  EXPECT_EQ(result.ids, greedy(prompt, 8));
+  EXPECT_EQ(result.ids, fakeGreedy(prompt, 8));
   EXPECT_EQ(result.text, "");
   const auto json = nlohmann::json::parse(jsonOf(result, prompt, *bare));
   EXPECT_TRUE(json["text"].is_null());
