@@ -3,8 +3,9 @@
 #
 # Trains one model with every quantization method on equal tokens and with equal
 # tuning effort, and prints the table of validation losses as Markdown: each
-# method tries the same learning rates at one seed and fewer tokens, and its
-# best one then runs with every seed. What is done stands in OUTPUT/results.tsv;
+# method, with scales of each kind, tries the same learning rates at one seed and
+# fewer tokens, and its best one then runs with every seed. Where the best is the
+# first or last of the rates, the one beyond it (half or double) is tried too. What is done stands in OUTPUT/results.tsv;
 # the same command goes on where it was stopped.
 set -euo pipefail
 
@@ -17,6 +18,7 @@ usage: tools/compare-methods.sh OUTPUT [NAME=VALUE ..] [-- KEY=VALUE of the reci
   rates="R .."        1e-3 2e-3 4e-3
   seeds="S .."        0 1 2
   methods="M .."      none complex_phase_v1 .. v3 bitnet ternary sign2 int2
+  scales="S .."       tensor row
   train=PROGRAM       build/bin/fairy2-train
 TEXT
   exit 2
@@ -29,11 +31,12 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 recipe=$here/trainer/recipes/stories260K_w2.yaml
 tokens=1e6 tuning_tokens=3e5 rates="1e-3 2e-3 4e-3" seeds="0 1 2"
 methods="none complex_phase_v1 complex_phase_v2 complex_phase_v3 bitnet ternary sign2 int2"
+scales="tensor row"
 train=$here/build/bin/fairy2-train
 while (($#)); do
   case $1 in
     recipe=* | tokens=* | tuning_tokens=* | rates=* | seeds=* | methods=* | \
-      train=*) printf -v "${1%%=*}" '%s' "${1#*=}" ;;
+      scales=* | train=*) printf -v "${1%%=*}" '%s' "${1#*=}" ;;
     --)
       shift
       break
@@ -53,16 +56,16 @@ touch "$results"
 export OMP_WAIT_POLICY=PASSIVE
 cd "$here" # the recipes' paths begin here
 
-# lossOf METHOD RATE SEED TOKENS [KEY=VALUE ..]: prints the loss, from
+# lossOf METHOD SCALES RATE SEED TOKENS [KEY=VALUE ..]: prints the loss, from
 # results.tsv or after training.
 lossOf() {
-  local name="$1 $2 $3 $4" folder="$output/$1-$2-$3-$4" loss
+  local name="$1 $2 $3 $4 $5" folder="$output/$1-$2-$3-$4-$5" loss
   loss=$(awk -F'\t' -v name="$name" '$1 == name { print $2 }' "$results")
   if [[ -z $loss ]]; then
     echo "training: $name" >&2
-    loss=$("$train" "$recipe" "output=$folder" "method=$1" \
-      "train.learning_rate=$2" "seed=$3" "train.tokens=$4" teacher.model= \
-      train.validate_every=1e9 "${@:5}" 2>"$folder.log" |
+    loss=$("$train" "$recipe" "output=$folder" "method=$1" "scales=$2" \
+      "train.learning_rate=$3" "seed=$4" "train.tokens=$5" teacher.model= \
+      train.validate_every=1e9 "${@:6}" 2>"$folder.log" |
       awk '/^validation loss:/ { print $3 }') || {
       echo "tools/compare-methods.sh: $name failed, see $folder.log" >&2
       exit 1
@@ -73,22 +76,47 @@ lossOf() {
   echo "$loss"
 }
 
-echo "| method | learning rate | NLL mean | largest - smallest |"
-echo "|---|---|---|---|"
-for method in $methods; do
-  best='' lowest=''
-  for rate in $rates; do
-    loss=$(lossOf "$method" "$rate" "${seeds%% *}" "$tuning_tokens" "$@")
+# times RATE FACTOR: as a key of results.tsv, 2e-3 for 0.002.
+times() {
+  awk "BEGIN { printf \"%.4e\", $1 * $2 }" |
+    sed -E 's/\.?0*e/e/; s/e([-+])0/e\1/'
+}
+
+# bestRate METHOD SCALES [KEY=VALUE ..]: the rate of the lowest loss.
+bestRate() {
+  local best='' lowest='' rate loss list=($rates)
+  local first=${list[0]} last=${list[-1]} tried=0
+  while ((tried < ${#list[@]})); do
+    rate=${list[tried++]}
+    loss=$(lossOf "$1" "$2" "$rate" "${seeds%% *}" "$tuning_tokens" "${@:3}")
     if [[ -z $best ]] || awk "BEGIN { exit !($loss < $lowest) }"; then
       best=$rate lowest=$loss
     fi
+    # One step beyond the end, once.
+    if ((tried == $(wc -w <<<"$rates"))); then
+      [[ $best != "$first" ]] || list+=("$(times "$first" 0.5)")
+      [[ $best != "$last" || $first == "$last" ]] ||
+        list+=("$(times "$last" 2)")
+    fi
   done
-  for seed in $seeds; do
-    lossOf "$method" "$best" "$seed" "$tokens" "$@"
-  done | awk -v method="$method" -v rate="$best" '
-    { sum += $1
-      if (NR == 1 || $1 < low) low = $1
-      if (NR == 1 || $1 > high) high = $1 }
-    END { printf "| %s | %s | %.4f | %.4f |\n", method, rate, sum / NR,
-          high - low }'
+  echo "$best"
+}
+
+echo "| method | scales | bits | learning rate | NLL mean | largest - smallest |"
+echo "|---|---|---|---|---|---|"
+for kind in $scales; do
+  for method in $methods; do
+    # A method without scales stands in the table once.
+    [[ $method != none || $kind == "${scales%% *}" ]] || continue
+    bits=$("$train" "$recipe" "method=$method" "scales=$kind" --dry-run |
+      awk '$1 == "bits" { print $2 }')
+    rate=$(bestRate "$method" "$kind" "$@")
+    for seed in $seeds; do
+      lossOf "$method" "$kind" "$rate" "$seed" "$tokens" "$@"
+    done | awk -v row="$method | $([[ $method == none ]] || echo "$kind") | $bits | $rate" '
+      { sum += $1
+        if (NR == 1 || $1 < low) low = $1
+        if (NR == 1 || $1 > high) high = $1 }
+      END { printf "| %s | %.4f | %.4f |\n", row, sum / NR, high - low }'
+  done
 done

@@ -108,6 +108,21 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
   return plan;
 }
 
+double bitsPerParameter(const HFConfig &config, const Method *method) {
+  double bits = 0;
+  int64_t count = 0;
+  for (const TensorShape &tensor : checkpointTensors(config)) {
+    if (!isLayerMatrix(tensor))
+      continue;
+    const int64_t rows = tensor.shape[0], columns = tensor.shape[1];
+    bits += method && method->accepts(rows, columns)
+                ? method->storedBits(rows, columns)
+                : 32. * double(rows * columns);
+    count += rows * columns;
+  }
+  return bits / double(count);
+}
+
 std::string describePlan(const Recipe &recipe, int64_t ranks) {
   const HFConfig config = HFConfig::read(recipe.model, Model::architectures());
   const MemoryPlan memory = planMemory(config, recipe, ranks);
@@ -133,6 +148,8 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   text += line("parameters", "%lld", (long long)parameters);
   text += line("method", "%s, activations %s", recipe.method.c_str(),
                recipe.quantizeActivations ? "int8" : "float");
+  text += line("bits", "%.3f per parameter of the layers' matrices",
+               bitsPerParameter(config, method.get()));
   text +=
       line("export", "%s, %s", nameOf(form), recipe.exportOptions.type.c_str());
   text += line("ranks", "%lld, sharding %s", (long long)ranks,

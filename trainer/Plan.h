@@ -11,6 +11,7 @@
 namespace fairy2 {
 
 struct HFConfig;
+class Method;
 
 /// Bytes that each rank holds, by purpose.
 struct MemoryPlan {
@@ -29,6 +30,10 @@ struct MemoryPlan {
 /// The formula is in README.md here.
 MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
                       int64_t ranks);
+
+/// What a parameter of the layers' matrices takes where a method stores them,
+/// scales included; 32 where it does not.
+double bitsPerParameter(const HFConfig &config, const Method *method);
 
 /// Parameters, memory of each rank, tokens, steps and an estimate of the time,
 /// as lines of text. Reads config.json only. Throws Error.

@@ -26,6 +26,16 @@ public:
     return rows > 0 && columns > 0 && rows % 2 == 0 && columns % 2 == 0;
   }
 
+  double storedBits(int64_t rows, int64_t columns) const override {
+    PhaseMatrix q;
+    q.rows = rows / 2;
+    q.columns = columns / 2;
+    q.scheme = scheme;
+    const int64_t pairs = q.tilesDown() * q.tilesAcross() * q.sets();
+    const int64_t factors = scheme.scales == ScaleGranularity::Row ? rows : 0;
+    return double(scheme.stages * rows * columns + 32 * (2 * pairs + factors));
+  }
+
   std::string compilerOptions() const override {
     const std::string scales =
         scheme.scales == ScaleGranularity::Tensor

@@ -30,6 +30,9 @@ public:
     return rows > 0 && columns > 0;
   }
 
+  /// Bits of the codes and float32 scales that stand for a matrix.
+  virtual double storedBits(int64_t rows, int64_t columns) const = 0;
+
   /// The options with which fairy2-compile finds the same codes in the latent
   /// weights; empty when it cannot.
   virtual std::string compilerOptions() const { return ""; }

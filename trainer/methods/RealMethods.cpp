@@ -46,7 +46,16 @@ public:
                     out + row * columns);
   }
 
+  double storedBits(int64_t rows, int64_t columns) const final {
+    const int64_t scales = scaleCount() * (perRow ? rows : 1);
+    return codeBits() * double(rows * columns) + 32 * double(scales);
+  }
+
 private:
+  /// Of one weight.
+  virtual double codeBits() const = 0;
+  /// Of a matrix or row.
+  virtual int scaleCount() const { return 1; }
   /// The same for rows that share their scales.
   virtual void quantizeGroup(const float *a, int64_t rows, int64_t columns,
                              const std::string &name, float *out) const = 0;
@@ -58,6 +67,8 @@ private:
 /// 2310.11453, as Fairy2i's baseline has it).
 class BitNet : public RealMethod {
   using RealMethod::RealMethod;
+
+  double codeBits() const override { return 1; }
 
   void quantizeGroup(const float *a, int64_t rows, int64_t columns,
                      const std::string &name, float *out) const override {
@@ -76,6 +87,8 @@ class BitNet : public RealMethod {
 class Ternary : public RealMethod {
   using RealMethod::RealMethod;
 
+  double codeBits() const override { return std::log2(3.0); }
+
   void quantizeGroup(const float *a, int64_t rows, int64_t columns,
                      const std::string &name, float *out) const override {
     const float scale =
@@ -90,6 +103,9 @@ class Ternary : public RealMethod {
 /// residual idea as complex phases, without the complex numbers.
 class TwoSigns : public RealMethod {
   using RealMethod::RealMethod;
+
+  double codeBits() const override { return 2; }
+  int scaleCount() const override { return 2; }
 
   void quantizeGroup(const float *a, int64_t rows, int64_t columns,
                      const std::string &name, float *out) const override {
@@ -113,6 +129,8 @@ class TwoSigns : public RealMethod {
 /// best for a normal distribution of the matrix's deviation.
 class FourLevels : public RealMethod {
   using RealMethod::RealMethod;
+
+  double codeBits() const override { return 2; }
 
   void quantizeGroup(const float *a, int64_t rows, int64_t columns,
                      const std::string &name, float *out) const override {

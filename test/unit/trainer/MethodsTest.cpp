@@ -69,6 +69,28 @@ TEST(MethodsTest, ScalesAreSharedByRowsAndTiles) {
   }
 }
 
+/// Scales are float32: 8 of a matrix at two stages, or of each of its 2 tiles,
+/// and one more per row; one or two of the real methods.
+TEST(MethodsTest, BitsCountCodesAndScales) {
+  struct Case {
+    const char *method, *scales;
+    double bits;
+  };
+  constexpr double kScale = 32. / (160 * 64);
+  for (const Case &c : {Case{"complex_phase_v1", "tensor", 1 + 4 * kScale},
+                        Case{"complex_phase_v2", "tensor", 2 + 8 * kScale},
+                        Case{"complex_phase_v2", "row", 2 + 168 * kScale},
+                        Case{"complex_phase_v2", "tile", 2 + 16 * kScale},
+                        Case{"bitnet", "tensor", 1 + kScale},
+                        Case{"ternary", "row", 1.58496 + 160 * kScale},
+                        Case{"sign2", "row", 2 + 320 * kScale},
+                        Case{"int2", "tensor", 2 + kScale}})
+    EXPECT_NEAR(makeMethod(c.method, c.scales)->storedBits(160, 64) /
+                    (160 * 64),
+                c.bits, 1e-5)
+        << c.method << " " << c.scales;
+}
+
 TEST(MethodsTest, LambdaMixesLatentAndQuantized) {
   const at::Tensor a = randomMatrix(8, 6);
   const auto method = makeMethod("complex_phase_v2");

@@ -33,6 +33,9 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
             std::string::npos)
       << text;
   EXPECT_NE(text.find("48 of 2048 tokens"), std::string::npos) << text;
+  EXPECT_NE(text.find("bits                   32.000 per parameter"),
+            std::string::npos)
+      << text;
 }
 
 /// Llama-2-7B fits eight ranks of 40 GB with ZeRO-3, and one of 141 GB without
