@@ -12,37 +12,6 @@
 namespace fairy2 {
 namespace {
 
-constexpr float kSmallestScale = 1e-6f;
-
-/// Sums and counts of |component| on each axis, for U and W of one row.
-struct AxisSums {
-  double re = 0, im = 0;
-  int64_t reCount = 0, imCount = 0;
-
-  void add(Phase p, float re, float im) {
-    if (realPart(p) != 0) {
-      this->re += std::fabs(re);
-      ++reCount;
-    } else {
-      this->im += std::fabs(im);
-      ++imCount;
-    }
-  }
-  void add(const AxisSums &other) {
-    re += other.re;
-    im += other.im;
-    reCount += other.reCount;
-    imCount += other.imCount;
-  }
-  template <typename Rounding> AxisScales scales(Rounding round) const {
-    auto mean = [&](double sum, int64_t count) {
-      return std::max(round(count ? float(sum / double(count)) : 0.f),
-                      round(kSmallestScale));
-    };
-    return {mean(re, reCount), mean(im, imCount)};
-  }
-};
-
 /// What follows each operation in canonical and in official mode.
 struct NoRounding {
   float operator()(float value) const { return value; }
@@ -51,20 +20,11 @@ struct BFloat16Rounding {
   float operator()(float value) const { return roundToBFloat16(value); }
 };
 
-/// Sums of U and W.
-struct PairSums {
-  AxisSums u, w;
-
-  void add(const PairSums &other) {
-    u.add(other.u);
-    w.add(other.w);
-  }
-};
-
-/// Component of the code's value with its scale, to subtract or to sum.
-void scaledPhase(Phase p, AxisScales s, float &re, float &im) {
-  re = s.re * float(realPart(p));
-  im = s.im * float(imagPart(p));
+template <typename Rounding>
+AxisScales scalesOf(const CodeSums &sums, Rounding round) {
+  const float smallest = round(kSmallestScale);
+  return {std::max(round(axisMean(sums.re, sums.reCount)), smallest),
+          std::max(round(axisMean(sums.im, sums.imCount)), smallest)};
 }
 
 void requireFinite(const std::string &name, int64_t row, int64_t columns,
@@ -85,7 +45,7 @@ double sumOfSquares(const float *values, int64_t count) {
 
 void divideRow(float *values, int64_t count, float factor) {
   for (int64_t j = 0; j < count; ++j)
-    values[j] = factor == 0 ? 0 : values[j] / factor;
+    values[j] = overFactor(values[j], factor);
 }
 
 void multiplyRow(const PhaseMatrix &q, int64_t realRow, float *values) {
@@ -159,9 +119,9 @@ public:
     Phase *wCodes = uCodes + size_t(q.rows) * q.columns;
     parallelFor(q.rows, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        PairSums *to = rowSums.data() + i * across;
+        WidelyLinearSums *to = rowSums.data() + i * across;
         forEachTile(q, i, [&](int64_t first, int64_t last, auto) {
-          PairSums sums;
+          WidelyLinearSums sums;
           for (int64_t j = first; j < last; ++j) {
             const WidelyLinear &r = residual[j];
             uCodes[j] = nearestPhase(r.uRe, r.uIm);
@@ -173,15 +133,15 @@ public:
         });
       }
     });
-    std::vector<PairSums> totals(size_t(q.tilesDown() * across));
+    std::vector<WidelyLinearSums> totals(size_t(q.tilesDown() * across));
     for (int64_t i = 0; i < q.rows; ++i)
       for (int64_t tile = 0; tile < across; ++tile)
         totals[i / q.tileRows() * across + tile].add(
             rowSums[i * across + tile]);
     for (size_t tile = 0; tile < totals.size(); ++tile) {
       AxisScales *scales = q.scales.data() + tile * q.sets() + 2 * stage;
-      scales[0] = totals[tile].u.scales(round);
-      scales[1] = totals[tile].w.scales(round);
+      scales[0] = scalesOf(totals[tile].u, round);
+      scales[1] = scalesOf(totals[tile].w, round);
     }
   }
 
@@ -242,7 +202,7 @@ private:
   const ParallelFor &parallelFor;
   const Rounding round = {};
   std::vector<WidelyLinear> residual; ///< [n][m]
-  std::vector<PairSums> rowSums;      ///< [n][column of tiles]
+  std::vector<WidelyLinearSums> rowSums;      ///< [n][column of tiles]
   std::vector<double> rowNorms;       ///< [2n], or empty
 };
 
@@ -287,13 +247,14 @@ void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
   forEachTile(q, i, [&](int64_t first, int64_t last, const AxisScales *scales) {
     for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
       const WidelyLinear sum = dequantizedEntry(q, at, scales, round);
+      const RealBlock block = toRealBlock(sum);
       if (top) {
-        top[j] = round(sum.wRe + sum.uRe);
-        top[m + j] = round(sum.wIm - sum.uIm);
+        top[j] = round(block.a11);
+        top[m + j] = round(block.a12);
       }
       if (bottom) {
-        bottom[j] = round(sum.wIm + sum.uIm);
-        bottom[m + j] = round(sum.uRe - sum.wRe);
+        bottom[j] = round(block.a21);
+        bottom[m + j] = round(block.a22);
       }
     }
   });
@@ -351,16 +312,6 @@ double PhaseError::relative() const {
 void serialFor(int64_t count,
                const std::function<void(int64_t, int64_t)> &body) {
   body(0, count);
-}
-
-Phase nearestPhase(float re, float im) {
-  const float magnitudeRe = std::fabs(re), magnitudeIm = std::fabs(im);
-  bool real = magnitudeRe > magnitudeIm;
-  if (magnitudeRe == magnitudeIm)
-    real = re == 0 || (re > 0) != (im > 0);
-  if (real)
-    return re >= 0 ? Phase::One : Phase::MinusOne;
-  return im > 0 ? Phase::I : Phase::MinusI;
 }
 
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,

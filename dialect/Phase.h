@@ -8,6 +8,8 @@
 // y = y[:n] + i y[n:], and is the widely-linear map y = U x + W conj(x).
 #pragma once
 
+#include "dialect/PhaseFormulas.h"
+
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -19,44 +21,6 @@
 #include <vector>
 
 namespace fairy2 {
-
-/// i^k for k = 0..3, the value a + i b of one 2-bit code.
-enum class Phase : uint8_t { One = 0, I = 1, MinusOne = 2, MinusI = 3 };
-
-/// Real part of i^k: 1, 0, -1, 0.
-constexpr int realPart(Phase p) {
-  return p == Phase::One ? 1 : p == Phase::MinusOne ? -1 : 0;
-}
-/// Imaginary part of i^k: 0, 1, 0, -1.
-constexpr int imagPart(Phase p) {
-  return p == Phase::I ? 1 : p == Phase::MinusI ? -1 : 0;
-}
-constexpr Phase multiply(Phase a, Phase b) {
-  return Phase((uint8_t(a) + uint8_t(b)) & 3);
-}
-constexpr Phase conjugate(Phase p) { return Phase((4 - uint8_t(p)) & 3); }
-
-/// The nearest phase of re + i im: the exact-arithmetic reading of
-/// floor(2 theta / pi + 1/2) mod 4. The real axis if |re| > |im|, the imaginary
-/// one if |im| > |re|; a tie is imaginary where re * im > 0 and real otherwise;
-/// zero is +1. re and im must be finite.
-Phase nearestPhase(float re, float im);
-
-/// The four reals of one widely-linear entry: u = U, w = W.
-struct WidelyLinear {
-  float uRe, uIm, wRe, wIm;
-};
-
-/// U = ((A11 + A22) + i (A21 - A12)) / 2, W = ((A11 - A22) + i (A12 + A21)) / 2.
-constexpr WidelyLinear toWidelyLinear(float a11, float a12, float a21,
-                                      float a22) {
-  return {(a11 + a22) / 2, (a21 - a12) / 2, (a11 - a22) / 2, (a12 + a21) / 2};
-}
-
-/// Scale of the codes on the real axis (re) and on the imaginary axis (im).
-struct AxisScales {
-  float re, im;
-};
 
 /// What shares one pair of axis scales (per matrix U, W and stage): the whole
 /// matrix; the whole matrix, times a factor per real output row, A = diag(f)

@@ -13,8 +13,6 @@
 namespace fairy2 {
 namespace {
 
-constexpr float kSmallestScale = 1e-6f;
-
 /// Mean of f(a[i]), and a check that all values are finite.
 template <typename Function>
 float meanOf(const float *a, int64_t rows, int64_t columns,

@@ -5,6 +5,7 @@
 // are summed in one order at any number of threads.
 #include "trainer/Parallel.h"
 #include "trainer/TensorData.h"
+#include "trainer/kernels/Formulas.h"
 #include "trainer/kernels/Kernels.h"
 #include "trainer/ops/Ops.h"
 
@@ -26,9 +27,9 @@ void rotate(const float *x, const float *angles, int64_t dim, float sign,
   const int64_t half = dim / 2;
   for (int64_t j = 0; j < half; ++j) {
     const float c = angles[j], s = sign * angles[half + j];
-    const float a = x[j], b = x[half + j];
-    y[j] = a * c - b * s;
-    y[half + j] = b * c + a * s;
+    const RotatedPair pair = rotated(x[j], x[half + j], c, s);
+    y[j] = pair.a;
+    y[half + j] = pair.b;
   }
 }
 
