@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "SerialKernels.h"
+
+#include "trainer/cuda/PhaseBodies.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+namespace fairy2 {
+namespace {
+
+/// What DeviceBlock of Kernels.cu is to CUDA. Shared memory begins as garbage.
+struct SerialBlock {
+  int64_t index;
+  int threads;
+  std::vector<double> memory;
+
+  template <typename F> void each(const F &f) {
+    for (int t = 0; t < threads; ++t)
+      f(t);
+  }
+
+  template <typename F, typename Op> auto reduce(const F &f, const Op &op) {
+    std::vector<decltype(f(0))> values;
+    for (int t = 0; t < threads; ++t)
+      values.push_back(f(t));
+    auto total = values[0];
+    for (int warp = 0; warp < threads / kWarp; ++warp) {
+      auto *lanes = values.data() + warp * kWarp;
+      for (int offset = kWarp / 2; offset > 0; offset /= 2)
+        for (int lane = 0; lane < offset; ++lane)
+          lanes[lane] = op(lanes[lane], lanes[lane + offset]);
+      total = warp == 0 ? lanes[0] : op(total, lanes[0]);
+    }
+    return total;
+  }
+
+  template <typename T> struct Local {
+    std::vector<T> values;
+    explicit Local(const SerialBlock &block) : values(size_t(block.threads)) {}
+    T &operator[](int t) { return values[size_t(t)]; }
+  };
+
+  template <typename T> T *shared() {
+    return reinterpret_cast<T *>(memory.data());
+  }
+
+  void lower(int64_t *place, int64_t value) {
+    *place = std::min(*place, value);
+  }
+};
+
+struct Launch {
+  template <typename Body, typename Call>
+  void operator()(const Call &call) const {
+    const GridShape grid = Body::grid(call);
+    for (int64_t b = 0; b < grid.blocks; ++b) {
+      SerialBlock block{
+          b, grid.threads,
+          std::vector<double>(
+              size_t(ceilDivide(grid.sharedBytes, sizeof(double))), -1e30)};
+      Body::run(block, call);
+    }
+  }
+};
+
+template <typename Call, typename... Bodies> void run(const Call &call) {
+  (Launch().template operator()<Bodies>(call), ...);
+}
+
+} // namespace
+
+const DeviceKernels kSerialKernels = {
+    run<NormCall, NormBody>,
+    run<NormBackwardCall, NormBackwardBody, NormWeightBody>,
+    run<GatedCall, GatedBody>,
+    run<GatedBackwardCall, GatedBackwardBody>,
+    run<FakeQuantizeCall, FakeQuantizeBody>,
+    run<RotateCall, RotateBody>,
+    run<CrossEntropyCall, CrossEntropyBody>,
+    run<DistillCall, DistillBody>,
+    run<SumOfSquaresCall, SumOfSquaresBody>,
+    [](const PhaseCall &call) { quantizePhasesInStages(call, Launch()); },
+};
+
+} // namespace fairy2
