@@ -10,6 +10,12 @@
 
 namespace fairy2 {
 
+void Batch::moveTo(at::Device device) {
+  tokens = tokens.to(device);
+  targets = targets.to(device);
+  plan.moveTo(device);
+}
+
 BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
                        SpecialTokens special)
     : special(special), documentMask(data.documentMask),

@@ -16,6 +16,9 @@ struct Batch {
   at::Tensor targets;      ///< int64, the same shape; kIgnored where padded
   int64_t predictions = 0; ///< targets that count
   AttentionPlan plan;
+
+  /// Puts what a pass reads on `device`.
+  void moveTo(at::Device device);
 };
 
 class BatchMaker {

@@ -41,7 +41,7 @@ const char *torchName(DType type) {
 
 /// Of values in the order of the shape.
 std::vector<uint8_t> storedBytes(const at::Tensor &tensor, DType type) {
-  const at::Tensor values = tensor.contiguous();
+  const at::Tensor values = tensor.cpu().contiguous();
   std::vector<uint8_t> bytes(size_t(values.numel() * byteWidth(type)));
   fromFloats(type, floatsOf(values), values.numel(), bytes.data());
   return bytes;
@@ -80,9 +80,12 @@ void writeConfig(const fs::path &from, const fs::path &to, DType type) {
 
 void roundTo(DType type, const at::Tensor &tensor) {
   std::vector<uint8_t> stored(size_t(tensor.numel() * byteWidth(type)));
-  auto *values = static_cast<float *>(tensor.data_ptr());
+  const at::Tensor host = tensor.cpu(); // itself, where it is there
+  auto *values = static_cast<float *>(host.data_ptr());
   fromFloats(type, values, tensor.numel(), stored.data());
   toFloats(type, stored.data(), tensor.numel(), values);
+  if (!tensor.is_cpu())
+    tensor.copy_(host);
 }
 
 void writeSafetensors(const fs::path &file,
@@ -177,7 +180,7 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
     writePackedCheckpoint(
         file, *method->phaseScheme(), items,
         [&](size_t i) {
-          const at::Tensor latent = latentOf(i).contiguous();
+          const at::Tensor latent = latentOf(i).cpu().contiguous();
           return method->phases(floatsOf(latent), latent.size(0),
                                 latent.size(1), items[i].name);
         },

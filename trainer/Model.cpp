@@ -251,11 +251,12 @@ at::Tensor Model::layer(size_t index, const Weights &weights,
       headNorm(linear(weights, layer.k, layer.kBias, normed), layer.kNorm);
   const at::Tensor v = linear(weights, layer.v, layer.vBias, normed);
   const at::Tensor attended =
-      rotaryAttention(q, k, v, settings.headDim, batch.plan);
-  const at::Tensor y =
-      x.add(linear(weights, layer.o, layer.oBias, input(weights, attended)));
-  const at::Tensor wide =
-      input(weights, rmsNorm(y, w[layer.postNorm], epsilon));
+      rotaryAttention(q, k, v, settings.headDim, batch.plan,
+                      weights.numerics.bf16);
+  const auto [y, postNormed] =
+      addRmsNorm(x, linear(weights, layer.o, layer.oBias, input(weights, attended)),
+                 w[layer.postNorm], epsilon);
+  const at::Tensor wide = input(weights, postNormed);
   const at::Tensor gated =
       swiGlu(linear(weights, layer.gate, layer.gateBias, wide),
              linear(weights, layer.up, layer.upBias, wide));

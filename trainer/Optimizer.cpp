@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Optimizer.h"
 
+#include "trainer/Device.h"
 #include "trainer/TensorData.h"
 
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -30,7 +33,8 @@ double sumOfSquares(const float *x, int64_t count) {
 } // namespace
 
 AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
-    : settings(settings), count(at::zeros({}, at::kFloat)) {
+    : settings(settings),
+      count(at::zeros({}, at::TensorOptions(weights.device()).dtype(at::kFloat))) {
   groups[0].weightDecay = settings.weightDecay;
   groups[1].weightDecay = 0;
   for (const OwnPart &part : weights.ownParts())
@@ -48,7 +52,21 @@ AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
   }
 }
 
+double AdamW::squaredNormOnDevice(const DeviceKernels &device) const {
+  std::vector<at::Tensor> parts;
+  for (const Group &group : groups)
+    for (const at::Tensor &gradient : group.gradients) {
+      parts.push_back(at::empty({SumOfSquaresCall::kParts},
+                                gradient.options().dtype(at::kDouble)));
+      device.sumOfSquares({floatsOf(gradient), gradient.numel(),
+                           parts.back().mutable_data_ptr<double>()});
+    }
+  return parts.empty() ? 0 : at::cat(parts).sum().item<double>();
+}
+
 double AdamW::squaredNorm() const {
+  if (const DeviceKernels *device = deviceKernels(count))
+    return squaredNormOnDevice(*device);
   double sum = 0;
   for (const Group &group : groups)
     for (const at::Tensor &gradient : group.gradients)

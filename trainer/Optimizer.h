@@ -14,6 +14,8 @@
 
 namespace fairy2 {
 
+struct DeviceKernels;
+
 class AdamW {
 public:
   AdamW(ShardedWeights &weights, const Recipe::Train &settings);
@@ -33,6 +35,8 @@ public:
   void setStepsDone(int64_t steps);
 
 private:
+  double squaredNormOnDevice(const DeviceKernels &device) const;
+
   struct Group {
     double weightDecay;
     std::vector<at::Tensor> values, gradients, means, squares, steps;

@@ -184,6 +184,7 @@ std::vector<Key> keysOf(Recipe &r) {
       choice("train.sharding", r.train.sharding, {"none", "zero1", "zero3"}),
       flag("train.recompute", r.train.recompute),
       choice("train.compute", r.train.compute, {"float32", "bfloat16"}),
+      choice("train.device", r.train.device, {"cpu", "cuda"}),
       integer("train.validate_every", r.train.validateEvery, 1, kMany),
       integer("train.save_every", r.train.saveEvery, 0, kMany),
       integer("train.max_bad_steps", r.train.maxBadSteps, 1, kMany),

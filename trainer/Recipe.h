@@ -63,6 +63,7 @@ struct Recipe {
     std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
     bool recompute = false; ///< layers keep their input only, for backward
     std::string compute = "float32"; ///< of matrix products; or bfloat16
+    std::string device = "cpu";      ///< or cuda
     int64_t validateEvery = 200;     ///< steps
     int64_t saveEvery = 500;         ///< steps; 0: only when told to stop
     int64_t maxBadSteps = 10; ///< steps in a row with NaN before giving up

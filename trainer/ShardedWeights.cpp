@@ -36,9 +36,9 @@ Sharding shardingOf(const std::string &name) {
 
 ShardedWeights::ShardedWeights(Model &model, Communicator &ranks,
                                Sharding sharding, bool recompute,
-                               const FillParameter &fill)
+                               const FillParameter &fill, at::Device device)
     : model(model), ranks(ranks), sharding(sharding), recompute(recompute),
-      units(model.units()) {
+      home(device), units(model.units()) {
   const std::vector<Parameter> &parameters = model.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
     Unit &unit = units[parameters[i].unit];
@@ -69,18 +69,20 @@ void ShardedWeights::place(Unit &unit, const FillParameter &fill) {
     Parameter &parameter = model.parameters()[unit.parameters[i]];
     parameter.latent = viewOf(flat, unit, i);
     fill(parameter);
-    if (shardsAll())
-      parameter.latent.reset();
+    parameter.latent.reset();
   }
   if (shardsAll()) {
-    unit.latents = flat.narrow(0, unit.begin, unit.length).clone();
-    unit.gradients = at::zeros({unit.length}, at::kFloat);
+    unit.latents = flat.narrow(0, unit.begin, unit.length).clone().to(home);
+    unit.gradients = at::zeros({unit.length}, floats());
     return;
   }
-  unit.latents = flat;
-  unit.gradients = at::zeros({padded}, at::kFloat);
+  unit.latents = flat.to(home);
+  for (size_t i = 0; i < unit.parameters.size(); ++i)
+    model.parameters()[unit.parameters[i]].latent =
+        viewOf(unit.latents, unit, i);
+  unit.gradients = at::zeros({padded}, floats());
   if (divides())
-    unit.part = at::zeros({unit.length}, at::kFloat);
+    unit.part = at::zeros({unit.length}, floats());
 }
 
 std::vector<OwnPart> ShardedWeights::ownParts() {
@@ -122,7 +124,7 @@ void ShardedWeights::clearGradients() {
 }
 
 at::Tensor ShardedWeights::gathered(const Unit &unit, const at::Tensor &part) {
-  at::Tensor flat = at::empty({paddedLength(unit)}, at::kFloat);
+  at::Tensor flat = at::empty({paddedLength(unit)}, floats());
   ranks.startGather(part, flat)();
   return flat;
 }
@@ -189,7 +191,7 @@ void ShardedWeights::startGathering(size_t index) {
   Unit &unit = units[index];
   if (unit.gathering || unit.gathered.defined())
     return;
-  unit.gathered = at::empty({paddedLength(unit)}, at::kFloat);
+  unit.gathered = at::empty({paddedLength(unit)}, floats());
   unit.gathering = ranks.startGather(unit.effective, unit.gathered);
 }
 
@@ -206,7 +208,7 @@ void ShardedWeights::acquire(size_t index, bool forBackward) {
   unit.gathering();
   unit.gathering = nullptr;
   if (forBackward)
-    unit.adding = at::zeros({paddedLength(unit)}, at::kFloat);
+    unit.adding = at::zeros({paddedLength(unit)}, floats());
   for (size_t i = 0; i < unit.parameters.size(); ++i) {
     at::Tensor &leaf = current.tensors[unit.parameters[i]];
     leaf = viewOf(unit.gathered, unit, i).detach().requires_grad_(true);
@@ -241,7 +243,7 @@ void ShardedWeights::gradientsDone(size_t index) {
     finishReduction();
     reduction.unit = index;
     reduction.whole = unit.adding;
-    reduction.part = at::empty({unit.length}, at::kFloat);
+    reduction.part = at::empty({unit.length}, floats());
     reduction.pending = ranks.startScatterSum(reduction.whole, reduction.part);
   } else if (isLast) {
     sums.push_back(divides() ? ranks.startScatterSum(unit.gradients, unit.part)

@@ -40,9 +40,11 @@ struct OwnPart {
 class ShardedWeights : public WeightSource {
 public:
   /// Gives all parameters of `model` their place and their values. With
-  /// Sharding::All the model's own latents stay undefined.
+  /// Sharding::All the model's own latents stay undefined. All tensors are on
+  /// `device`; `fill` writes to host memory.
   ShardedWeights(Model &model, Communicator &ranks, Sharding sharding,
-                 bool recompute, const FillParameter &fill);
+                 bool recompute, const FillParameter &fill,
+                 at::Device device = at::kCPU);
 
   // All ranks call the following functions in the same order.
 
@@ -61,6 +63,7 @@ public:
 
   /// Whether the ranks own different slices.
   bool divides() const { return sharding != Sharding::None; }
+  at::Device device() const { return home; }
   std::vector<Slice> slices();
   std::vector<OwnPart> ownParts();
   void clearGradients();
@@ -96,6 +99,9 @@ private:
     Pending pending;
   };
 
+  at::TensorOptions floats() const {
+    return at::TensorOptions(home).dtype(at::kFloat);
+  }
   bool shardsAll() const { return sharding == Sharding::All; }
   int64_t paddedLength(const Unit &unit) const {
     return unit.length * ranks.size();
@@ -110,6 +116,7 @@ private:
   Communicator &ranks;
   const Sharding sharding;
   const bool recompute;
+  const at::Device home;
   std::vector<Unit> units;
   Weights current;
   bool isTraining = false, isLast = false;

@@ -3,12 +3,14 @@
 
 #include "dialect/Error.h"
 #include "runtime/File.h"
+#include "trainer/Device.h"
 #include "trainer/Fingerprint.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Report.h"
 #include "trainer/Schedule.h"
 #include "trainer/SourceVersion.h"
 
+#include <ATen/Context.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
@@ -60,16 +62,22 @@ DType exportType(const Recipe &recipe) {
 
 Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     : settings(std::move(recipe)), ranks(std::move(communicator)),
+      device(openDevice(settings.train.device)),
       method(makeMethod(settings.method, settings.scales)) {
+  if (device.is_cuda() && settings.train.compute == "bfloat16")
+    at::globalContext().setAllowTF32CuBLAS(true); // for the head, in float32
   const HFConfig config =
       HFConfig::read(settings.model, Model::architectures());
   form = exportFormOf(settings.exportOptions.form, numerics(), config);
   network = std::make_unique<Model>(config);
   latents = std::make_unique<ShardedWeights>(
       *network, *ranks, shardingOf(settings.train.sharding),
-      settings.train.recompute, initialValues(settings, config));
-  if (!settings.teacher.model.empty())
+      settings.train.recompute, initialValues(settings, config), device);
+  if (!settings.teacher.model.empty()) {
     teacher = std::make_unique<Model>(loadTeacher(settings, *network));
+    for (Parameter &parameter : teacher->parameters())
+      parameter.latent = parameter.latent.to(device);
+  }
   batches = std::make_unique<BatchMaker>(network->config(), settings.data,
                                          specialTokensOf(network->config()));
   loadData();
@@ -77,6 +85,13 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
 }
 
 Trainer::~Trainer() = default;
+
+Batch Trainer::batchOf(const std::vector<std::span<const int32_t>> &rows) const {
+  Batch batch = batches->make(rows, settings.data.sequenceLength);
+  if (deviceKernels(device.type()))
+    batch.moveTo(device);
+  return batch;
+}
 
 void Trainer::loadData() {
   const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(settings.model);
@@ -147,8 +162,7 @@ StepResult Trainer::accumulate() {
         else
           mixture->skip();
       }
-    const Batch batch =
-        batches->make({rows.begin(), rows.end()}, settings.data.sequenceLength);
+    const Batch batch = batchOf({rows.begin(), rows.end()});
     const Distillation distillation = teach(batch);
     double entropy = 0;
     latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
@@ -223,7 +237,7 @@ std::optional<double> Trainer::validate() {
          begin += length)
       rows.push_back(
           text.subspan(begin, std::min(length, text.size() - begin)));
-    const Batch batch = batches->make(rows, settings.data.sequenceLength);
+    const Batch batch = batchOf(rows);
     latents->beginPass(/*training=*/false, /*last=*/false);
     const double loss =
         linearCrossEntropy(network->hidden(*latents, batch),

@@ -63,6 +63,8 @@ public:
 private:
   Numerics numerics() const;
   void loadData();
+  /// The rows as a batch on the device.
+  Batch batchOf(const std::vector<std::span<const int32_t>> &rows) const;
   /// The teacher's part of the loss on a batch; nothing without a teacher.
   Distillation teach(const Batch &batch) const;
   StepResult accumulate();
@@ -75,6 +77,7 @@ private:
 
   Recipe settings;
   std::unique_ptr<Communicator> ranks;
+  at::Device device;
   std::unique_ptr<Method> method;
   ExportForm form; ///< of the export
   std::unique_ptr<Model> network;

@@ -166,7 +166,8 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
   const std::vector<OwnPart> parts = weights.ownParts();
   for (size_t u = 0; u < parts.size(); ++u)
     for (const char *kind : kKinds) {
-      const at::Tensor to = tensorOf(kind, parts[u], optimizer.moments()[u]);
+      const at::Tensor own = tensorOf(kind, parts[u], optimizer.moments()[u]);
+      const at::Tensor to = own.cpu(); // itself, where it is there
       // Parts are equally long, so the first one's length leads to the others.
       int64_t begin = 0;
       while (begin < parts[u].total) {
@@ -177,6 +178,8 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
         copyOverlap(saved, tensor, begin, parts[u].begin, to);
         begin += tensor.shape[0];
       }
+      if (!own.is_cpu())
+        own.copy_(to);
     }
   weights.publish();
   return position;

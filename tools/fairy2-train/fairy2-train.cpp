@@ -2,6 +2,7 @@
 //
 // fairy2-train: trains a model that survives quantization.
 #include "Tokenize.h"
+#include "trainer/Device.h"
 #include "trainer/Plan.h"
 #include "trainer/Trainer.h"
 #include "trainer/distributed/Launcher.h"
@@ -27,7 +28,8 @@ void askToStop(int) { stopAsked = 1; }
 int train(const Recipe &recipe, int64_t mostSteps) {
   std::signal(SIGTERM, askToStop);
   std::signal(SIGINT, askToStop);
-  Trainer trainer(recipe, Communicator::fromEnvironment());
+  const at::Device device = openDevice(recipe.train.device);
+  Trainer trainer(recipe, Communicator::fromEnvironment(device));
   int64_t steps = 0;
   const RunResult result =
       trainer.run([&] { return stopAsked != 0 || ++steps == mostSteps; });

@@ -2,6 +2,8 @@
 #include "trainer/distributed/Communicator.h"
 
 #include "dialect/Error.h"
+#include "trainer/Device.h"
+#include "trainer/cuda/Plugin.h"
 #include "trainer/distributed/Heartbeat.h"
 
 #include <ATen/ops/empty.h>
@@ -42,10 +44,12 @@ public:
   void barrier() override {}
 };
 
-class Gloo : public Communicator {
+/// Ranks that meet at a TCP store: Gloo between CPUs, NCCL between GPUs.
+class Group : public Communicator {
 public:
-  Gloo(int rank, int size, const std::string &host, uint16_t port)
-      : Communicator(rank, size) {
+  Group(int rank, int size, const std::string &host, uint16_t port,
+        at::Device device)
+      : Communicator(rank, size), device(device) {
     c10d::TCPStoreOptions options;
     options.port = port;
     // torchrun's agent may serve the meeting point itself.
@@ -61,36 +65,42 @@ public:
       store = c10::make_intrusive<c10d::PrefixStore>(
           std::string("fairy2/") + (attempt ? attempt : "0"), store);
     }
-    auto glooOptions = c10d::ProcessGroupGloo::Options::create(kPatience);
-    glooOptions->devices.push_back(
-        c10d::ProcessGroupGloo::createDeviceForHostname(
-            host == "localhost" || host == "127.0.0.1" ? "127.0.0.1"
-                                                       : ownAddress()));
-    group = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size,
-                                                        glooOptions);
+    backend = device.is_cuda()
+                  ? cudaPlugin().makeNccl(store, rank, size, kPatience)
+                  : makeGloo(host);
     heartbeat = std::make_unique<Heartbeat>(store, rank, size);
   }
 
   Pending startSum(at::Tensor tensor) override {
     countBytes(tensor, 2);
     std::vector<at::Tensor> tensors = {std::move(tensor)};
-    return started([&] { return group->allreduce(tensors); }, "sum");
+    return started([&] { return backend->allreduce(tensors); }, "sum");
   }
   Pending startScatterSum(at::Tensor whole, at::Tensor own) override {
     countBytes(whole, 1);
-    return started([&] { return group->_reduce_scatter_base(own, whole); },
+    return started([&] { return backend->_reduce_scatter_base(own, whole); },
                    "scattered sum");
   }
   Pending startGather(at::Tensor own, at::Tensor whole) override {
     countBytes(whole, 1);
-    return started([&] { return group->_allgather_base(whole, own); },
+    return started([&] { return backend->_allgather_base(whole, own); },
                    "gather");
   }
-  void barrier() override {
-    started([&] { return group->barrier(); }, "barrier")();
-  }
+  void barrier() override { sums({0}); }
+
+protected:
+  at::Device tensorDevice() const override { return device; }
 
 private:
+  c10::intrusive_ptr<c10d::Backend> makeGloo(const std::string &host) const {
+    auto options = c10d::ProcessGroupGloo::Options::create(kPatience);
+    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(
+        host == "localhost" || host == "127.0.0.1" ? "127.0.0.1"
+                                                   : ownAddress()));
+    return c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank(), size(),
+                                                       options);
+  }
+
   static std::string ownAddress() {
     char name[256] = "localhost";
     ::gethostname(name, sizeof name - 1);
@@ -111,8 +121,9 @@ private:
     return [guarded, work = guarded(start)] { guarded([&] { work->wait(); }); };
   }
 
+  const at::Device device;
   c10::intrusive_ptr<c10d::Store> store;
-  c10::intrusive_ptr<c10d::ProcessGroupGloo> group;
+  c10::intrusive_ptr<c10d::Backend> backend;
   std::unique_ptr<Heartbeat> heartbeat;
 };
 
@@ -143,7 +154,14 @@ int64_t Communicator::sizeFromEnvironment() {
   return integerOf("SLURM_NTASKS", 1, kMostRanks).value_or(1);
 }
 
-std::unique_ptr<Communicator> Communicator::fromEnvironment() {
+int64_t Communicator::localRankFromEnvironment() {
+  constexpr int64_t kMostLocal = 1 << 10;
+  if (const auto rank = integerOf("LOCAL_RANK", 0, kMostLocal))
+    return *rank;
+  return integerOf("SLURM_LOCALID", 0, kMostLocal).value_or(0);
+}
+
+std::unique_ptr<Communicator> Communicator::fromEnvironment(at::Device device) {
   const int64_t size = sizeFromEnvironment();
   if (size == 1)
     return alone();
@@ -159,7 +177,8 @@ std::unique_ptr<Communicator> Communicator::fromEnvironment() {
     throw Error("WORLD_SIZE is " + std::to_string(size) +
                 ", but MASTER_ADDR or MASTER_PORT is not set");
   try {
-    return std::make_unique<Gloo>(int(*rank), int(size), host, uint16_t(*port));
+    return std::make_unique<Group>(int(*rank), int(size), host, uint16_t(*port),
+                                   device);
   } catch (const Error &) {
     throw;
   } catch (const std::exception &error) {
@@ -176,7 +195,10 @@ std::vector<double> Communicator::sums(const std::vector<double> &values) {
   at::Tensor tensor = at::empty({int64_t(values.size())}, at::kDouble);
   auto *data = static_cast<double *>(tensor.data_ptr());
   std::copy(values.begin(), values.end(), data);
-  startSum(tensor)();
+  const at::Tensor sum = tensor.to(tensorDevice());
+  startSum(sum)();
+  const at::Tensor result = sum.cpu();
+  data = static_cast<double *>(result.data_ptr());
   return {data, data + values.size()};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The processes of one run, and what they say to each other. Gloo on the CPU,
-// through LibTorch's c10d.
+// The processes of one run, and what they say to each other, through LibTorch's
+// c10d: Gloo between CPUs, NCCL between GPUs.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -23,13 +23,18 @@ public:
   /// Joins the run that the environment names: RANK, WORLD_SIZE, MASTER_ADDR
   /// and MASTER_PORT as torchrun and --nproc set them, or SLURM_PROCID and
   /// SLURM_NTASKS for the first two. Without any, the run has one process. All
-  /// ranks must call it. Throws Error.
-  static std::unique_ptr<Communicator> fromEnvironment();
+  /// ranks must call it, and later operations are on tensors of `device`.
+  /// Throws Error.
+  static std::unique_ptr<Communicator>
+  fromEnvironment(at::Device device = at::kCPU);
   /// A run of one process.
   static std::unique_ptr<Communicator> alone();
   /// The number of ranks that the environment names, 1 without any. Throws
   /// Error.
   static int64_t sizeFromEnvironment();
+  /// This process's number among those of its machine: LOCAL_RANK or
+  /// SLURM_LOCALID, 0 without either. Throws Error.
+  static int64_t localRankFromEnvironment();
 
   virtual ~Communicator() = default;
 
@@ -58,6 +63,8 @@ public:
 
 protected:
   Communicator(int rank, int size) : ownRank(rank), count(size) {}
+  /// Where the tensors of sums() are.
+  virtual at::Device tensorDevice() const { return at::kCPU; }
   void countBytes(const at::Tensor &whole, int64_t turns) {
     sent += turns * int64_t(whole.nbytes()) * (count - 1) / count;
   }

@@ -46,6 +46,15 @@ PhaseMatrix Method::phases(const float *, int64_t, int64_t,
   throw Error(name + ": expected a method of complex phases");
 }
 
+at::Tensor Method::quantized(const at::Tensor &latent,
+                             const std::string &name) const {
+  const at::Tensor host = latent.cpu();
+  const at::Tensor out = at::empty_like(host);
+  quantize(floatsOf(host), host.size(0), host.size(1), name,
+           out.mutable_data_ptr<float>());
+  return out.to(latent.device());
+}
+
 std::vector<std::string> methodNames() {
   std::vector<std::string> names;
   for (const auto &[name, make] : kMethods)
@@ -67,9 +76,7 @@ std::unique_ptr<Method> makeMethod(const std::string &name,
 at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
                            const std::string &name, double lambda) {
   const at::NoGradGuard noGradients;
-  at::Tensor out = at::empty_like(latent);
-  method.quantize(floatsOf(latent), latent.size(0), latent.size(1), name,
-                  out.mutable_data_ptr<float>());
+  at::Tensor out = method.quantized(latent, name);
   if (lambda != 1)
     out.mul_(lambda).add_(latent, 1 - lambda);
   return out;

@@ -25,6 +25,11 @@ public:
   virtual void quantize(const float *a, int64_t rows, int64_t columns,
                         const std::string &name, float *out) const = 0;
 
+  /// The same for a tensor of any device. Here by way of the host's memory;
+  /// methods that a device has kernels for stay there.
+  virtual at::Tensor quantized(const at::Tensor &latent,
+                               const std::string &name) const;
+
   /// Whether a layer of this shape can be quantized; others stay dense.
   virtual bool accepts(int64_t rows, int64_t columns) const {
     return rows > 0 && columns > 0;

@@ -3,14 +3,17 @@
 // The head and its loss as one node that works on a few hundred tokens at a
 // time and computes the gradients on the way forward, so that the logits of all
 // tokens never exist together.
+#include "trainer/Device.h"
 #include "trainer/Parallel.h"
 #include "trainer/TensorData.h"
 #include "trainer/kernels/Kernels.h"
 #include "trainer/ops/Ops.h"
 
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/scalar_tensor.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -92,6 +95,29 @@ private:
   }
 };
 
+/// The same by a device's kernels: losses and plain losses as [2, tokens].
+at::Tensor chunkLossOnDevice(const DeviceKernels &device,
+                             const at::Tensor &logits, const at::Tensor &targets,
+                             const Distillation *teacher, int64_t firstToken) {
+  const int64_t rows = logits.size(0), vocab = logits.size(1);
+  const at::Tensor losses =
+      at::empty({2, rows}, logits.options().dtype(at::kDouble));
+  auto *loss = losses.mutable_data_ptr<double>();
+  auto *values = logits.mutable_data_ptr<float>();
+  const int64_t *wanted = integersOf(targets) + firstToken;
+  if (teacher && teacher->weight > 0) {
+    const at::Tensor teacherLogits =
+        at::mm(teacher->hidden.narrow(0, firstToken, rows), teacher->head.t());
+    device.distill({values, floatsOf(teacherLogits), wanted, rows, vocab,
+                    kIgnored, float(teacher->weight),
+                    float(teacher->temperature), loss, loss + rows});
+  } else {
+    device.crossEntropy({values, wanted, rows, vocab, kIgnored, loss});
+    losses[1].copy_(losses[0]);
+  }
+  return losses;
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext *context, const at::Tensor &hidden,
                             const at::Tensor &head, const at::Tensor &targets,
@@ -105,21 +131,33 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       dHidden = at::empty_like(hidden);
       dHead = at::zeros_like(head);
     }
+    const DeviceKernels *device = deviceKernels(hidden);
+    at::Tensor sums = at::zeros({2}, hidden.options().dtype(at::kDouble));
     double loss = 0, plain = 0;
     for (int64_t i = 0; i < tokens; i += kChunkTokens) {
       const int64_t count = std::min(kChunkTokens, tokens - i);
       const at::Tensor part = hidden.narrow(0, i, count);
-      const ChunkLoss chunk(at::mm(part, head.t()), integersOf(targets) + i,
-                            teacher, i);
-      for (size_t t = 0; t < chunk.losses.size(); ++t) {
-        loss += chunk.losses[t];
-        plain += chunk.plain[t];
+      const at::Tensor logits = at::mm(part, head.t());
+      if (device) {
+        sums.add_(
+            chunkLossOnDevice(*device, logits, targets, teacher, i).sum(1));
+      } else {
+        const ChunkLoss chunk(logits, integersOf(targets) + i, teacher, i);
+        for (size_t t = 0; t < chunk.losses.size(); ++t) {
+          loss += chunk.losses[t];
+          plain += chunk.plain[t];
+        }
       }
       if (wantsGradient) {
         at::Tensor to = dHidden.narrow(0, i, count);
-        at::mm_out(to, chunk.logits, head);
-        dHead.addmm_(chunk.logits.t(), part);
+        at::mm_out(to, logits, head);
+        dHead.addmm_(logits.t(), part);
       }
+    }
+    if (device) {
+      const at::Tensor told = sums.cpu();
+      loss = told[0].item<double>();
+      plain = told[1].item<double>();
     }
     if (sumAddress)
       *reinterpret_cast<double *>(sumAddress) = plain;

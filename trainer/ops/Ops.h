@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The differentiable operations of a training step that ATen lacks or does in
-// many small steps. Each is one autograd node around trainer/kernels. Tensors
-// are contiguous float32 on the CPU; a matrix of activations is [tokens,
-// features].
+// many small steps. Each is one autograd node around trainer/kernels: the CPU's
+// loops, or deviceKernels() where the tensors' device has them. Tensors are
+// contiguous float32; a matrix of activations is [tokens, features].
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,6 +17,13 @@ namespace fairy2 {
 /// is that of weight.
 at::Tensor rmsNorm(const at::Tensor &x, const at::Tensor &weight,
                    double epsilon);
+
+/// sum = x + delta, and rmsNorm(sum, weight, epsilon).
+struct SumAndNorm {
+  at::Tensor sum, normed;
+};
+SumAndNorm addRmsNorm(const at::Tensor &x, const at::Tensor &delta,
+                      const at::Tensor &weight, double epsilon);
 
 /// silu(gate) * up.
 at::Tensor swiGlu(const at::Tensor &gate, const at::Tensor &up);
@@ -34,14 +41,22 @@ struct AttentionPlan {
   /// Cosines and sines of each token's rotary angles: [tokens, headDim], cos in
   /// the first half.
   std::vector<float> angles;
+
+  /// The same for a device that has deviceKernels(): angles [tokens, headDim]
+  /// and, unless all tokens see their whole sequence before them, which ones
+  /// they see: bool [sequences, 1, positions, positions].
+  at::Tensor deviceAngles, mask;
+
+  /// Sets both tensors, on `device`.
+  void moveTo(at::Device device);
 };
 
 /// Rotates q [tokens, heads * headDim] and k [tokens, kvHeads * headDim] by the
 /// plan's angles and attends causally to v (the shape of k). The plan must live
-/// until backward has run.
+/// until backward has run. With `bf16`, an accelerator attends in bfloat16.
 at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
                            const at::Tensor &v, int64_t headDim,
-                           const AttentionPlan &plan);
+                           const AttentionPlan &plan, bool bf16 = false);
 
 /// Tokens without a target.
 constexpr int64_t kIgnored = -100;

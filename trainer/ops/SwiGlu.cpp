@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The gated activation as one node; backward computes the sigmoid again.
+#include "trainer/Device.h"
 #include "trainer/Parallel.h"
 #include "trainer/TensorData.h"
 #include "trainer/kernels/Kernels.h"
@@ -24,10 +25,14 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
     const float *g = floatsOf(gate);
     const float *u = floatsOf(up);
     float *to = y.mutable_data_ptr<float>();
+    context->save_for_backward({gate, up});
+    if (const DeviceKernels *device = deviceKernels(gate)) {
+      device->gated({g, u, gate.numel(), to});
+      return y;
+    }
     parallelFor(gate.numel(), kGrain, [&](int64_t begin, int64_t end) {
       kernels().swiGlu(g + begin, u + begin, end - begin, to + begin);
     });
-    context->save_for_backward({gate, up});
     return y;
   }
 
@@ -41,6 +46,10 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
     const float *d = floatsOf(dy);
     float *dg = dGate.mutable_data_ptr<float>();
     float *du = dUp.mutable_data_ptr<float>();
+    if (const DeviceKernels *device = deviceKernels(dy)) {
+      device->gatedBackward({g, u, d, dy.numel(), dg, du});
+      return {dGate, dUp};
+    }
     parallelFor(dy.numel(), kGrain, [&](int64_t begin, int64_t end) {
       kernels().swiGluBackward(g + begin, u + begin, d + begin, end - begin,
                                dg + begin, du + begin);

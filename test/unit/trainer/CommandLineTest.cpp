@@ -332,4 +332,53 @@ TEST_F(CommandLineTest, BadInputIsOneSentence) {
   }
 }
 
+/// Each thing that a GPU run needs, missing in turn. What this machine lacks
+/// decides how far the last run comes.
+TEST_F(CommandLineTest, AMissingGpuIsToldInASentence) {
+  const std::string recipe = output("gpu") + " train.device=cuda";
+  const Outcome absent =
+      run(recipe, "FAIRY2_CUDA_PLUGIN=" + (folder / "no.so").string());
+  EXPECT_EQ(absent.status, 1);
+  EXPECT_NE(absent.text.find("train.device: cuda: " +
+                             (folder / "no.so").string() + " does not exist"),
+            std::string::npos)
+      << absent.text;
+  const std::string damaged = folder.write("damaged.so", "no library");
+  const Outcome broken = run(recipe, "FAIRY2_CUDA_PLUGIN=" + damaged);
+  EXPECT_EQ(broken.status, 1);
+  EXPECT_NE(broken.text.find("train.device: cuda: cannot load " + damaged),
+            std::string::npos)
+      << broken.text;
+  const Outcome unknown = run(output("gpu") + " train.device=tpu");
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_NE(unknown.text.find("expected one of cpu, cuda, found 'tpu'"),
+            std::string::npos)
+      << unknown.text;
+  // What is planned needs no device.
+  const Outcome plan = run(recipe + " --dry-run", "FAIRY2_CUDA_PLUGIN=/no");
+  EXPECT_EQ(plan.status, 0) << plan.text;
+}
+
+/// The plugin as built, on a machine without a GPU.
+TEST_F(CommandLineTest, ThePluginLoadsAndLooksForAGpu) {
+  const std::filesystem::path plugin =
+      std::filesystem::path(FAIRY2_TRAIN).parent_path() / "libfairy2_cuda.so";
+  if (!std::filesystem::exists(plugin))
+    GTEST_SKIP() << "built without nvcc";
+  if (std::filesystem::exists("/dev/nvidiactl"))
+    GTEST_SKIP() << "this machine may have a GPU";
+  const Outcome outcome = run(output("gpu") + " train.device=cuda");
+  EXPECT_EQ(outcome.status, 1);
+  if (outcome.text.find("cannot load") != std::string::npos) {
+    EXPECT_NE(outcome.text.find("libtorch_cuda.so: cannot open shared object"),
+              std::string::npos)
+        << outcome.text;
+    GTEST_SKIP() << "without LibTorch's CUDA libraries";
+  }
+  EXPECT_NE(outcome.text.find("train.device: cuda: this machine has no NVIDIA "
+                              "GPU with a driver that works"),
+            std::string::npos)
+      << outcome.text;
+}
+
 } // namespace

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fused nodes against the same mathematics written with plain ATen
-// operators and their own autograd.
+// operators and their own autograd: with the CPU's loops, and as on a GPU, whose
+// kernels then run serially on the CPU.
 #include "trainer/ops/Ops.h"
+#include "SerialKernels.h"
+#include "trainer/Device.h"
 #include "trainer/Parallel.h"
 
 #include <ATen/ATen.h>
@@ -90,9 +93,24 @@ AttentionPlan makePlan(int64_t sequences, int64_t positions, int64_t dim) {
   return plan;
 }
 
-TEST(OpsTest, RotaryAttentionMatchesPlainAttention) {
+/// With true, nodes work as on a GPU.
+class OpsTest : public testing::TestWithParam<bool> {
+protected:
+  void SetUp() override {
+    if (GetParam())
+      setDeviceKernels(at::kCPU, &kSerialKernels);
+  }
+  void TearDown() override { setDeviceKernels(at::kCPU, nullptr); }
+};
+
+TEST_P(OpsTest, RotaryAttentionMatchesPlainAttention) {
   constexpr int64_t dim = 8, heads = 4, kvHeads = 2, sequences = 3;
-  const AttentionPlan plan = makePlan(sequences, 21, dim);
+  for (const bool packed : {true, false}) {
+  AttentionPlan plan = makePlan(sequences, 21, dim);
+  if (!packed)
+    std::fill(plan.first.begin(), plan.first.end(), 0);
+  plan.moveTo(at::kCPU);
+  EXPECT_EQ(plan.mask.defined(), packed);
   const int64_t tokens = sequences * plan.positions;
   const at::Tensor q = random({tokens, heads * dim}, 1),
                    k = random({tokens, kvHeads * dim}, 2),
@@ -103,11 +121,13 @@ TEST(OpsTest, RotaryAttentionMatchesPlainAttention) {
   const auto a = gradients(fused, {q, k, v}), b = gradients(plain, {q, k, v});
   for (size_t i = 0; i < a.size(); ++i)
     expectClose(a[i], b[i], 1e-4);
+  }
 }
 
-TEST(OpsTest, ThreadsDoNotChangeAnyBit) {
+TEST_P(OpsTest, ThreadsDoNotChangeAnyBit) {
   constexpr int64_t dim = 8;
-  const AttentionPlan plan = makePlan(4, 33, dim);
+  AttentionPlan plan = makePlan(4, 33, dim);
+  plan.moveTo(at::kCPU);
   const int64_t tokens = 4 * plan.positions;
   const at::Tensor q = random({tokens, 4 * dim}, 1),
                    k = random({tokens, 2 * dim}, 2),
@@ -128,7 +148,7 @@ TEST(OpsTest, ThreadsDoNotChangeAnyBit) {
     EXPECT_TRUE(one[i].equal(three[i])) << i;
 }
 
-TEST(OpsTest, RmsNormMatchesPlainOperators) {
+TEST_P(OpsTest, RmsNormMatchesPlainOperators) {
   const at::Tensor x = random({300, 24}, 1), w = random({24}, 2);
   const at::Tensor fused = rmsNorm(x, w, 1e-5);
   const at::Tensor plain = x * (x.square().mean({-1}, true) + 1e-5).rsqrt() * w;
@@ -138,7 +158,35 @@ TEST(OpsTest, RmsNormMatchesPlainOperators) {
   expectClose(a[1], b[1], 1e-3);
 }
 
-TEST(OpsTest, SwiGluMatchesPlainOperators) {
+TEST_P(OpsTest, SumAndNormMatchPlainOperators) {
+  const at::Tensor x = random({300, 24}, 1), delta = random({300, 24}, 2),
+                   w = random({24}, 3);
+  const auto [sum, normed] = addRmsNorm(x, delta, w, 1e-5);
+  const at::Tensor plainSum = x + delta;
+  const at::Tensor plain =
+      plainSum * (plainSum.square().mean({-1}, true) + 1e-5).rsqrt() * w;
+  EXPECT_TRUE(sum.equal(plainSum));
+  expectClose(normed, plain, 1e-5);
+  // Both results are used, one of them alone, or the other.
+  const std::pair<at::Tensor, at::Tensor> uses[] = {
+      {at::cat({sum, normed}), at::cat({plainSum, plain})},
+      {sum * 1, plainSum * 1},
+      {normed * 1, plain * 1}};
+  for (const auto &[fused, expected] : uses) {
+    const auto a = torch::autograd::grad({fused}, {x, delta, w},
+                                         {at::ones_like(fused)}, true, false,
+                                         true);
+    const auto b = torch::autograd::grad({expected}, {x, delta, w},
+                                         {at::ones_like(expected)}, true, false,
+                                         true);
+    expectClose(a[0], b[0], 1e-4);
+    expectClose(a[1], b[1], 1e-4);
+    if (b[2].defined())
+      expectClose(a[2], b[2], 1e-3);
+  }
+}
+
+TEST_P(OpsTest, SwiGluMatchesPlainOperators) {
   const at::Tensor gate = random({70, 9}, 1), up = random({70, 9}, 2);
   const at::Tensor fused = swiGlu(gate, up), plain = at::silu(gate) * up;
   expectClose(fused, plain, 1e-5);
@@ -147,7 +195,7 @@ TEST(OpsTest, SwiGluMatchesPlainOperators) {
   expectClose(a[1], b[1], 1e-5);
 }
 
-TEST(OpsTest, FakeQuantizationPassesTheGradient) {
+TEST_P(OpsTest, FakeQuantizationPassesTheGradient) {
   const at::Tensor x = random({5, 33}, 1);
   const at::Tensor y = fakeQuantizeActivations(x);
   EXPECT_GT((y - x).abs().max().item<float>(), 0);
@@ -157,7 +205,7 @@ TEST(OpsTest, FakeQuantizationPassesTheGradient) {
 }
 
 /// More tokens than one chunk holds, some of them ignored.
-TEST(OpsTest, LinearCrossEntropyMatchesPlainOperators) {
+TEST_P(OpsTest, LinearCrossEntropyMatchesPlainOperators) {
   const at::Tensor hidden = random({1100, 12}, 1), head = random({40, 12}, 2);
   at::manual_seed(3);
   at::Tensor targets = at::randint(0, 40, {1100}, at::kLong);
@@ -172,7 +220,7 @@ TEST(OpsTest, LinearCrossEntropyMatchesPlainOperators) {
   expectClose(a[1], b[1], 1e-3);
 }
 
-TEST(OpsTest, DistillationMatchesPlainOperators) {
+TEST_P(OpsTest, DistillationMatchesPlainOperators) {
   const at::Tensor hidden = random({30, 12}, 1), head = random({40, 12}, 2);
   const at::Tensor targets = at::full({30}, 7, at::kLong);
   Distillation teacher{random({30, 6}, 3).detach(), random({40, 6}, 4).detach(),
@@ -195,5 +243,10 @@ TEST(OpsTest, DistillationMatchesPlainOperators) {
   expectClose(a[0], b[0], 1e-4);
   expectClose(a[1], b[1], 1e-3);
 }
+
+INSTANTIATE_TEST_SUITE_P(Loops, OpsTest, testing::Bool(),
+                         [](const auto &test) {
+                           return test.param ? "Device" : "Cpu";
+                         });
 
 } // namespace

@@ -3,11 +3,13 @@
 // Whole runs of a tiny model, to the compiled export.
 #include "trainer/Trainer.h"
 
+#include "SerialKernels.h"
 #include "TestFiles.h"
 #include "dialect/Phase.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/Json.h"
 #include "runtime/File.h"
+#include "trainer/Device.h"
 #include "trainer/TensorData.h"
 
 #include <gtest/gtest.h>
@@ -346,6 +348,55 @@ TEST_F(TrainerTest, MissingInputFailsBeforeTheFirstStep) {
   EXPECT_EQ(messageOf([&] { Trainer trainer(recipe); }),
             "initialize: expected checkpoint, random or a folder with a "
             "smaller model, found 'nowhere'");
+}
+
+/// The path of a GPU, with its kernels run serially on the CPU: equal weights
+/// give equal losses, up to rounding, and keep doing so while they are trained.
+TEST_F(TrainerTest, ADeviceTrainsWhatTheCpuDoes) {
+  recipe.data.documentMask = true;
+  recipe.skipLmHead = false;
+  recipe.train.learningRate = 1e-3;
+  for (const char *sharding : {"none", "zero1", "zero3"})
+    for (const char *scales : {"tensor", "row"}) {
+      recipe.train.sharding = sharding;
+      recipe.scales = scales;
+      Trainer cpu(recipe);
+      std::vector<StepResult> expected;
+      for (int i = 0; i < 4; ++i)
+        expected.push_back(cpu.step());
+      setDeviceKernels(at::kCPU, &kSerialKernels);
+      Trainer device(recipe);
+      for (const StepResult &step : expected) {
+        const StepResult found = device.step();
+        EXPECT_NEAR(found.loss, step.loss, 2e-3) << sharding << " " << scales;
+        EXPECT_NEAR(found.gradientNorm, step.gradientNorm,
+                    0.02 * step.gradientNorm);
+      }
+      setDeviceKernels(at::kCPU, nullptr);
+    }
+}
+
+/// Of a model with one step's weights, without the rounding of codes.
+TEST_F(TrainerTest, ADeviceHasTheCpusLossAndGradient) {
+  recipe.quantizeActivations = false;
+  const StepResult expected = Trainer(recipe).step();
+  setDeviceKernels(at::kCPU, &kSerialKernels);
+  const StepResult found = Trainer(recipe).step();
+  setDeviceKernels(at::kCPU, nullptr);
+  EXPECT_NEAR(found.loss, expected.loss, 1e-5);
+  EXPECT_NEAR(found.gradientNorm, expected.gradientNorm, 1e-4);
+}
+
+TEST_F(TrainerTest, ADeviceDistillsAsTheCpuDoes) {
+  recipe.teacher.model = recipe.model;
+  recipe.teacher.temperature = 2;
+  const StepResult expected = Trainer(recipe).step();
+  setDeviceKernels(at::kCPU, &kSerialKernels);
+  const StepResult found = Trainer(recipe).step();
+  setDeviceKernels(at::kCPU, nullptr);
+  EXPECT_NEAR(found.loss, expected.loss, 1e-4);
+  EXPECT_NEAR(found.gradientNorm, expected.gradientNorm,
+              1e-3 * expected.gradientNorm);
 }
 
 } // namespace
