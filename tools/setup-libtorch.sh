@@ -9,7 +9,7 @@
 #
 # FOLDER is by default ~/.cache/fairy2/libtorch-2.11.0. With --cuda also what a
 # GPU needs: LibTorch's CUDA libraries and, in the folder nvidia beside FOLDER,
-# NVIDIA's (5 GB together).
+# NVIDIA's (4 GB together).
 set -euo pipefail
 
 cuda=no
