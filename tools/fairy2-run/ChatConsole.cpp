@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/fairy2-run/ChatConsole.h"
 
+#include "runtime/VisibleText.h"
 #include "tools/fairy2-run/MessageReader.h"
 
 #include <cstdio>
@@ -46,15 +47,13 @@ ChatConsole::ChatConsole(Session &session, GenerationOptions theOptions,
       isTerminal(isatty(STDIN_FILENO)) {
   conversation.setSystem(system);
   options.interrupted = &ctrlC.pressed();
-  options.onText = [](std::string_view text) {
-    std::cout << text << std::flush;
-  };
+  options.onText = standardOutput();
 }
 
 void ChatConsole::complain(const Error &error) const {
   if (!isTerminal)
     throw error;
-  note(std::string("error: ") + error.what());
+  note("error: " + visibleText(error.what()));
 }
 
 void ChatConsole::run() {

@@ -3,6 +3,7 @@
 // fairy2-run: continues a prompt with a compiled model and streams the text, or
 // talks with a chat model.
 #include "dialect/Error.h"
+#include "runtime/VisibleText.h"
 #include "tools/fairy2-run/ChatConsole.h"
 #include "tools/fairy2-run/Options.h"
 
@@ -31,9 +32,7 @@ void run(Arguments &args) {
   if (!args.logitsOut.empty())
     args.generation.logitsOut = args.logitsOut;
   if (!args.json)
-    args.generation.onText = [](std::string_view text) {
-      std::cout << text << std::flush;
-    };
+    args.generation.onText = standardOutput();
   // The first Ctrl-C ends the text, a second one the program.
   args.generation.interrupted = &interrupted;
   struct sigaction action = {};

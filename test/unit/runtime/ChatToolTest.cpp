@@ -158,6 +158,7 @@ public:
                   << shown.substr(std::min(seen, shown.size())).substr(0, 500);
     return false;
   }
+  const std::string &everything() const { return shown; }
   int exitCode() {
     int status = 0;
     waitpid(child, &status, 0);
@@ -175,13 +176,18 @@ private:
 class ChatTerminalTest : public ChatToolTest {
 protected:
   /// A model whose answers only end when they are stopped.
-  ChatTerminalTest() {
+  ChatTerminalTest() { writeEndless(fakeTokenizer()); }
+
+  void writeEndless(const std::string &tokenizer) {
     std::filesystem::remove(model);
-    writeFakeModel(model, [](nlohmann::json &manifest) {
-      manifest["model"]["max_positions"] = 100'000'000;
-      manifest["model"]["eos_tokens"] = nlohmann::json::array();
-      manifest["chat_template"] = "{{ messages[-1].content }}";
-    });
+    writeFakeModel(
+        model, fakeImage(),
+        [](nlohmann::json &manifest) {
+          manifest["model"]["max_positions"] = 100'000'000;
+          manifest["model"]["eos_tokens"] = nlohmann::json::array();
+          manifest["chat_template"] = "{{ messages[-1].content }}";
+        },
+        tokenizer);
   }
 };
 
@@ -199,6 +205,27 @@ TEST_F(ChatTerminalTest, InterruptStopsTheAnswerAndNotTheProgram) {
   ASSERT_TRUE(terminal.await("> "));
   terminal.type("/exit\n");
   EXPECT_EQ(terminal.exitCode(), 0);
+}
+
+/// A model that says ESC in place of "a" does not reach the terminal with it.
+TEST_F(ChatTerminalTest, ControlCharactersOfTheModelAreShown) {
+  std::string tokenizer = fakeTokenizer();
+  const size_t at = tokenizer.find("\"a\":");
+  ASSERT_NE(at, std::string::npos);
+  tokenizer.replace(at, 3, "\"\\u001b\"");
+  writeEndless(tokenizer);
+  Terminal terminal(model);
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("bcd\n");
+  ASSERT_TRUE(terminal.await("bcd\r\n"));
+  ASSERT_TRUE(terminal.await("\\x1b"));
+  terminal.type("\x03");
+  ASSERT_TRUE(terminal.await("[stopped]"));
+  EXPECT_EQ(terminal.everything().find('\x1b'), std::string::npos);
+  // Into a pipe goes what the model said.
+  const Outcome piped = runTool(folder, "fairy2-run",
+                                "model.so --chat -n 60 --context 100", "bcd\n");
+  EXPECT_NE(piped.output.find('\x1b'), std::string::npos) << piped.errors;
 }
 
 TEST_F(ChatTerminalTest, InterruptTwiceAtThePromptEnds) {

@@ -120,10 +120,9 @@ std::string writeFakeModel(const std::string &path, const Edit &edit) {
 
 std::string writeFakeModel(const std::string &path,
                            const std::vector<uint8_t> &image,
-                           const Edit &edit) {
+                           const Edit &edit, const std::string &tokenizer) {
   ArtifactWriter writer(path, image);
   writer.append(bytesOf(fakeWeights()));
-  const std::string tokenizer = fakeTokenizer();
   const int64_t offset = writer.append(bytesOf(tokenizer));
   json manifest = fakeManifest();
   manifest["tokenizer"] = {{"offset", offset}, {"bytes", tokenizer.size()}};

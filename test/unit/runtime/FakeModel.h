@@ -48,10 +48,11 @@ using Edit = std::function<void(nlohmann::json &manifest)>;
 /// Writes a model of the fake module, its weights, its tokenizer and its chat
 /// template; `edit` may change the manifest first. Returns `path`.
 std::string writeFakeModel(const std::string &path, const Edit &edit = {});
-/// The same around another linked image.
+/// The same around another linked image, or with another tokenizer.
 std::string writeFakeModel(const std::string &path,
                            const std::vector<uint8_t> &image,
-                           const Edit &edit = {});
+                           const Edit &edit = {},
+                           const std::string &tokenizer = fakeTokenizer());
 
 /// Logits [vocab] that the fake model's plain variant must give after `tokens`.
 std::vector<float> fakeLogits(const std::vector<int32_t> &tokens);
