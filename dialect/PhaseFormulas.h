@@ -49,9 +49,10 @@ struct WidelyLinear {
   float uRe, uIm, wRe, wIm;
 };
 
-/// U = ((A11 + A22) + i (A21 - A12)) / 2, W = ((A11 - A22) + i (A12 + A21)) / 2.
-FAIRY2_HOST_DEVICE constexpr WidelyLinear
-toWidelyLinear(float a11, float a12, float a21, float a22) {
+/// U = ((A11 + A22) + i (A21 - A12)) / 2, W = ((A11 - A22) + i (A12 + A21))
+/// / 2.
+FAIRY2_HOST_DEVICE constexpr WidelyLinear toWidelyLinear(float a11, float a12,
+                                                         float a21, float a22) {
   return {(a11 + a22) / 2, (a21 - a12) / 2, (a11 - a22) / 2, (a12 + a21) / 2};
 }
 
@@ -76,8 +77,8 @@ FAIRY2_HOST_DEVICE constexpr float overFactor(float value, float factor) {
   return factor == 0 ? 0 : value / factor;
 }
 
-/// s_re or s_im: the mean that `sum` over `count` codes of an axis gives, before
-/// it is held above kSmallestScale.
+/// s_re or s_im: the mean that `sum` over `count` codes of an axis gives,
+/// before it is held above kSmallestScale.
 FAIRY2_HOST_DEVICE inline float axisMean(double sum, int64_t count) {
   return count ? float(sum / double(count)) : 0.f;
 }

@@ -44,8 +44,9 @@ const CudaPlugin *loadPlugin() {
   // ATen's operators register themselves, for the whole process.
   void *library = ::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (!library)
-    fail("cannot load " + path.string() + ": " + ::dlerror() +
-         " (tools/setup-libtorch.sh --cuda installs LibTorch's CUDA libraries)");
+    fail(
+        "cannot load " + path.string() + ": " + ::dlerror() +
+        " (tools/setup-libtorch.sh --cuda installs LibTorch's CUDA libraries)");
   const auto get =
       reinterpret_cast<GetCudaPlugin>(::dlsym(library, kCudaPluginSymbol));
   if (!get || get()->version != CudaPlugin::kVersion)

@@ -16,8 +16,8 @@ struct CudaPlugin;
 
 /// The device that train.device names, cpu or cuda, ready for use by this
 /// process. With cuda, a process takes the GPU of its LOCAL_RANK (as torchrun
-/// and --nproc set it) or SLURM_LOCALID, 0 without either. Throws Error when the
-/// plugin, a library that it needs, or the GPU is missing.
+/// and --nproc set it) or SLURM_LOCALID, 0 without either. Throws Error when
+/// the plugin, a library that it needs, or the GPU is missing.
 at::Device openDevice(const std::string &name);
 
 /// The plugin; there once openDevice() has given a GPU.

@@ -34,7 +34,8 @@ double sumOfSquares(const float *x, int64_t count) {
 
 AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
     : settings(settings),
-      count(at::zeros({}, at::TensorOptions(weights.device()).dtype(at::kFloat))) {
+      count(at::zeros({},
+                      at::TensorOptions(weights.device()).dtype(at::kFloat))) {
   groups[0].weightDecay = settings.weightDecay;
   groups[1].weightDecay = 0;
   for (const OwnPart &part : weights.ownParts())

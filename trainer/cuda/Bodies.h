@@ -4,12 +4,12 @@
 // for CUDA (Kernels.cu) and for the tests' serial execution on a CPU
 // (test/unit/trainer/SerialKernels.cpp). A body runs for one block; Block
 // provides
-//   index, threads          the block's number, and its threads: a multiple of 32
-//   each(f)                 f(t) for all threads, and a barrier
-//   reduce(f, op)           op over f(t) of all threads, in a fixed order
-//   Local<T>                a T per thread, that lives from one each() to another
-//   shared<T>()             the block's shared memory
-//   lower(place, value)     *place = min(*place, value), atomically
+//   index, threads          the block's number, and its threads: a multiple of
+//   32 each(f)                 f(t) for all threads, and a barrier reduce(f,
+//   op)           op over f(t) of all threads, in a fixed order Local<T> a T
+//   per thread, that lives from one each() to another shared<T>() the block's
+//   shared memory lower(place, value)     *place = min(*place, value),
+//   atomically
 // Each body states the grid that it needs.
 #pragma once
 
@@ -126,9 +126,8 @@ struct NormBackwardBody {
   FAIRY2_HOST_DEVICE static void run(Block &block, const NormBackwardCall &c) {
     const int64_t row = block.index * c.n;
     const float *x = c.x + row, *dy = c.dy + row;
-    const float dot = rowSum<float>(block, c.n, [&](int64_t i) {
-      return dy[i] * c.weight[i] * x[i];
-    });
+    const float dot = rowSum<float>(
+        block, c.n, [&](int64_t i) { return dy[i] * c.weight[i] * x[i]; });
     const float inverse = c.inverses[block.index];
     const float factor = normFactor(dot, inverse, c.n);
     forRow(block, c.n, [&](int64_t i) {
@@ -262,8 +261,8 @@ struct CrossEntropyBody {
       });
       return;
     }
-    const SoftmaxRow row = softmaxRow(
-        block, logits, c.vocab, rowLargest(block, logits, c.vocab), 1.f);
+    const SoftmaxRow row = softmaxRow(block, logits, c.vocab,
+                                      rowLargest(block, logits, c.vocab), 1.f);
     block.each([&](int t) {
       if (t == 0)
         c.losses[block.index] = double(row.logOfSum()) - double(logits[target]);
@@ -295,9 +294,9 @@ struct DistillBody {
     const float most = rowLargest(block, logits, c.vocab);
     const SoftmaxRow hard = softmaxRow(block, logits, c.vocab, most, 1.f),
                      soft = softmaxRow(block, logits, c.vocab, most, factor),
-                     teacher = softmaxRow(
-                         block, wanted, c.vocab,
-                         rowLargest(block, wanted, c.vocab), factor);
+                     teacher =
+                         softmaxRow(block, wanted, c.vocab,
+                                    rowLargest(block, wanted, c.vocab), factor);
     const double divergence = rowSum<double>(block, c.vocab, [&](int64_t i) {
       const float p = teacher.probability(wanted[i]);
       return double(p) *
@@ -316,10 +315,10 @@ struct DistillBody {
     forRow(block, c.vocab, [&](int64_t i) {
       const float gradient =
           hard.probability(logits[i]) - (i == target ? 1.f : 0.f);
-      logits[i] = (1.f - weight) * gradient +
-                  weight * c.temperature *
-                      (soft.probability(logits[i]) -
-                       teacher.probability(wanted[i]));
+      logits[i] =
+          (1.f - weight) * gradient +
+          weight * c.temperature *
+              (soft.probability(logits[i]) - teacher.probability(wanted[i]));
     });
   }
 };

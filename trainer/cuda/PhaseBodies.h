@@ -26,14 +26,12 @@ template <typename T> struct Square {
 /// order of columns. afterSquare(t, row, column) follows each kWarp columns.
 template <typename T, typename Block, typename Load, typename Take,
           typename After>
-FAIRY2_HOST_DEVICE void takeRowsInOrder(Block &block, int64_t rows,
-                                        int64_t columns, const Load &load,
-                                        const Take &take,
-                                        const After &afterSquare) {
+FAIRY2_HOST_DEVICE void
+takeRowsInOrder(Block &block, int64_t rows, int64_t columns, const Load &load,
+                const Take &take, const After &afterSquare) {
   const Square<T> square{block.template shared<T>()};
   const int64_t first = block.index * kWarp;
-  const int count =
-      int(rows - first < kWarp ? rows - first : int64_t(kWarp));
+  const int count = int(rows - first < kWarp ? rows - first : int64_t(kWarp));
   for (int64_t begin = 0; begin < columns; begin += kWarp) {
     const int width =
         int(columns - begin < kWarp ? columns - begin : int64_t(kWarp));
@@ -160,9 +158,8 @@ struct PhaseScalesBody {
     const PhaseCall &c = call.matrix;
     const int64_t across = c.tilesAcross();
     const int64_t down = block.index / across, tile = block.index % across;
-    const int64_t end = c.rows < (down + 1) * c.tileRows
-                            ? c.rows
-                            : (down + 1) * c.tileRows;
+    const int64_t end =
+        c.rows < (down + 1) * c.tileRows ? c.rows : (down + 1) * c.tileRows;
     WidelyLinearSums *rows = block.template shared<WidelyLinearSums>();
     typename Block::template Local<WidelyLinearSums> total(block);
     for (int64_t begin = down * c.tileRows; begin < end; begin += kThreads) {

@@ -94,8 +94,8 @@ struct SumOfSquaresCall {
   double *parts; ///< [kParts], to be added up
 };
 
-/// quantizePhases() of dialect/Phase.h in canonical mode and the dense matrix of
-/// its result: equal codes and scales, because rows are summed in its order.
+/// quantizePhases() of dialect/Phase.h in canonical mode and the dense matrix
+/// of its result: equal codes and scales, because rows are summed in its order.
 struct PhaseCall {
   static constexpr int64_t kNoBadValue = INT64_MAX;
 
@@ -105,12 +105,12 @@ struct PhaseCall {
   int64_t tileRows, tileColumns; ///< rows and columns: one pair of scales
   bool dividesRows;              ///< row scales
   // Room for what is computed:
-  float *factors;           ///< [2 rows], with row scales
-  WidelyLinear *residual;   ///< [rows, columns]
-  WidelyLinearSums *sums;   ///< [rows, tilesAcross()]
-  uint32_t *codes;          ///< [rows, columns], see phaseOf()
-  AxisScales *scales;       ///< [tilesDown(), tilesAcross(), 2 stages]
-  float *out;               ///< [2 rows, 2 columns]
+  float *factors;         ///< [2 rows], with row scales
+  WidelyLinear *residual; ///< [rows, columns]
+  WidelyLinearSums *sums; ///< [rows, tilesAcross()]
+  uint32_t *codes;        ///< [rows, columns], see phaseOf()
+  AxisScales *scales;     ///< [tilesDown(), tilesAcross(), 2 stages]
+  float *out;             ///< [2 rows, 2 columns]
   /// Set to the first place in `a` that is not finite; kNoBadValue before.
   int64_t *firstBadValue;
 

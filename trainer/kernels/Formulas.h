@@ -2,8 +2,8 @@
 //
 // What the training step computes per element and per row. The loops around it
 // are in Kernels.inc for CPUs and in trainer/cuda for GPUs. All functions have
-// internal linkage, because files with different -march include them, and follow
-// the floating-point pragma of the file that includes them.
+// internal linkage, because files with different -march include them, and
+// follow the floating-point pragma of the file that includes them.
 #pragma once
 
 #include "dialect/HostDevice.h"

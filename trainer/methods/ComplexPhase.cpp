@@ -84,16 +84,18 @@ private:
                        latent.options().dtype(at::kByte));
     };
     const bool dividesRows = scheme.scales == ScaleGranularity::Row;
-    const at::Tensor
-        factors = room(dividesRows ? 2 * shape.rows : 0, sizeof(float)),
-        residual = room(entries, sizeof(WidelyLinear)),
-        sums = room(shape.rows * shape.tilesAcross(), sizeof(WidelyLinearSums)),
-        codes = room(entries, sizeof(uint32_t)),
-        scales = room(shape.tilesDown() * shape.tilesAcross() * shape.sets(),
-                      sizeof(AxisScales)),
-        out = at::empty_like(latent),
-        bad = at::full({1}, PhaseCall::kNoBadValue,
-                       latent.options().dtype(at::kLong));
+    const at::Tensor factors =
+                         room(dividesRows ? 2 * shape.rows : 0, sizeof(float)),
+                     residual = room(entries, sizeof(WidelyLinear)),
+                     sums = room(shape.rows * shape.tilesAcross(),
+                                 sizeof(WidelyLinearSums)),
+                     codes = room(entries, sizeof(uint32_t)),
+                     scales = room(shape.tilesDown() * shape.tilesAcross() *
+                                       shape.sets(),
+                                   sizeof(AxisScales)),
+                     out = at::empty_like(latent),
+                     bad = at::full({1}, PhaseCall::kNoBadValue,
+                                    latent.options().dtype(at::kLong));
     device.quantizePhases(
         {floatsOf(latent), shape.rows, shape.columns, scheme.stages,
          shape.tileRows(), shape.tileColumns(), dividesRows,

@@ -238,8 +238,8 @@ at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
                              const AttentionPlan &plan, bool bf16) {
   const int64_t heads = q.size(1) / dim, kvHeads = k.size(1) / dim;
   const auto split = [&](const at::Tensor &x, int64_t count) {
-    const at::Tensor y = x.view({plan.sequences, plan.positions, count, dim})
-                             .transpose(1, 2);
+    const at::Tensor y =
+        x.view({plan.sequences, plan.positions, count, dim}).transpose(1, 2);
     return bf16 ? y.to(at::kBFloat16) : y;
   };
   // Not all of ATen's kernels know shared heads.
@@ -258,12 +258,12 @@ at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
 } // namespace
 
 void AttentionPlan::moveTo(at::Device device) {
-  deviceAngles =
-      at::from_blob(angles.data(), {int64_t(first.size()),
-                                    int64_t(angles.size() / first.size())},
-                    at::kFloat)
-          .clone()
-          .to(device);
+  deviceAngles = at::from_blob(angles.data(),
+                               {int64_t(first.size()),
+                                int64_t(angles.size() / first.size())},
+                               at::kFloat)
+                     .clone()
+                     .to(device);
   mask.reset();
   if (std::all_of(first.begin(), first.end(), [](int32_t f) { return f == 0; }))
     return;

@@ -62,9 +62,9 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     const at::Tensor dSum = adds ? gradients[1].contiguous() : at::Tensor();
     const DeviceKernels *device = deviceKernels(sum);
     const at::Tensor dx = at::empty_like(sum);
-    const at::Tensor pieces =
-        at::zeros({device ? NormBackwardCall::kPieces : kPieces, weight.numel()},
-                  sum.options());
+    const at::Tensor pieces = at::zeros(
+        {device ? NormBackwardCall::kPieces : kPieces, weight.numel()},
+        sum.options());
     const NormBackwardCall call{floatsOf(sum),
                                 floatsOf(weight),
                                 floatsOf(inverses),
@@ -104,8 +104,8 @@ private:
         for (int64_t row = c.rows * piece / kPieces;
              row < c.rows * (piece + 1) / kPieces; ++row) {
           const int64_t at = row * c.n;
-          kernels().rmsNormRowBackward(c.x + at, c.weight, c.n,
-                                       c.inverses[row], c.dy + at, c.dx + at,
+          kernels().rmsNormRowBackward(c.x + at, c.weight, c.n, c.inverses[row],
+                                       c.dy + at, c.dx + at,
                                        c.dWeightPieces + piece * c.n);
           if (c.dSum)
             for (int64_t i = at; i < at + c.n; ++i)
@@ -124,7 +124,8 @@ at::Tensor rmsNorm(const at::Tensor &x, const at::Tensor &weight,
 
 SumAndNorm addRmsNorm(const at::Tensor &x, const at::Tensor &delta,
                       const at::Tensor &weight, double epsilon) {
-  const tensor_list both = RmsNorm::apply(x, std::optional(delta), weight, epsilon);
+  const tensor_list both =
+      RmsNorm::apply(x, std::optional(delta), weight, epsilon);
   return {both[1], both[0]};
 }
 

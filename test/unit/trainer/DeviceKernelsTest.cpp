@@ -60,7 +60,8 @@ TEST(DeviceKernelsTest, NormAndItsGradient) {
           const int64_t at = row * n + i;
           EXPECT_NEAR(y[at], sum[at] * r * w[i], 1e-5);
           EXPECT_NEAR(dx[at],
-                      r * dy[at] * w[i] - sum[at] * r * r * r * dot / double(n) +
+                      r * dy[at] * w[i] -
+                          sum[at] * r * r * r * dot / double(n) +
                           (adds ? dSum[at] : 0),
                       2e-5 * (1 + r));
           dw[i] += dy[at] * sum[at] * r;
@@ -261,8 +262,8 @@ TEST(DeviceKernelsTest, PhasesAreTheCompilersBitByBit) {
 }
 
 TEST(DeviceKernelsTest, PhasesTellTheFirstBadValue) {
-  const PhaseMatrix like = quantizePhases(
-      std::vector<float>(8 * 6).data(), 8, 6, {2, ScaleGranularity::Row}, "a");
+  const PhaseMatrix like = quantizePhases(std::vector<float>(8 * 6).data(), 8,
+                                          6, {2, ScaleGranularity::Row}, "a");
   for (const size_t place : {0, 17, 29, 47}) {
     std::vector<float> a = randomFloats(8 * 6, 1);
     a[47] = INFINITY;

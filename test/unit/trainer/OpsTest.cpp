@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fused nodes against the same mathematics written with plain ATen
-// operators and their own autograd: with the CPU's loops, and as on a GPU, whose
-// kernels then run serially on the CPU.
+// operators and their own autograd: with the CPU's loops, and as on a GPU,
+// whose kernels then run serially on the CPU.
 #include "trainer/ops/Ops.h"
 #include "SerialKernels.h"
 #include "trainer/Device.h"
@@ -106,21 +106,21 @@ protected:
 TEST_P(OpsTest, RotaryAttentionMatchesPlainAttention) {
   constexpr int64_t dim = 8, heads = 4, kvHeads = 2, sequences = 3;
   for (const bool packed : {true, false}) {
-  AttentionPlan plan = makePlan(sequences, 21, dim);
-  if (!packed)
-    std::fill(plan.first.begin(), plan.first.end(), 0);
-  plan.moveTo(at::kCPU);
-  EXPECT_EQ(plan.mask.defined(), packed);
-  const int64_t tokens = sequences * plan.positions;
-  const at::Tensor q = random({tokens, heads * dim}, 1),
-                   k = random({tokens, kvHeads * dim}, 2),
-                   v = random({tokens, kvHeads * dim}, 3);
-  const at::Tensor fused = rotaryAttention(q, k, v, dim, plan),
-                   plain = plainAttention(q, k, v, dim, plan);
-  expectClose(fused, plain, 1e-5);
-  const auto a = gradients(fused, {q, k, v}), b = gradients(plain, {q, k, v});
-  for (size_t i = 0; i < a.size(); ++i)
-    expectClose(a[i], b[i], 1e-4);
+    AttentionPlan plan = makePlan(sequences, 21, dim);
+    if (!packed)
+      std::fill(plan.first.begin(), plan.first.end(), 0);
+    plan.moveTo(at::kCPU);
+    EXPECT_EQ(plan.mask.defined(), packed);
+    const int64_t tokens = sequences * plan.positions;
+    const at::Tensor q = random({tokens, heads * dim}, 1),
+                     k = random({tokens, kvHeads * dim}, 2),
+                     v = random({tokens, kvHeads * dim}, 3);
+    const at::Tensor fused = rotaryAttention(q, k, v, dim, plan),
+                     plain = plainAttention(q, k, v, dim, plan);
+    expectClose(fused, plain, 1e-5);
+    const auto a = gradients(fused, {q, k, v}), b = gradients(plain, {q, k, v});
+    for (size_t i = 0; i < a.size(); ++i)
+      expectClose(a[i], b[i], 1e-4);
   }
 }
 
@@ -173,12 +173,11 @@ TEST_P(OpsTest, SumAndNormMatchPlainOperators) {
       {sum * 1, plainSum * 1},
       {normed * 1, plain * 1}};
   for (const auto &[fused, expected] : uses) {
-    const auto a = torch::autograd::grad({fused}, {x, delta, w},
-                                         {at::ones_like(fused)}, true, false,
-                                         true);
-    const auto b = torch::autograd::grad({expected}, {x, delta, w},
-                                         {at::ones_like(expected)}, true, false,
-                                         true);
+    const auto a = torch::autograd::grad(
+        {fused}, {x, delta, w}, {at::ones_like(fused)}, true, false, true);
+    const auto b =
+        torch::autograd::grad({expected}, {x, delta, w},
+                              {at::ones_like(expected)}, true, false, true);
     expectClose(a[0], b[0], 1e-4);
     expectClose(a[1], b[1], 1e-4);
     if (b[2].defined())
@@ -244,9 +243,8 @@ TEST_P(OpsTest, DistillationMatchesPlainOperators) {
   expectClose(a[1], b[1], 1e-3);
 }
 
-INSTANTIATE_TEST_SUITE_P(Loops, OpsTest, testing::Bool(),
-                         [](const auto &test) {
-                           return test.param ? "Device" : "Cpu";
-                         });
+INSTANTIATE_TEST_SUITE_P(Loops, OpsTest, testing::Bool(), [](const auto &test) {
+  return test.param ? "Device" : "Cpu";
+});
 
 } // namespace

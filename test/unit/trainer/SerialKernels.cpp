@@ -10,15 +10,17 @@
 namespace fairy2 {
 namespace {
 
-/// What DeviceBlock of Kernels.cu is to CUDA. Shared memory begins as garbage.
+/// What DeviceBlock of Kernels.cu is to CUDA. Shared memory begins as garbage,
+/// and threads run in no natural order between barriers.
 struct SerialBlock {
   int64_t index;
   int threads;
   std::vector<double> memory;
 
   template <typename F> void each(const F &f) {
-    for (int t = 0; t < threads; ++t)
-      f(t);
+    // No number of warps has the factor 17, so each thread has its turn.
+    for (int i = 0; i < threads; ++i)
+      f((17 * i + 5) % threads);
   }
 
   template <typename F, typename Op> auto reduce(const F &f, const Op &op) {
