@@ -19,7 +19,7 @@ using Progress = std::function<void(int64_t done, int64_t total)>;
 
 /// How near the phases of each weight are, by its name; weights that were
 /// stored as phases have no entry.
-using WeightErrors = std::map<std::string, PhaseError>;
+using WeightErrors = std::map<std::string, QuantizationError>;
 
 /// Bytes of one pack (dialect/Packing.h). Throws Error naming the tensor.
 std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,

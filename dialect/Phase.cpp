@@ -27,22 +27,6 @@ AxisScales scalesOf(const CodeSums &sums, Rounding round) {
           std::max(round(axisMean(sums.im, sums.imCount)), smallest)};
 }
 
-void requireFinite(const std::string &name, int64_t row, int64_t columns,
-                   const float *values) {
-  for (int64_t j = 0; j < columns; ++j)
-    if (!std::isfinite(values[j]))
-      throw Error(name + ": expected finite values, found " +
-                  (std::isnan(values[j]) ? "NaN" : "infinity") + " at row " +
-                  std::to_string(row) + ", column " + std::to_string(j));
-}
-
-double sumOfSquares(const float *values, int64_t count) {
-  double sum = 0;
-  for (int64_t j = 0; j < count; ++j)
-    sum += double(values[j]) * double(values[j]);
-  return sum;
-}
-
 void divideRow(float *values, int64_t count, float factor) {
   for (int64_t j = 0; j < count; ++j)
     values[j] = overFactor(values[j], factor);
@@ -166,7 +150,7 @@ public:
   }
 
   /// After the last stage is subtracted: what is left, as a real matrix.
-  PhaseError error() const {
+  QuantizationError error() const {
     const int64_t n = q.rows, m = q.columns;
     std::vector<double> rowErrors(size_t(2 * n));
     parallelFor(n, [&](int64_t begin, int64_t end) {
@@ -183,7 +167,7 @@ public:
         rowErrors[n + i] = bottom;
       }
     });
-    PhaseError sum;
+    QuantizationError sum;
     for (int64_t i = 0; i < 2 * n; ++i) {
       const double factor = q.rowFactors.empty() ? 1 : q.rowFactors[i];
       sum.norm += rowNorms[i];
@@ -209,7 +193,7 @@ private:
 template <typename Rounding>
 void quantize(PhaseMatrix &q, const RowReader &readRows,
               const std::string &name, const ParallelFor &parallelFor,
-              PhaseError *error) {
+              QuantizationError *error) {
   ResidualStages<Rounding> stages(q, parallelFor, error != nullptr);
   stages.read(readRows, name);
   for (int stage = 0; stage < q.scheme.stages; ++stage) {
@@ -274,26 +258,6 @@ void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
 
 } // namespace
 
-const char *nameOf(ScaleGranularity scales) {
-  switch (scales) {
-  case ScaleGranularity::Tensor:
-    return "tensor";
-  case ScaleGranularity::Row:
-    return "row";
-  case ScaleGranularity::Tile:
-    return "tile";
-  }
-  return "";
-}
-
-std::optional<ScaleGranularity> granularityFromName(std::string_view name) {
-  for (auto scales : {ScaleGranularity::Tensor, ScaleGranularity::Row,
-                      ScaleGranularity::Tile})
-    if (name == nameOf(scales))
-      return scales;
-  return std::nullopt;
-}
-
 const char *nameOf(QuantizeMode mode) {
   return mode == QuantizeMode::Canonical ? "canonical" : "official_bf16";
 }
@@ -305,26 +269,14 @@ std::optional<QuantizeMode> quantizeModeFromName(std::string_view name) {
   return std::nullopt;
 }
 
-double PhaseError::relative() const {
-  return norm > 0 ? std::sqrt(error / norm) : 0;
-}
-
-void serialFor(int64_t count,
-               const std::function<void(int64_t, int64_t)> &body) {
-  body(0, count);
-}
-
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
                            const ParallelFor &parallelFor,
                            std::span<const float> rowFactors,
-                           PhaseError *error) {
-  const RowReader readRows = [&](int64_t begin, int64_t end, float *out) {
-    std::copy(a + begin * realColumns, a + end * realColumns, out);
-  };
-  return quantizePhases(readRows, realRows, realColumns, scheme, name,
-                        parallelFor, rowFactors, error);
+                           QuantizationError *error) {
+  return quantizePhases(rowsOf(a, realColumns), realRows, realColumns, scheme,
+                        name, parallelFor, rowFactors, error);
 }
 
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
@@ -332,7 +284,7 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            const std::string &name,
                            const ParallelFor &parallelFor,
                            std::span<const float> rowFactors,
-                           PhaseError *error) {
+                           QuantizationError *error) {
   if (realRows % 2 || realColumns % 2)
     throw Error(name + ": expected even extents to pair rows and columns as "
                        "complex numbers, found " +

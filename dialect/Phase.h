@@ -9,11 +9,11 @@
 #pragma once
 
 #include "dialect/PhaseFormulas.h"
+#include "dialect/Quantization.h"
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -21,15 +21,6 @@
 #include <vector>
 
 namespace fairy2 {
-
-/// What shares one pair of axis scales (per matrix U, W and stage): the whole
-/// matrix; the whole matrix, times a factor per real output row, A = diag(f)
-/// A' with A' quantized per matrix; or kScaleTile x kScaleTile complex entries.
-enum class ScaleGranularity { Tensor, Row, Tile };
-constexpr int64_t kScaleTile = 64;
-/// "tensor", "row" or "tile", and back.
-const char *nameOf(ScaleGranularity scales);
-std::optional<ScaleGranularity> granularityFromName(std::string_view name);
 
 /// The largest number of residual stages a scheme may ask for.
 constexpr int64_t kMaxStages = 8;
@@ -88,28 +79,6 @@ struct PhaseMatrix {
   }
 };
 
-/// Runs body(begin, end) over a partition of [0, count), possibly in parallel.
-/// Results never depend on the partition.
-using ParallelFor = std::function<void(
-    int64_t count, const std::function<void(int64_t begin, int64_t end)> &)>;
-
-/// A ParallelFor that runs everything at once on the calling thread.
-void serialFor(int64_t count,
-               const std::function<void(int64_t, int64_t)> &body);
-
-/// Writes rows [begin, end) of a real matrix to `out`, row-major, as float32.
-/// Called from many threads at once.
-using RowReader =
-    std::function<void(int64_t begin, int64_t end, float *out)>;
-
-/// Squared Frobenius norms of A and of A - Aq.
-struct PhaseError {
-  double norm = 0, error = 0;
-
-  /// ||A - Aq|| / ||A||.
-  double relative() const;
-};
-
 /// Quantizes the matrix of shape [2n, 2m] that `readRows` reads, each row once,
 /// in residual stages, in the arithmetic of the scheme's mode; per matrix (or
 /// tile) and stage s_re = mean |re| over the codes +-1 and s_im = mean |im| over the
@@ -124,14 +93,14 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            const std::string &name,
                            const ParallelFor &parallelFor = serialFor,
                            std::span<const float> rowFactors = {},
-                           PhaseError *error = nullptr);
+                           QuantizationError *error = nullptr);
 /// The same for a matrix in memory.
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
                            const ParallelFor &parallelFor = serialFor,
                            std::span<const float> rowFactors = {},
-                           PhaseError *error = nullptr);
+                           QuantizationError *error = nullptr);
 
 /// The dense float32 matrix [2n, 2m] that the codes and scales stand for, summed
 /// in the arithmetic of the scheme's mode.

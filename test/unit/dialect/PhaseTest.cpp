@@ -324,7 +324,7 @@ TEST(PhaseTest, ErrorIsThatOfTheDenseMatrix) {
   const int64_t rows = 140, columns = 136;
   const std::vector<float> a = randomMatrix(rows * columns, 23);
   for (ScaleGranularity scales : kGranularities) {
-    PhaseError found;
+    QuantizationError found;
     const std::vector<float> dense = dequantizePhases(quantizePhases(
         a.data(), rows, columns, {2, scales}, "a", serialFor, {}, &found));
     double norm = 0, error = 0;
