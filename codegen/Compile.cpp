@@ -35,6 +35,8 @@ void run(ModuleOp module,
 
 void quantize(ModuleOp module, const CompileOptions &options) {
   QuantizeOptions quantize;
+  if (options.signs)
+    quantize.signs = nameOf(*options.signs);
   quantize.stages = *options.stages;
   quantize.scales = nameOf(*options.scales);
   quantize.mode = nameOf(options.mode);
@@ -104,21 +106,22 @@ QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
                               const WeightErrors &errors) {
   QuantizedLayer layer;
   llvm::raw_string_ostream form(layer.form);
-  if (auto phases = dyn_cast<PhaseQuantizeOp>(
-          SymbolTable::lookupNearestSymbolFrom(pack, source))) {
-    source = phases.getWeightAttr();
+  Operation *recipe = SymbolTable::lookupNearestSymbolFrom(pack, source);
+  WeightOp weight = weightBehind(recipe);
+  if (auto phases = dyn_cast<PhaseQuantizeOp>(recipe)) {
     const PhaseScheme scheme = phaseSchemeOf(phases.getScheme());
     form << scheme.stages << (scheme.stages == 1 ? " stage, " : " stages, ")
          << nameOf(scheme.scales);
+  } else if (auto signs = dyn_cast<SignQuantizeOp>(recipe)) {
+    const SignScheme scheme = signSchemeOf(signs.getScheme());
+    form << nameOf(scheme.method) << ", " << nameOf(scheme.scales);
   } else if (pack.getKind() == PackingKind::Int8) {
     form << "int8";
   } else {
-    form << cast<WeightOp>(SymbolTable::lookupNearestSymbolFrom(pack, source))
-                .getTensorType()
-                .getElementType();
+    form << weight.getTensorType().getElementType();
   }
-  layer.name = layerName(source.getValue()).str();
-  if (const auto found = errors.find(source.getValue().str());
+  layer.name = layerName(weight.getSymName()).str();
+  if (const auto found = errors.find(weight.getSymName().str());
       found != errors.end())
     layer.relativeError = found->second.relative();
   return layer;
@@ -138,11 +141,44 @@ std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
 
 } // namespace
 
+std::string methodName(const CompileOptions &options) {
+  if (options.signs)
+    return nameOf(*options.signs);
+  return options.stages == 0
+             ? "none"
+             : "complex_phase_v" + std::to_string(*options.stages);
+}
+
+/// What phases alone have is not asked for beside a method of signs.
+static void requireSignOptions(const CompileOptions &options,
+                               WeightOp stored) {
+  const std::string method = nameOf(*options.signs);
+  auto refuse = [&](const char *option) {
+    throw Error(std::string(option) +
+                ": expected a method of complex phases beside it, found " +
+                method);
+  };
+  if (options.mode != QuantizeMode::Canonical)
+    refuse("--mode");
+  if (!options.stagesFor.empty())
+    refuse("--stages-for");
+  if (options.scales == ScaleGranularity::Tile)
+    throw Error("--scales: expected tensor or row with method " + method +
+                ", found tile");
+  if (stored)
+    throw Error(stored.getFile()->str() + ": tensor '" +
+                stored.getSymName().str() +
+                "' is stored as phases; expected no other method to be asked "
+                "for");
+}
+
 void resolveScheme(ModuleOp module, CompileOptions &options) {
   WeightOp stored;
   for (auto weight : module.getOps<WeightOp>())
     if (!stored && weight.getPhases())
       stored = weight;
+  if (options.signs)
+    requireSignOptions(options, stored);
   if (!stored || options.stages == 0) {
     options.stages = options.stages.value_or(2);
     options.scales = options.scales.value_or(ScaleGranularity::Tensor);
@@ -178,8 +214,10 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
     passes += (passes.empty() ? "" : ",") + pass;
   };
   if (stage >= Stage::Quantized)
-    add("fairy2-to-quantized{stages=" +
-        std::to_string(options.stages.value_or(2)) + " scales=" +
+    add("fairy2-to-quantized{" +
+        (options.signs ? std::string("signs=") + nameOf(*options.signs) + " "
+                       : std::string()) +
+        "stages=" + std::to_string(options.stages.value_or(2)) + " scales=" +
         nameOf(options.scales.value_or(ScaleGranularity::Tensor)) +
         " mode=" + nameOf(options.mode) + listOption("keep", options.keep) +
         listOption("stages-for", options.stagesFor) +

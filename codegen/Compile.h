@@ -19,6 +19,8 @@ namespace fairy2 {
 enum class Stage { Model, Quantized, Packed, Loops, Llvm, Assembly, Object, So };
 
 struct CompileOptions {
+  /// A method of real signs in place of phases; then there are no stages.
+  std::optional<SignMethod> signs;
   /// 0: dense; without a value, what the checkpoint has or else 2.
   std::optional<int64_t> stages;
   /// Without a value, what the checkpoint has or else per tensor.
@@ -69,9 +71,13 @@ CompileSummary compile(mlir::ModuleOp module, const WeightStore &weights,
 /// The fairy2-opt command that takes a module of stage model to `stage`.
 std::string optCommand(Stage stage, const CompileOptions &options);
 
+/// The method that resolved options name: none, complex_phase_v2, ternary, ..
+std::string methodName(const CompileOptions &options);
+
 /// Gives stages and scales their values: what the options ask for, or what the
 /// weights of the module are stored with, or the defaults. Throws Error when
-/// options and stored weights disagree.
+/// options and stored weights, or options of phases and a method of signs,
+/// disagree.
 void resolveScheme(mlir::ModuleOp module, CompileOptions &options);
 
 } // namespace fairy2

@@ -17,11 +17,9 @@ namespace {
 std::vector<int64_t> packShape(PackOp pack) {
   std::vector<int64_t> shape;
   for (auto symbol : pack.getSources().getAsRange<FlatSymbolRefAttr>()) {
-    Operation *source = SymbolTable::lookupNearestSymbolFrom(pack, symbol);
-    if (auto phases = dyn_cast<PhaseQuantizeOp>(source))
-      source = SymbolTable::lookupNearestSymbolFrom(pack,
-                                                    phases.getWeightAttr());
-    auto type = cast<WeightOp>(source).getTensorType();
+    auto type =
+        weightBehind(SymbolTable::lookupNearestSymbolFrom(pack, symbol))
+            .getTensorType();
     if (shape.empty())
       shape.assign(type.getShape().begin(), type.getShape().end());
     else
@@ -89,10 +87,9 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
   manifest["producer"] = "fairy2-compile " FAIRY2_VERSION;
   manifest["model"] = assets.model;
   manifest["scheme"] = {
-      {"method", options.stages == 0
-                     ? "none"
-                     : "complex_phase_v" + std::to_string(*options.stages)},
-      {"stages", *options.stages},
+      {"method", methodName(options)},
+      {"stages", options.signs ? SignScheme{*options.signs}.planes()
+                               : *options.stages},
       {"scales", nameOf(*options.scales)},
       {"mode", nameOf(options.mode)},
       {"activations", options.floatActivations || options.stages == 0

@@ -37,7 +37,15 @@ const char *nameOf(CacheKind cache) {
 }
 
 void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
-  if (options.stages > 0) {
+  if (!options.signs.empty()) {
+    Fairy2QuantizeSignsPassOptions quantize;
+    quantize.method = options.signs;
+    quantize.scales = options.scales;
+    quantize.head = options.head == HeadKind::Quantize;
+    llvm::append_range(quantize.keep, options.keep);
+    quantize.floatActivations = options.floatActivations;
+    pm.addPass(createFairy2QuantizeSignsPass(quantize));
+  } else if (options.stages > 0) {
     // Which layers can be on phases at all.
     Fairy2ExpandWidelyLinearPassOptions expand;
     expand.head = options.head == HeadKind::Quantize;

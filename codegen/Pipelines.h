@@ -20,6 +20,11 @@ const char *nameOf(CacheKind cache);
 
 /// What the user may choose about quantization.
 struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
+  Option<std::string> signs{
+      *this, "signs",
+      llvm::cl::desc("method of real signs in place of phases: bitnet, ternary, "
+                     "sign2 or int2"),
+      llvm::cl::init("")};
   Option<int64_t> stages{*this, "stages",
                          llvm::cl::desc("residual stages; 0 keeps all layers "
                                         "in the checkpoint's precision"),

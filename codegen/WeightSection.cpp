@@ -65,6 +65,20 @@ public:
         &errors[weight.getSymName().str()]);
   }
 
+  SignMatrix signs(SignQuantizeOp recipe, const ParallelFor &parallelFor,
+                   WeightErrors &errors) const {
+    WeightOp weight = this->weight(recipe.getWeightAttr());
+    RankedTensorType type = weight.getTensorType();
+    const int64_t columns = type.getDimSize(1);
+    return quantizeSigns(
+        [&](int64_t begin, int64_t end, float *out) {
+          floats(weight, begin * columns, end * columns, out);
+        },
+        type.getDimSize(0), columns, signSchemeOf(recipe.getScheme()),
+        weight.getSymName().str(), parallelFor,
+        &errors[weight.getSymName().str()]);
+  }
+
   void floats(WeightOp weight, int64_t begin, int64_t end, float *out) const {
     if (!weight.getValue())
       return store.readFloats(weight.getSymName().str(), begin, end, out);
@@ -108,36 +122,28 @@ void requireFinite(const float *values, int64_t count, StringRef name) {
                   (std::isnan(values[i]) ? "NaN" : "infinity"));
 }
 
-/// Values of real rows in the order of a pack: [tile][re, im][16].
-void placeRows(ArrayRef<float> values, float *to) {
+/// Values of real rows in the order of a pack: [tile][part][16].
+void placeRows(ArrayRef<float> values, int64_t parts, float *to) {
   constexpr int64_t kRows = SignPlaneLayout::kTileRows;
-  const int64_t n = int64_t(values.size()) / 2;
-  for (int64_t half = 0; half < 2; ++half)
+  const int64_t n = int64_t(values.size()) / parts;
+  for (int64_t part = 0; part < parts; ++part)
     for (int64_t row = 0; row < n; ++row)
-      to[(row / kRows * 2 + half) * kRows + row % kRows] =
-          values[half * n + row];
+      to[(row / kRows * parts + part) * kRows + row % kRows] =
+          values[part * n + row];
 }
 
-void signPlanes(PackOp pack, const Tensors &tensors,
-                const ParallelFor &parallelFor, WeightErrors &errors,
-                std::vector<uint8_t> &out) {
-  const SignPlanePack layout = signPlanePackOf(pack);
-  out.assign(layout.bytes(), 0);
-  auto floatsAt = [&](int64_t offset) {
-    return reinterpret_cast<float *>(out.data() + offset);
-  };
-  float *scales = floatsAt(layout.scaleOffset());
-  float *biases = floatsAt(layout.biasOffset());
-  float *factors = floatsAt(layout.factorOffset());
-  uint8_t *planes = out.data() + layout.planeOffset();
-  for (size_t i = 0; i < layout.rows.size(); ++i) {
-    const PhaseMatrix matrix = tensors.phases(
-        cast<PhaseQuantizeOp>(SymbolTable::lookupNearestSymbolFrom(
-            pack, cast<FlatSymbolRefAttr>(pack.getSources()[i]))),
-        parallelFor, errors);
-    const SignPlaneLayout planeLayout = layout.matrix(i);
+/// Where the parts of a pack of sign planes are written, matrix after matrix.
+class PlaneWriter {
+public:
+  PlaneWriter(const SignPlanePack &layout, std::vector<uint8_t> &out)
+      : layout(layout), scales(at<float>(out, layout.scaleOffset())),
+        biases(at<float>(out, layout.biasOffset())),
+        factors(at<float>(out, layout.factorOffset())),
+        planes(at<uint8_t>(out, layout.planeOffset())) {}
+
+  void add(size_t i, const PhaseMatrix &matrix) {
     packSignPlanes(matrix, planes);
-    planes += planeLayout.bytes();
+    planes += layout.matrix(i).bytes();
     // A tile's scales lie side by side; all tiles of a matrix may share them.
     const int64_t perRow = int64_t(matrix.scales.size()) / matrix.tilesDown();
     for (int64_t row = 0; row < layout.scaleRows(i); ++row) {
@@ -147,21 +153,65 @@ void signPlanes(PackOp pack, const Tensors &tensors,
         *scales++ = matrix.scales[from + s].im;
       }
     }
-    const int64_t rowValues =
-        planeLayout.tiles() * 2 * SignPlaneLayout::kTileRows;
     if (layout.hasFactors()) {
-      placeRows(matrix.rowFactors, factors);
-      factors += rowValues;
+      placeRows(matrix.rowFactors, layout.parts(), factors);
+      factors += rowValues(i);
     }
+  }
+
+  void add(size_t i, const SignMatrix &matrix) {
+    packSigns(matrix, planes);
+    planes += layout.matrix(i).bytes();
+    const int64_t perSet = layout.scalesPerSet();
+    for (int64_t tile = 0; tile < layout.matrix(i).tiles(); ++tile)
+      for (int p = 0; p < layout.sets(); ++p)
+        for (int64_t row = 0; row < perSet; ++row) {
+          const int64_t of = tile * SignPlaneLayout::kTileRows + row;
+          *scales++ = of < matrix.rows ? matrix.scalesOf(of)[p] : 0;
+        }
+  }
+
+  /// To be called once per matrix, in order, where the pack has biases.
+  void addBias(size_t i, ArrayRef<float> bias) {
+    placeRows(bias, layout.parts(), biases);
+    biases += rowValues(i);
+  }
+
+private:
+  template <typename T> static T *at(std::vector<uint8_t> &out, int64_t offset) {
+    return reinterpret_cast<T *>(out.data() + offset);
+  }
+  int64_t rowValues(size_t i) const {
+    return layout.matrix(i).tiles() * layout.tileRowValues();
+  }
+
+  const SignPlanePack &layout;
+  float *scales, *biases, *factors;
+  uint8_t *planes;
+};
+
+void signPlanes(PackOp pack, const Tensors &tensors,
+                const ParallelFor &parallelFor, WeightErrors &errors,
+                std::vector<uint8_t> &out) {
+  const SignPlanePack layout = signPlanePackOf(pack);
+  out.assign(layout.bytes(), 0);
+  PlaneWriter writer(layout, out);
+  for (size_t i = 0; i < layout.rows.size(); ++i) {
+    Operation *recipe = SymbolTable::lookupNearestSymbolFrom(
+        pack, cast<FlatSymbolRefAttr>(pack.getSources()[i]));
+    if (auto signs = dyn_cast<SignQuantizeOp>(recipe))
+      writer.add(i, tensors.signs(signs, parallelFor, errors));
+    else
+      writer.add(i, tensors.phases(cast<PhaseQuantizeOp>(recipe), parallelFor,
+                                   errors));
     if (!layout.hasBias)
       continue;
+    std::vector<float> bias;
     if (auto symbol = dyn_cast<FlatSymbolRefAttr>((*pack.getBiases())[i])) {
-      const std::vector<float> bias =
-          tensors.allFloats(tensors.weight(symbol));
+      bias = tensors.allFloats(tensors.weight(symbol));
       requireFinite(bias.data(), int64_t(bias.size()), symbol.getValue());
-      placeRows(bias, biases);
     }
-    biases += rowValues;
+    writer.addBias(i, bias);
   }
 }
 
@@ -233,6 +283,7 @@ std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
   std::vector<uint8_t> bytes;
   switch (pack.getKind()) {
   case PackingKind::SignPlanes:
+  case PackingKind::RealSignPlanes:
     signPlanes(pack, tensors, parallelFor, errors, bytes);
     break;
   case PackingKind::Dense:

@@ -11,6 +11,9 @@ def Fairy2_Granularity : AttrParameter<"ScaleGranularity",
 def Fairy2_QuantizeMode : AttrParameter<"QuantizeMode",
                                         "the arithmetic of the quantizer">;
 
+def Fairy2_SignMethod : AttrParameter<"SignMethod",
+                                       "a quantizer of real numbers">;
+
 def Fairy2_ActivationBits : I32EnumAttr<"ActivationKind",
     "how activations enter a linear layer", [
       I32EnumAttrCase<"Int8", 0, "int8">,
@@ -58,11 +61,30 @@ def Fairy2_SchemeAttr : AttrDef<Fairy2Dialect, "Scheme"> {
   let genVerifyDecl = 1;
 }
 
+def Fairy2_SignSchemeAttr : AttrDef<Fairy2Dialect, "SignScheme"> {
+  let mnemonic = "sign_scheme";
+  let summary = "how the weights and activations of a layer become signs";
+  let description = [{
+    `method` is `bitnet` (one plane of signs), `ternary`, `sign2` or `int2` (two;
+    dialect/Signs.h has the formulas). Scales are per `tensor` (default) or per
+    `row`; activations are as in `#fairy2.scheme`.
+
+    Example: `#fairy2.sign_scheme<method = ternary, activations = int8>`
+  }];
+  let parameters = (ins Fairy2_SignMethod:$method,
+                        DefaultValuedParameter<"ScaleGranularity",
+                            "ScaleGranularity::Tensor">:$scales,
+                        "ActivationKind":$activations);
+  let assemblyFormat = "`<` struct(params) `>`";
+  let genVerifyDecl = 1;
+}
+
 def Fairy2_PackingKind : I32EnumAttr<"PackingKind",
     "byte layout of a packed weight", [
       I32EnumAttrCase<"SignPlanes", 0, "sign_planes">,
       I32EnumAttrCase<"Dense", 1, "dense">,
-      I32EnumAttrCase<"Int8", 2, "int8">
+      I32EnumAttrCase<"Int8", 2, "int8">,
+      I32EnumAttrCase<"RealSignPlanes", 3, "real_sign_planes">
     ]> {
   let cppNamespace = "::fairy2";
   let genSpecializedAttr = 0;

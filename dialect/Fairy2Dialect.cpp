@@ -73,4 +73,14 @@ LogicalResult SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
   return verifyStages(emitError, stages);
 }
 
+LogicalResult
+SignSchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                       SignMethod method, ScaleGranularity scales,
+                       ActivationKind activations) {
+  if (scales == ScaleGranularity::Tile)
+    return emitError() << "expected scales per tensor or row for "
+                       << nameOf(method) << ", found scales per tile";
+  return success();
+}
+
 } // namespace fairy2

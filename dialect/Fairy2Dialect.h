@@ -51,6 +51,12 @@ template <> struct FieldParser<fairy2::QuantizeMode, fairy2::QuantizeMode> {
                       "canonical or official_bf16");
   }
 };
+template <> struct FieldParser<fairy2::SignMethod, fairy2::SignMethod> {
+  static FailureOr<fairy2::SignMethod> parse(AsmParser &parser) {
+    return parseNamed(parser, fairy2::signMethodFromName,
+                      "bitnet, ternary, sign2 or int2");
+  }
+};
 
 inline AsmPrinter &operator<<(AsmPrinter &printer,
                               fairy2::ScaleGranularity scales) {
@@ -58,6 +64,9 @@ inline AsmPrinter &operator<<(AsmPrinter &printer,
 }
 inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::QuantizeMode mode) {
   return printer << fairy2::nameOf(mode);
+}
+inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::SignMethod method) {
+  return printer << fairy2::nameOf(method);
 }
 
 } // namespace mlir
@@ -83,11 +92,19 @@ inline PhaseScheme phaseSchemeOf(SchemeAttr scheme) {
   return {int(scheme.getStages()), scheme.getScales(), scheme.getMode()};
 }
 
-/// The form in which the phases of `recipes`, all of one width and scheme, are
-/// stacked in a pack.
-SignPlanePack signPlanePackOf(llvm::ArrayRef<PhaseQuantizeOp> recipes,
+inline SignScheme signSchemeOf(SignSchemeAttr scheme) {
+  return {scheme.getMethod(), scheme.getScales()};
+}
+
+/// The weight that a fairy2.phase_quantize or fairy2.sign_quantize reads, or the
+/// weight itself: a source of a pack.
+WeightOp weightBehind(mlir::Operation *source);
+
+/// The form in which the planes of `recipes`, which are all of one kind, width
+/// and scheme, are stacked in a pack.
+SignPlanePack signPlanePackOf(llvm::ArrayRef<mlir::Operation *> recipes,
                               bool hasBias);
-/// That of a valid pack of kind sign_planes.
+/// That of a valid pack of kind sign_planes or real_sign_planes.
 SignPlanePack signPlanePackOf(PackOp pack);
 
 /// The number of features of a [tokens, features] tensor.

@@ -7,6 +7,7 @@
 
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/OpImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -257,6 +258,22 @@ PhaseQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
   return success();
 }
 
+LogicalResult SignQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight =
+      lookUp<WeightOp>(*this, getWeightAttr(), symbols, "a fairy2.weight");
+  if (!weight)
+    return failure();
+  RankedTensorType type = weight.getTensorType();
+  if (type.getRank() != 2 || type.getDimSize(1) % 2) {
+    InFlightDiagnostic diag = emitOpError("expected a matrix of an even number "
+                                          "of columns, found ")
+                              << type;
+    diag.attachNote(weight.getLoc()) << "weight defined here";
+    return diag;
+  }
+  return success();
+}
+
 LogicalResult WidelyLinearOp::verify() {
   if (featuresOf(getInput()) % 2 || featuresOf(getResult()) % 2)
     return emitOpError("expected even numbers of features to pair as complex "
@@ -276,34 +293,54 @@ LogicalResult QuantizeActivationsOp::verify() {
   return success();
 }
 
-LogicalResult PhaseLinearOp::verify() {
-  if (getPhases().empty() || getPhases().size() != getNumResults())
-    return emitOpError("expected one result per matrix, found ")
-           << getNumResults() << " results and " << getPhases().size()
+/// One result per recipe.
+template <typename LinearOpTy>
+static LogicalResult verifyRecipeLinear(LinearOpTy op) {
+  if (op.getRecipes().empty() || op.getRecipes().size() != op.getNumResults())
+    return op.emitOpError("expected one result per matrix, found ")
+           << op.getNumResults() << " results and " << op.getRecipes().size()
            << " matrices";
-  return verifyScales(*this);
+  return verifyScales(op);
 }
 
-LogicalResult PhaseLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  SchemeAttr scheme;
-  for (auto [symbol, result] : llvm::zip(getPhases(), getResults())) {
-    auto phases =
-        lookUp<PhaseQuantizeOp>(*this, cast<FlatSymbolRefAttr>(symbol), symbols,
-                                "a fairy2.phase_quantize");
-    if (!phases ||
-        failed(verifyShape(*this,
-                           weightType(phases, phases.getWeightAttr(), symbols),
-                           {featuresOf(result), featuresOf(getInput())})))
+/// Recipes of one scheme, of weights of the results' shapes.
+template <typename RecipeOp, typename LinearOpTy>
+static LogicalResult verifyRecipes(LinearOpTy op, StringRef what,
+                                   SymbolTableCollection &symbols) {
+  decltype(std::declval<RecipeOp>().getScheme()) scheme;
+  for (auto [symbol, result] : llvm::zip(op.getRecipes(), op.getResults())) {
+    auto recipe =
+        lookUp<RecipeOp>(op, cast<FlatSymbolRefAttr>(symbol), symbols, what);
+    if (!recipe ||
+        failed(verifyShape(op,
+                           weightType(recipe, recipe.getWeightAttr(), symbols),
+                           {featuresOf(result), featuresOf(op.getInput())})))
       return failure();
-    if (scheme && scheme != phases.getScheme())
-      return emitOpError("expected matrices of one scheme, found ")
-             << scheme << " and " << phases.getScheme();
-    scheme = phases.getScheme();
+    if (scheme && scheme != recipe.getScheme())
+      return op.emitOpError("expected matrices of one scheme, found ")
+             << scheme << " and " << recipe.getScheme();
+    scheme = recipe.getScheme();
   }
-  if ((scheme.getActivations() == ActivationKind::Int8) != bool(getScales()))
-    return emitOpError("expected the input that ") << scheme << " asks for";
-  return verifyBiases(*this, getBiases(),
-                      llvm::map_to_vector(getResults(), featuresOf), symbols);
+  if ((scheme.getActivations() == ActivationKind::Int8) !=
+      bool(op.getScales()))
+    return op.emitOpError("expected the input that ") << scheme << " asks for";
+  return verifyBiases(op, op.getBiases(),
+                      llvm::map_to_vector(op.getResults(), featuresOf),
+                      symbols);
+}
+
+LogicalResult PhaseLinearOp::verify() { return verifyRecipeLinear(*this); }
+
+LogicalResult PhaseLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyRecipes<PhaseQuantizeOp>(*this, "a fairy2.phase_quantize",
+                                        symbols);
+}
+
+LogicalResult SignLinearOp::verify() { return verifyRecipeLinear(*this); }
+
+LogicalResult SignLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  return verifyRecipes<SignQuantizeOp>(*this, "a fairy2.sign_quantize",
+                                       symbols);
 }
 
 LogicalResult Int8LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -314,18 +351,32 @@ LogicalResult Int8LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
 // Packed stage
 //===----------------------------------------------------------------------===//
 
-SignPlanePack signPlanePackOf(ArrayRef<PhaseQuantizeOp> recipes,
-                              bool hasBias) {
-  SignPlanePack pack;
-  pack.hasBias = hasBias;
-  for (PhaseQuantizeOp recipe : recipes) {
-    auto weight = cast<WeightOp>(
-        SymbolTable::lookupNearestSymbolFrom(recipe, recipe.getWeightAttr()));
-    pack.rows.push_back(weight.getTensorType().getDimSize(0) / 2);
-    pack.columns = weight.getTensorType().getDimSize(1) / 2;
-    pack.scheme = phaseSchemeOf(recipe.getScheme());
-  }
-  return pack;
+WeightOp weightBehind(Operation *source) {
+  FlatSymbolRefAttr symbol;
+  if (auto phases = dyn_cast<PhaseQuantizeOp>(source))
+    symbol = phases.getWeightAttr();
+  else if (auto signs = dyn_cast<SignQuantizeOp>(source))
+    symbol = signs.getWeightAttr();
+  else
+    return cast<WeightOp>(source);
+  return cast<WeightOp>(SymbolTable::lookupNearestSymbolFrom(source, symbol));
+}
+
+SignPlanePack signPlanePackOf(ArrayRef<Operation *> recipes, bool hasBias) {
+  SmallVector<int64_t> rows;
+  for (Operation *recipe : recipes)
+    rows.push_back(weightBehind(recipe).getTensorType().getDimSize(0));
+  const int64_t columns =
+      weightBehind(recipes.front()).getTensorType().getDimSize(1);
+  if (auto signs = dyn_cast<SignQuantizeOp>(recipes.front()))
+    return SignPlanePack::ofSigns({rows.begin(), rows.end()}, columns / 2,
+                                  signSchemeOf(signs.getScheme()), hasBias);
+  for (int64_t &count : rows)
+    count /= 2;
+  return SignPlanePack::ofPhases(
+      {rows.begin(), rows.end()}, columns / 2,
+      phaseSchemeOf(cast<PhaseQuantizeOp>(recipes.front()).getScheme()),
+      hasBias);
 }
 
 SignPlanePack signPlanePackOf(PackOp pack) {
@@ -333,10 +384,48 @@ SignPlanePack signPlanePackOf(PackOp pack) {
       llvm::map_to_vector(
           pack.getSources().getAsRange<FlatSymbolRefAttr>(),
           [&](FlatSymbolRefAttr source) {
-            return cast<PhaseQuantizeOp>(
-                SymbolTable::lookupNearestSymbolFrom(pack, source));
+            return SymbolTable::lookupNearestSymbolFrom(pack, source);
           }),
       bool(pack.getBiases()));
+}
+
+/// The layout of sources that are recipes of equal width and scheme; their
+/// features are appended.
+template <typename RecipeOp>
+static FailureOr<SignPlanePack>
+verifyPlaneSources(PackOp pack, StringRef what, SymbolTableCollection &symbols,
+                   SmallVectorImpl<int64_t> &features) {
+  SmallVector<Operation *> recipes;
+  RankedTensorType first;
+  for (Attribute source : pack.getSources()) {
+    auto recipe = lookUp<RecipeOp>(pack, cast<FlatSymbolRefAttr>(source),
+                                   symbols, what);
+    if (!recipe)
+      return failure();
+    RankedTensorType type =
+        weightType(recipe, recipe.getWeightAttr(), symbols);
+    if (!type)
+      return failure();
+    if (!first)
+      first = type;
+    recipes.push_back(recipe);
+    if (first.getDimSize(1) != type.getDimSize(1) ||
+        cast<RecipeOp>(recipes.front()).getScheme() != recipe.getScheme())
+      return pack.emitOpError("expected sources of equal width and scheme");
+    features.push_back(type.getDimSize(0));
+  }
+  return signPlanePackOf(recipes, bool(pack.getBiases()));
+}
+
+/// The same for a pack of either kind of planes.
+static FailureOr<SignPlanePack>
+verifyPlaneSources(PackOp pack, SymbolTableCollection &symbols,
+                   SmallVectorImpl<int64_t> &features) {
+  if (pack.getKind() == PackingKind::RealSignPlanes)
+    return verifyPlaneSources<SignQuantizeOp>(pack, "a fairy2.sign_quantize",
+                                              symbols, features);
+  return verifyPlaneSources<PhaseQuantizeOp>(pack, "a fairy2.phase_quantize",
+                                             symbols, features);
 }
 
 LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
@@ -345,32 +434,16 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
   if (getOffset() % kPackAlignment)
     return emitOpError("expected an offset that is a multiple of ")
            << kPackAlignment << ", found " << getOffset();
-  if (getKind() != PackingKind::SignPlanes && getSources().size() != 1)
+  if (!holdsPlanes() && getSources().size() != 1)
     return emitOpError("expected one source, found ") << getSources().size();
   int64_t expected = 0;
   SmallVector<int64_t> features;
-  if (getKind() == PackingKind::SignPlanes) {
-    SmallVector<PhaseQuantizeOp> recipes;
-    RankedTensorType first;
-    for (Attribute source : getSources()) {
-      auto phases =
-          lookUp<PhaseQuantizeOp>(*this, cast<FlatSymbolRefAttr>(source),
-                                  symbols, "a fairy2.phase_quantize");
-      if (!phases)
-        return failure();
-      RankedTensorType type =
-          weightType(phases, phases.getWeightAttr(), symbols);
-      if (!type)
-        return failure();
-      if (!first)
-        first = type;
-      recipes.push_back(phases);
-      if (first.getDimSize(1) != type.getDimSize(1) ||
-          recipes.front().getScheme() != phases.getScheme())
-        return emitOpError("expected sources of equal width and scheme");
-      features.push_back(type.getDimSize(0));
-    }
-    expected = signPlanePackOf(recipes, bool(getBiases())).bytes();
+  if (holdsPlanes()) {
+    FailureOr<SignPlanePack> layout =
+        verifyPlaneSources(*this, symbols, features);
+    if (failed(layout))
+      return failure();
+    expected = layout->bytes();
   } else {
     auto weight =
         lookUp<WeightOp>(*this, cast<FlatSymbolRefAttr>(getSources()[0]),
@@ -412,13 +485,19 @@ LogicalResult PackedLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
            << stringifyPackingKind(pack.getKind()) << " asks for";
   for (auto [source, result] : llvm::zip(pack.getSources(), getResults())) {
     auto symbol = cast<FlatSymbolRefAttr>(source);
-    if (auto phases =
-            symbols.lookupNearestSymbolFrom<PhaseQuantizeOp>(*this, symbol)) {
-      SchemeAttr scheme = phases.getScheme();
-      if ((scheme.getActivations() == ActivationKind::Int8) != isInt8)
-        return emitOpError("expected the input that ") << scheme << " asks for";
-      symbol = phases.getWeightAttr();
-    }
+    Operation *recipe = symbols.lookupNearestSymbolFrom(*this, symbol);
+    // Whether the scheme asks for this input.
+    auto accepts = [&](auto op) -> LogicalResult {
+      symbol = op.getWeightAttr();
+      if ((op.getScheme().getActivations() == ActivationKind::Int8) == isInt8)
+        return success();
+      return emitOpError("expected the input that ")
+             << op.getScheme() << " asks for";
+    };
+    if (failed(llvm::TypeSwitch<Operation *, LogicalResult>(recipe)
+                   .Case<PhaseQuantizeOp, SignQuantizeOp>(accepts)
+                   .Default(success())))
+      return failure();
     if (failed(verifyShape(*this, weightType(*this, symbol, symbols),
                            {featuresOf(result), featuresOf(getInput())})))
       return failure();

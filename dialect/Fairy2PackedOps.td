@@ -15,6 +15,7 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
 
     * `sign_planes`: `fairy2.phase_quantize` symbols of equal width and stages:
       biases (if any), scales per tile, sign planes;
+    * `real_sign_planes`: the same of `fairy2.sign_quantize` symbols;
     * `dense`: one `fairy2.weight`, rows padded to 64 bytes, stored type;
     * `int8`: one `fairy2.weight`, tiles of 16 rows, a scale per row.
 
@@ -33,6 +34,13 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
                        ConfinedAttr<I64Attr, [IntNonNegative]>:$bytes);
   let assemblyFormat = [{
     $sym_name $kind $sources (`biases` $biases^)? attr-dict
+  }];
+  let extraClassDeclaration = [{
+    /// Whether the layout is that of a SignPlanePack.
+    bool holdsPlanes() {
+      return getKind() == PackingKind::SignPlanes ||
+             getKind() == PackingKind::RealSignPlanes;
+    }
   }];
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ops of the quantized stage: phases instead of weights.
+// Ops of the quantized stage: phases, or signs, instead of weights.
 #ifndef FAIRY2_QUANTIZED_OPS_TD
 #define FAIRY2_QUANTIZED_OPS_TD
 
@@ -26,6 +26,27 @@ def Fairy2_PhaseQuantizeOp : Fairy2_SymbolOp<"phase_quantize", [
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$weight,
                        Fairy2_SchemeAttr:$scheme);
+  let assemblyFormat = "$sym_name `of` $weight $scheme attr-dict";
+}
+
+def Fairy2_SignQuantizeOp : Fairy2_SymbolOp<"sign_quantize", [
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the signs of a real weight, as a recipe";
+  let description = [{
+    Reads the real matrix A, of an even number of columns, as a sum of planes of
+    signs times scales, A = s_1 S_1 + s_2 S_2 with entries of S_p = +-1
+    (dialect/Signs.h): one plane for `bitnet`, two for `ternary` (equal scales),
+    `sign2` (the second of what the first leaves) and `int2` (2 to 1). Baselines
+    of `fairy2.phase_quantize` at equal bits.
+
+    Example:
+    ```mlir
+    fairy2.weight @q : tensor<63x64xf32> from "model.safetensors" at 0
+    fairy2.sign_quantize @q.signs of @q #fairy2.sign_scheme<method = ternary, activations = int8>
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, FlatSymbolRefAttr:$weight,
+                       Fairy2_SignSchemeAttr:$scheme);
   let assemblyFormat = "$sym_name `of` $weight $scheme attr-dict";
 }
 
@@ -77,8 +98,22 @@ def Fairy2_QuantizeActivationsOp : Fairy2_Op<"quantize_activations", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Fairy2_PhaseLinearOp : Fairy2_Op<"phase_linear", [Pure,
+/// A linear map on quantized weights, for every layer that reads one input.
+class Fairy2_RecipeLinearOp<string mnemonic> : Fairy2_Op<mnemonic, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let arguments = (ins Fairy2_LinearInput:$input,
+                       Optional<Fairy2_TokenScales>:$scales,
+                       FlatSymbolRefArrayAttr:$recipes,
+                       OptionalAttr<ArrayAttr>:$biases);
+  let results = (outs Variadic<Fairy2_Activations>:$results);
+  let assemblyFormat = [{
+    $input (`scales` $scales^)? $recipes (`biases` $biases^)? attr-dict
+    `:` type($input) (`,` type($scales)^)? `->` type($results)
+  }];
+  let hasVerifier = 1;
+}
+
+def Fairy2_PhaseLinearOp : Fairy2_RecipeLinearOp<"phase_linear"> {
   let summary = "y = U x + W conj(x) on phases, for every layer that reads x";
   let description = [{
     One result per matrix: y = (sum over the stages of U_t x + W_t conj(x)) *
@@ -99,16 +134,26 @@ def Fairy2_PhaseLinearOp : Fairy2_Op<"phase_linear", [Pure,
     }
     ```
   }];
-  let arguments = (ins Fairy2_LinearInput:$input,
-                       Optional<Fairy2_TokenScales>:$scales,
-                       FlatSymbolRefArrayAttr:$phases,
-                       OptionalAttr<ArrayAttr>:$biases);
-  let results = (outs Variadic<Fairy2_Activations>:$results);
-  let assemblyFormat = [{
-    $input (`scales` $scales^)? $phases (`biases` $biases^)? attr-dict
-    `:` type($input) (`,` type($scales)^)? `->` type($results)
+}
+
+def Fairy2_SignLinearOp : Fairy2_RecipeLinearOp<"sign_linear"> {
+  let summary = "y = A x on sums of sign planes, for every layer that reads x";
+  let description = [{
+    One result per matrix: y = (sum over the planes of s_p S_p x) * scale + bias.
+    Sums of signs are exact integers where the input is int8; without `scales` it
+    is float.
+
+    Example:
+    ```mlir
+    fairy2.weight @q : tensor<64x64xf32> from "model.safetensors" at 0
+    fairy2.sign_quantize @q.signs of @q #fairy2.sign_scheme<method = ternary, activations = int8>
+    func.func @f(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> tensor<?x64xf32> {
+      %0 = fairy2.sign_linear %x scales %s [@q.signs]
+          : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
   }];
-  let hasVerifier = 1;
 }
 
 def Fairy2_Int8LinearOp : Fairy2_Op<"int8_linear", [Pure,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "dialect/Phase.h"
+#include "dialect/Signs.h"
 
 #include <cstdint>
 #include <vector>
@@ -17,20 +18,40 @@ constexpr int64_t roundUp(int64_t value, int64_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// Phases of several matrices with m columns each, stacked by rows; each starts
-/// a new tile. Biases: float32 [tile][re, im][16 rows]; factors of the rows
-/// likewise; scales: float32 [tile][set][re, im], or where 64 x 64 entries
-/// share them, float32 [64 rows of a matrix][span of 64 columns][set][re, im];
-/// planes: SignPlaneLayout.
+/// Sign planes of several matrices with m columns each, stacked by rows; each
+/// starts a new tile of 16 rows. Phases: a row of codes stands for two real rows
+/// (parts), its sets are U and W of every stage. Signs (Signs.h): a row stands for
+/// one, its sets are the planes, and m is half of the columns.
+/// Biases: float32 [tile][part][16 rows]; factors of the rows likewise. Scales:
+/// float32 [tile][set][re, im], or where 64 x 64 entries share them, float32
+/// [64 rows of a matrix][span of 64 columns][set][re, im]; of signs
+/// [tile][set], with row scales [tile][set][16 rows]. Planes: SignPlaneLayout.
 struct SignPlanePack {
-  std::vector<int64_t> rows; ///< n of every matrix
+  std::vector<int64_t> rows; ///< of codes or signs, of every matrix
   int64_t columns = 0;       ///< m
-  PhaseScheme scheme;
+  int setCount = 0;
+  ScaleGranularity scales = ScaleGranularity::Tensor;
+  bool isReal = false; ///< signs, not phases
   bool hasBias = false;
 
-  int sets() const { return 2 * scheme.stages; }
-  bool hasFactors() const { return scheme.scales == ScaleGranularity::Row; }
-  bool isTiled() const { return scheme.scales == ScaleGranularity::Tile; }
+  static SignPlanePack ofPhases(std::vector<int64_t> rows, int64_t columns,
+                                PhaseScheme scheme, bool hasBias) {
+    return {std::move(rows), columns, 2 * scheme.stages, scheme.scales, false,
+            hasBias};
+  }
+  static SignPlanePack ofSigns(std::vector<int64_t> rows, int64_t columns,
+                               SignScheme scheme, bool hasBias) {
+    return {std::move(rows), columns, scheme.planes(), scheme.scales, true,
+            hasBias};
+  }
+
+  int sets() const { return setCount; }
+  /// Real rows that a row of codes stands for.
+  int64_t parts() const { return isReal ? 1 : 2; }
+  bool hasFactors() const {
+    return !isReal && scales == ScaleGranularity::Row;
+  }
+  bool isTiled() const { return scales == ScaleGranularity::Tile; }
   SignPlaneLayout matrix(size_t i) const { return {rows[i], columns, sets()}; }
   int64_t tiles() const {
     int64_t sum = 0;
@@ -53,8 +74,14 @@ struct SignPlanePack {
   int64_t spans() const {
     return isTiled() ? (columns + kScaleTile - 1) / kScaleTile : 1;
   }
-  /// Scales of all sets on both axes, in floats.
-  int64_t scaleCount() const { return scaleRows() * spans() * sets() * 2; }
+  /// Floats of one set, of one row of tiles, and of all.
+  int64_t scalesPerSet() const {
+    if (!isReal)
+      return 2;
+    return scales == ScaleGranularity::Row ? SignPlaneLayout::kTileRows : 1;
+  }
+  int64_t scalesPerRow() const { return spans() * sets() * scalesPerSet(); }
+  int64_t scaleCount() const { return scaleRows() * scalesPerRow(); }
 
   int64_t biasOffset() const { return 0; }
   int64_t factorOffset() const { return hasBias ? rowValueBytes() : 0; }
@@ -69,11 +96,14 @@ struct SignPlanePack {
            tiles() * SignPlaneLayout{0, columns, sets()}.tileBytes();
   }
 
-private:
-  /// A float for every real row, padding included.
-  int64_t rowValueBytes() const {
-    return tiles() * 2 * SignPlaneLayout::kTileRows * 4;
+  /// Floats that hold one value for every real row of a tile, and of all.
+  int64_t tileRowValues() const {
+    return parts() * SignPlaneLayout::kTileRows;
   }
+  int64_t rowValues() const { return tiles() * tileRowValues(); }
+
+private:
+  int64_t rowValueBytes() const { return rowValues() * 4; }
 };
 
 /// Rows of a dense matrix in their stored type, each padded to 64 bytes, then

@@ -16,7 +16,7 @@ namespace fairy2 {
 SmallVector<Buffer> scratchOf(Operation *op, LoopContext &context) {
   if (auto linear = dyn_cast<PackedLinearOp>(op)) {
     PackOp pack = context.pack(linear.getPackAttr());
-    if (pack.getKind() == PackingKind::SignPlanes)
+    if (pack.holdsPlanes())
       return phaseLinearScratch(linear, pack, context);
   }
   return {};
@@ -157,6 +157,7 @@ private:
           PackOp pack = context.pack(op.getPackAttr());
           switch (pack.getKind()) {
           case PackingKind::SignPlanes:
+          case PackingKind::RealSignPlanes:
             lowerPhaseLinear(op, pack, context);
             break;
           case PackingKind::Dense:

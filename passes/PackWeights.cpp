@@ -41,7 +41,12 @@ private:
           replace(op, op.getInput(), op.getScales(), int8(op.getWeightAttr()));
         })
         .Case<PhaseLinearOp>([&](auto op) {
-          replace(op, op.getInput(), op.getScales(), signPlanes(op));
+          replace(op, op.getInput(), op.getScales(),
+                  signPlanes(op, PackingKind::SignPlanes));
+        })
+        .Case<SignLinearOp>([&](auto op) {
+          replace(op, op.getInput(), op.getScales(),
+                  signPlanes(op, PackingKind::RealSignPlanes));
         });
   }
 
@@ -104,14 +109,16 @@ private:
                  symbols->lookup(weight.getValue())->getLoc());
   }
 
-  FlatSymbolRefAttr signPlanes(PhaseLinearOp op) {
-    SmallVector<PhaseQuantizeOp> recipes;
-    for (auto phases : op.getPhases().getAsRange<FlatSymbolRefAttr>())
-      recipes.push_back(symbols->lookup<PhaseQuantizeOp>(phases.getValue()));
+  template <typename LinearOpTy>
+  FlatSymbolRefAttr signPlanes(LinearOpTy op, PackingKind kind) {
+    SmallVector<Operation *> recipes;
+    for (auto recipe :
+         op.getRecipes().template getAsRange<FlatSymbolRefAttr>())
+      recipes.push_back(symbols->lookup(recipe.getValue()));
     const StringRef first =
-        cast<FlatSymbolRefAttr>(op.getPhases()[0]).getValue();
-    return place((first + ".pack").str(), PackingKind::SignPlanes,
-                 op.getPhases().getValue(), op.getBiasesAttr(),
+        cast<FlatSymbolRefAttr>(op.getRecipes()[0]).getValue();
+    return place((first + ".pack").str(), kind, op.getRecipes().getValue(),
+                 op.getBiasesAttr(),
                  signPlanePackOf(recipes, bool(op.getBiases())).bytes(),
                  op.getLoc());
   }

@@ -63,6 +63,38 @@ def Fairy2QuantizePhasesPass
   ];
 }
 
+def Fairy2QuantizeSignsPass
+    : Pass<"fairy2-quantize-signs", "::mlir::ModuleOp"> {
+  let summary = "replace linear layers by layers on sign planes";
+  let description = [{
+    Quantizers of real numbers, in place of phases: adds the recipe of the signs
+    beside each weight, quantizes the layer's input as the scheme asks, and puts
+    a layer on sign planes in place of the old one. A layer with an odd number of
+    columns stays as it is, with a remark; so does the language model's head
+    unless `head` is set, and every layer whose name an expression of `keep`
+    matches. An expression that matches none is an error.
+
+    ```mlir
+    %0 = fairy2.linear %x, @q : tensor<?x64xf32> -> tensor<?x32xf32>
+    ==>
+    fairy2.sign_quantize @q.signs of @q #fairy2.sign_scheme<method = ternary, activations = int8>
+    %values, %scales = fairy2.quantize_activations %x : tensor<?x64xf32> -> tensor<?x64xi8>, tensor<?xf32>
+    %0 = fairy2.sign_linear %values scales %scales [@q.signs] : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x32xf32>
+    ```
+  }];
+  let options = [
+    Option<"method", "method", "std::string", "\"ternary\"",
+           "bitnet, ternary, sign2 or int2">,
+    Option<"scales", "scales", "std::string", "\"tensor\"",
+           "what shares scales: tensor or row">,
+    Option<"head", "head", "bool", "false", "quantize the head as well">,
+    ListOption<"keep", "keep", "std::string",
+               "regular expressions of layers that stay as they are">,
+    Option<"floatActivations", "float-activations", "bool", "false",
+           "leave activations in float32">
+  ];
+}
+
 def Fairy2QuantizeHeadPass : Pass<"fairy2-quantize-head", "::mlir::ModuleOp"> {
   let summary = "give the language model's head int8 weights";
   let description = [{
@@ -94,7 +126,7 @@ def Fairy2QuantizeCachePass : Pass<"fairy2-quantize-cache", "::mlir::ModuleOp"> 
 
 def Fairy2GroupLinearsPass
     : Pass<"fairy2-group-linears", "::mlir::func::FuncOp"> {
-  let summary = "join the layers on phases that read one input";
+  let summary = "join the layers on phases, or signs, that read one input";
   let description = [{
     Query, key and value, or gate and up, become one op with several results, so
     that whatever a target derives from the input is computed once. Layers of

@@ -2,6 +2,7 @@
 //
 // The head of the language model gets int8 weights.
 #include "passes/Passes.h"
+#include "passes/QuantizeActivations.h"
 
 using namespace mlir;
 
@@ -21,15 +22,12 @@ struct QuantizeHead : impl::Fairy2QuantizeHeadPassBase<QuantizeHead> {
         linear.emitOpError("expected a head without bias for int8 weights");
         return WalkResult::interrupt();
       }
+      const QuantizedInput input =
+          quantizeInput(linear, linear.getInput(), /*floatActivations=*/false);
       OpBuilder builder(linear);
-      auto input = cast<RankedTensorType>(linear.getInput().getType());
-      auto quantized = QuantizeActivationsOp::create(
-          builder, linear.getLoc(), input.clone(builder.getI8Type()),
-          RankedTensorType::get({ShapedType::kDynamic}, builder.getF32Type()),
-          linear.getInput());
       auto head = Int8LinearOp::create(
-          builder, linear.getLoc(), linear.getResult().getType(),
-          quantized.getValues(), quantized.getScales(), linear.getWeightAttr());
+          builder, linear.getLoc(), linear.getResult().getType(), input.values,
+          input.scales, linear.getWeightAttr());
       linear.replaceAllUsesWith(head.getResult());
       linear.erase();
       return WalkResult::advance();

@@ -3,6 +3,7 @@
 // Widely-linear layers become layers on phases; their weights, recipes.
 #include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
+#include "passes/QuantizeActivations.h"
 
 using namespace mlir;
 
@@ -71,22 +72,14 @@ private:
   void quantize(WidelyLinearOp linear, SymbolTable &symbols) {
     FlatSymbolRefAttr phases = phasesOf(linear, symbols);
     OpBuilder builder(linear);
-    Value input = linear.getInput(), scales;
-    if (!floatActivations) {
-      auto quantized = QuantizeActivationsOp::create(
-          builder, linear.getLoc(),
-          cast<RankedTensorType>(input.getType()).clone(builder.getI8Type()),
-          RankedTensorType::get({ShapedType::kDynamic}, builder.getF32Type()),
-          input);
-      input = quantized.getValues();
-      scales = quantized.getScales();
-    }
+    const QuantizedInput input =
+        quantizeInput(linear, linear.getInput(), floatActivations);
     ArrayAttr biases;
     if (linear.getBiasAttr())
       biases = builder.getArrayAttr({linear.getBiasAttr()});
     auto onPhases = PhaseLinearOp::create(
         builder, linear.getLoc(), TypeRange{linear.getResult().getType()},
-        input, scales, builder.getArrayAttr({phases}), biases);
+        input.values, input.scales, builder.getArrayAttr({phases}), biases);
     linear.replaceAllUsesWith(onPhases.getResult(0));
     linear.erase();
   }

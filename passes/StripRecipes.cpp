@@ -16,7 +16,7 @@ struct StripRecipes : impl::Fairy2StripRecipesPassBase<StripRecipes> {
   void runOnOperation() override {
     for (Operation &op :
          llvm::make_early_inc_range(*getOperation().getBody()))
-      if (isa<WeightOp, PhaseQuantizeOp, PackOp>(op))
+      if (isa<WeightOp, PhaseQuantizeOp, SignQuantizeOp, PackOp>(op))
         op.erase();
   }
 };

@@ -31,11 +31,12 @@ Span spanOf(Operation *op) {
             AttentionOp, GatedActivationOp, ScaleOp, SoftCapOp, SliceOp>(
           [](auto) { return Span{Model, Packed}; })
       .Case<WidelyLinearOp>([](auto) { return Span{Quantized, Model}; })
-      .Case<PhaseLinearOp, Int8LinearOp>(
+      .Case<PhaseLinearOp, SignLinearOp, Int8LinearOp>(
           [](auto) { return Span{Quantized, Quantized}; })
       .Case<QuantizeActivationsOp>([](auto) { return Span{Quantized, Packed}; })
       .Case<WeightOp>([](auto) { return Span{Model, Loops}; })
-      .Case<PhaseQuantizeOp>([](auto) { return Span{Quantized, Loops}; })
+      .Case<PhaseQuantizeOp, SignQuantizeOp>(
+          [](auto) { return Span{Quantized, Loops}; })
       .Case<PackOp>([](auto) { return Span{Packed, Loops}; })
       .Case<PackedLinearOp>([](auto) { return Span{Packed, Packed}; })
       .Case<TableLookupOp, Sum4AccumulateOp, Dot4AccumulateOp>(

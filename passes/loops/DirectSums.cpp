@@ -6,15 +6,17 @@
 using namespace mlir;
 
 namespace fairy2 {
-AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
+
+Values scalarSums(Emitter &e, const PhaseInput &input, Value token,
                     int64_t set, const Span &span) {
   const int64_t m = input.pack.columns;
+  const int64_t count = input.pack.isReal ? 1 : 4;
   Type i32 = e.getI32Type();
-  SmallVector<Value> rows(kSums, e.constant(e.ints(), 0));
+  Values rows(count, e.constant(e.ints(), 0));
   Value x = e.mul(token, input.inputStride);
   Value begin = e.mul(span.index, kScaleTile);
   for (int64_t row = 0; row < kLanes; ++row) {
-    SmallVector<Value> zero(kSums, e.constant(i32, 0));
+    Values zero(count, e.constant(i32, 0));
     SmallVector<Value> sums = e.forLoop(
         begin, e.add(begin, span.columns), 1, zero,
         [&](Value j, ValueRange carried) {
@@ -33,30 +35,33 @@ AxisSums scalarSums(Emitter &e, const PhaseInput &input, Value token,
                 e.constant(i32, 1));
           };
           Value p = signBit(0), q = signBit(4);
-          Value a = e.sub(e.add(p, q), e.constant(i32, 1));
-          Value b = e.sub(p, q);
           auto component = [&](int64_t shift) -> Value {
             return arith::ExtSIOp::create(
                 e, i32,
                 e.load(input.arguments[0], e.add(e.add(x, j), shift)));
           };
           Value re = component(0), im = component(m);
-          return SmallVector<Value>{
+          Value one = e.constant(i32, 1);
+          if (input.pack.isReal) {
+            auto sign = [&](Value bit) { return e.sub(e.add(bit, bit), one); };
+            return Values{e.add(carried[0], e.add(e.mul(sign(p), re),
+                                                  e.mul(sign(q), im)))};
+          }
+          Value a = e.sub(e.add(p, q), one), b = e.sub(p, q);
+          return Values{
               e.add(carried[0], e.mul(a, re)), e.add(carried[1], e.mul(a, im)),
               e.add(carried[2], e.mul(b, re)), e.add(carried[3], e.mul(b, im))};
         });
-    for (int k = 0; k < kSums; ++k)
+    for (int64_t k = 0; k < count; ++k)
       rows[k] = vector::InsertOp::create(e, sums[k], rows[k], row);
   }
-  auto toFloat = [&](Value v) -> Value {
-    return arith::SIToFPOp::create(e, e.floats(), v);
-  };
-  return {toFloat(rows[0]), toFloat(rows[1]), toFloat(rows[2]),
-          toFloat(rows[3])};
+  for (Value &sum : rows)
+    sum = arith::SIToFPOp::create(e, e.floats(), sum);
+  return rows;
 }
 
-AxisSums floatSums(Emitter &e, const PhaseInput &input, Value token,
-                   int64_t set, const Span &span) {
+Values floatSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
+                 const Span &span) {
   const int64_t m = input.pack.columns;
   const int64_t perGroup = SignPlaneLayout::kGroupColumns;
   Value x = e.mul(token, input.inputStride);
@@ -76,6 +81,9 @@ AxisSums floatSums(Emitter &e, const PhaseInput &input, Value token,
         Value bits = e.bitcast(e.ints(),
             e.splat(e.load(input.arguments[0], e.add(column, part * m))));
         for (int plane = 0; plane < 2; ++plane) {
+          const int k = sumIndex(input.pack, plane, part);
+          if (k < 0)
+            continue;
           Value sign = arith::ShLIOp::create(
               e, codes, e.constant(e.ints(), 31 - b - 4 * plane));
           Value minus = arith::AndIOp::create(
@@ -83,14 +91,13 @@ AxisSums floatSums(Emitter &e, const PhaseInput &input, Value token,
               arith::XOrIOp::create(e, sign, e.constant(e.ints(), -1)),
               e.constant(e.ints(), int64_t(INT32_MIN)));
           Value term = e.bitcast(e.floats(), arith::XOrIOp::create(e, bits, minus));
-          Value &sum = sums[plane * 2 + part];
-          sum = e.add(sum, term);
+          sums[k] = e.add(sums[k], term);
         }
       }
     }
     return sums;
   };
-  SmallVector<Value> sums(kSums, e.constant(e.floats(), 0.0));
+  Values sums(sumsPerSet(input.pack), e.constant(e.floats(), 0.0));
   Value begin = e.mul(span.index, kScaleTile / perGroup);
   Value end = e.add(begin, span.columns / perGroup);
   sums = e.forLoop(begin, end, 1, sums, [&](Value group, ValueRange carried) {
@@ -98,8 +105,10 @@ AxisSums floatSums(Emitter &e, const PhaseInput &input, Value token,
   });
   if (span.columns % perGroup)
     sums = addGroup(end, span.columns % perGroup, sums);
+  if (input.pack.isReal)
+    return {e.add(sums[0], sums[1])};
   Value half = e.constant(e.floats(), 0.5);
-  auto axis = [&](int part, bool imaginary) {
+  auto axis = [&](int part, bool imaginary) -> Value {
     Value p = sums[part], q = sums[2 + part];
     return e.mul(imaginary ? e.sub(p, q) : e.add(p, q), half);
   };

@@ -9,7 +9,7 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
-/// Adds one block of one set. Carried: [p re, p im, q re, q im][even, odd]:
+/// Adds one block of one set. Carried: [sum][even, odd]:
 /// sums of whole 16-bit lanes (low byte + 256 high byte, modulo 65536), and of
 /// their high bytes alone.
 SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
@@ -30,10 +30,13 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
       Value entries = e.loadVector(
           table, e.add(tableIndex, part * kChunk + piece), bytes, bytes);
       for (int plane = 0; plane < 2; ++plane) {
+        const int k = sumIndex(input.pack, plane, part);
+        if (k < 0)
+          continue;
         Value found = TableLookupOp::create(e, LookupLanes::Lane, entries,
                                             planes[plane]);
         Value pairs = e.bitcast(halves, found);
-        Value *sum = &sums[2 * (plane * 2 + part)];
+        Value *sum = &sums[2 * k];
         sum[0] = e.add(sum[0], pairs);
         sum[1] = e.add(sum[1], arith::ShRUIOp::create(e, pairs,
                                                       e.constant(halves, 8)));
@@ -68,10 +71,10 @@ laneLoop(Emitter &e, const PhaseInput &input, Value begin, Value end,
   return e.forLoop(
       begin, end, period, totals, [&](Value start, ValueRange carried) {
         Value stop = arith::MinUIOp::create(e, e.add(start, period), end);
-        SmallVector<Value> zero(2 * kSums, e.constant(halves, 0));
+        SmallVector<Value> zero(2 * totals.size(), e.constant(halves, 0));
         SmallVector<Value> sums = e.forLoop(start, stop, 1, zero, addBlock);
         SmallVector<Value> next;
-        for (int k = 0; k < kSums; ++k) {
+        for (size_t k = 0; k < carried.size(); ++k) {
           Value flushed = flushLane(e, sums[2 * k], sums[2 * k + 1], bytes);
           if (isHigh)
             flushed =
@@ -86,7 +89,7 @@ laneLoop(Emitter &e, const PhaseInput &input, Value begin, Value end,
 
 SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
                             int64_t set, const Span &span) {
-  SmallVector<Value> totals(kSums, e.constant(e.ints(), 0));
+  SmallVector<Value> totals(sumsPerSet(input.pack), e.constant(e.ints(), 0));
   Value begin = firstBlock(e, span);
   totals = laneLoop(
       e, input, begin, e.add(begin, span.blocks()), false, totals,

@@ -25,9 +25,7 @@ PackOp LoopContext::pack(FlatSymbolRefAttr symbol) {
 
 RankedTensorType LoopContext::weightType(PackOp pack, unsigned source) {
   auto symbol = cast<FlatSymbolRefAttr>(pack.getSources()[source]);
-  if (auto phases = symbols.lookup<PhaseQuantizeOp>(symbol.getValue()))
-    symbol = phases.getWeightAttr();
-  return symbols.lookup<WeightOp>(symbol.getValue()).getTensorType();
+  return weightBehind(symbols.lookup(symbol.getValue())).getTensorType();
 }
 
 const Buffer &LoopContext::buffer(Value tensor) const {

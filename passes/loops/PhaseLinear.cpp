@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// y = U x + W conj(x) on sign planes: the frame that all forms share.
+// Linear layers on sign planes: the frame that all forms share.
 //
+// Phases, y = U x + W conj(x):
 // For the code i^k = a + i b of a row and the int8 input x, the four sums
 //   ar = sum a x_re   ai = sum a x_im   br = sum b x_re   bi = sum b x_im
 // per set are exact integers; what differs between CPUs is only how they are
 // found (PhaseLookup.cpp, and code by code for the oracle). The epilogue, in
-// one fixed order of float32 operations, is the same for all.
+// one fixed order of float32 operations, is the same for all. Real signs,
+// y = S x, have one sum per plane and one real row where phases have two.
 #include "passes/loops/PhaseLinear.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -38,10 +40,11 @@ SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
 namespace {
 
 /// Where the rows of a tile go: the matrices of a pack are columns of one
-/// output row, each as [real halves | imaginary halves]. And which row of scales
-/// is theirs.
+/// output row, each as its parts, one after the other ([real halves | imaginary
+/// halves] of phases). And which row of scales is theirs.
 struct TileOutput {
-  Value real, imaginary, validRows, scaleRow;
+  Values parts; ///< column of the first row
+  Value validRows, scaleRow;
 };
 
 TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
@@ -53,25 +56,27 @@ TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
     const int64_t n = pack.rows[i];
     Value local = e.sub(tile, e.index(firstTile));
     Value row = e.mul(local, SignPlaneLayout::kTileRows);
-    TileOutput mine{e.add(row, column), e.add(row, column + n),
+    TileOutput mine{{},
                     e.sub(e.index(n), row),
                     e.add(e.div(local, tilesPerScale), firstScale)};
+    for (int64_t part = 0; part < pack.parts(); ++part)
+      mine.parts.push_back(e.add(row, column + part * n));
     if (i == 0) {
       result = mine;
     } else {
       Value here = arith::CmpIOp::create(e, arith::CmpIPredicate::uge, tile,
                                          e.index(firstTile));
-      auto choose = [&](Value yes, Value no) -> Value {
-        return arith::SelectOp::create(e, here, yes, no);
+      auto choose = [&](Value yes, Value &no) {
+        no = arith::SelectOp::create(e, here, yes, no);
       };
-      result = {choose(mine.real, result.real),
-                choose(mine.imaginary, result.imaginary),
-                choose(mine.validRows, result.validRows),
-                choose(mine.scaleRow, result.scaleRow)};
+      for (auto [yes, no] : llvm::zip(mine.parts, result.parts))
+        choose(yes, no);
+      choose(mine.validRows, result.validRows);
+      choose(mine.scaleRow, result.scaleRow);
     }
     firstScale += pack.scaleRows(i);
     firstTile += pack.matrix(i).tiles();
-    column += 2 * n;
+    column += pack.parts() * n;
   }
   return result;
 }
@@ -119,7 +124,10 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
                                          context.target.lookupBytes)
                                .str();
   pack->setAttr("kernel",
-                StringAttr::get(op.getContext(), "sign-plane-" + form));
+                StringAttr::get(op.getContext(),
+                                (layout.isReal ? "real-sign-plane-"
+                                               : "sign-plane-") +
+                                    form));
 
   Type i8 = IntegerType::get(op.getContext(), 8),
        f32 = Float32Type::get(op.getContext());
@@ -137,10 +145,10 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
     kernelArguments.push_back(context.view(op.getInput()));
   if (isInt8)
     kernelArguments.push_back(context.view(op.getScales()));
-  // A float per real row: [tile][re, im][16].
+  // A float per real row: [tile][part][16].
   auto addRowValues = [&](int64_t offset) {
-    kernelArguments.push_back(context.weights(
-        pack, offset, f32, tiles * 2 * SignPlaneLayout::kTileRows));
+    kernelArguments.push_back(
+        context.weights(pack, offset, f32, layout.rowValues()));
     return kernelArguments.size() - 1;
   };
   const size_t factors =
@@ -150,14 +158,15 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
   const bool allWhole = llvm::all_of(layout.rows, [](int64_t n) {
     return n % SignPlaneLayout::kTileRows == 0;
   });
-  std::string name = llvm::formatv("phase_linear_{0}_{1}_{2}_{3}", form,
-                                   layout.columns, sets, out.stride);
+  std::string name = llvm::formatv(
+      "{0}_linear_{1}_{2}_{3}_{4}", layout.isReal ? "sign" : "phase", form,
+      layout.columns, sets, out.stride);
   for (int64_t n : layout.rows)
     name += "_" + std::to_string(n);
   if (!usesTables)
     name += "_" + std::to_string(in.stride);
-  if (layout.scheme.scales != ScaleGranularity::Tensor)
-    name += std::string("_") + nameOf(layout.scheme.scales);
+  if (layout.scales != ScaleGranularity::Tensor)
+    name += std::string("_") + nameOf(layout.scales);
   if (layout.hasBias)
     name += "_bias";
   context.call(op.getLoc(), name, kernelArguments, [&](Emitter &e,
@@ -178,38 +187,30 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
     e.forall(e.index(tiles), [&](Value tile) {
       input.tile = e.mul(tile, tileBytes);
       const TileOutput output = tileOutput(e, layout, tile);
-      input.tileScales =
-          e.mul(output.scaleRow, layout.spans() * 2 * layout.sets());
-      // The tile's part of such values: real halves, then imaginary ones.
-      auto rowValues = [&](size_t argument, int64_t half) {
-        Value at = e.mul(tile, 2 * SignPlaneLayout::kTileRows);
-        return e.loadVector(a[argument], e.add(at, half * kLanes), kLanes);
+      input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
+      // The tile's share of such values.
+      auto rowValues = [&](size_t argument, int64_t part) {
+        Value at = e.mul(tile, layout.tileRowValues());
+        return e.loadVector(a[argument], e.add(at, part * kLanes), kLanes);
       };
       auto finish = [&](Value token, TermOfSet termOf) {
-        Value real = e.constant(e.floats(), 0.0), imaginary = real;
-        for (int64_t s = 0; s < sets; ++s) {
-          const SetTerm term = termOf(s);
-          real = e.add(real, term.real);
-          imaginary = e.add(imaginary, term.imaginary);
-        }
-        if (isInt8) {
-          Value scale = e.splat(e.load(a[tokenScales], token));
-          real = e.mul(real, scale);
-          imaginary = e.mul(imaginary, scale);
-        }
-        if (layout.hasFactors()) {
-          real = e.mul(real, rowValues(factors, 0));
-          imaginary = e.mul(imaginary, rowValues(factors, 1));
-        }
-        if (layout.hasBias) {
-          real = e.add(real, rowValues(biases, 0));
-          imaginary = e.add(imaginary, rowValues(biases, 1));
-        }
+        Values y(layout.parts(), e.constant(e.floats(), 0.0));
+        for (int64_t s = 0; s < sets; ++s)
+          for (auto [sum, term] : llvm::zip(y, termOf(s)))
+            sum = e.add(sum, term);
         Value row = e.mul(token, out.stride);
-        storeRows(e, real, a[Out], e.add(row, output.real), output.validRows,
-                  allWhole);
-        storeRows(e, imaginary, a[Out], e.add(row, output.imaginary),
-                  output.validRows, allWhole);
+        Value scale =
+            isInt8 ? e.splat(e.load(a[tokenScales], token)) : Value();
+        for (auto [part, value] : llvm::enumerate(y)) {
+          if (isInt8)
+            value = e.mul(value, scale);
+          if (layout.hasFactors())
+            value = e.mul(value, rowValues(factors, part));
+          if (layout.hasBias)
+            value = e.add(value, rowValues(biases, part));
+          storeRows(e, value, a[Out], e.add(row, output.parts[part]),
+                    output.validRows, allWhole);
+        }
       };
       // As many tokens as possible in large groups, the rest in smaller ones.
       Value begin = e.index(0);

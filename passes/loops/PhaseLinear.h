@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the forms of the phase-linear kernel share.
+// What the forms of the kernel on sign planes share.
 #pragma once
 
 #include "dialect/Packing.h"
@@ -9,18 +9,10 @@
 namespace fairy2 {
 
 /// Bytes of the look-up tables of one block of 16 columns: four 16-entry
-/// tables for the real parts of x, then four for the imaginary parts.
+/// tables for the first half of x (its real parts), then four for the second.
 constexpr int64_t kTableBytes = 128;
 
-/// The sums over a row's columns for 16 rows, as float vectors.
-struct AxisSums {
-  mlir::Value ar, ai, br, bi;
-};
-
-/// What one set adds to y for 16 rows: its part of U x or W conj(x).
-struct SetTerm {
-  mlir::Value real, imaginary;
-};
+using Values = llvm::SmallVector<mlir::Value>;
 
 /// What a kernel reads to find the terms of a tile.
 struct PhaseInput {
@@ -46,8 +38,9 @@ mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
 
 /// Finds the terms of `tokens` tokens from `first` on, of exact sums if x is
 /// int8, and hands them to body(token, term of a set), which must ask for the
-/// sets in order.
-using TermOfSet = llvm::function_ref<SetTerm(int64_t set)>;
+/// sets in order. A term is what the set adds to y for 16 rows: a value per part
+/// of the pack, so real and imaginary part of U x or W conj(x), or one of S x.
+using TermOfSet = llvm::function_ref<Values(int64_t set)>;
 void forEachToken(Emitter &e, const PhaseInput &input, mlir::Value first,
                   int64_t tokens, mlir::Value scratch,
                   llvm::function_ref<void(mlir::Value, TermOfSet)> body);

@@ -86,57 +86,68 @@ void prefetch(Emitter &e, const PhaseInput &input, Value chunk, Value block,
   }
 }
 
-
-AxisSums axisSums(Emitter &e, const PhaseInput &input, Value token,
-                  const Span &span, ValueRange sums) {
+Values exactSums(Emitter &e, const PhaseInput &input, Value token,
+                 const Span &span, ValueRange sums) {
   Value at = e.mul(e.add(e.mul(token, input.pack.spans()), span.index), 2);
-  auto onAxis = [&](int part, bool imaginary) -> Value {
-    Value p = sums[part], q = sums[2 + part];
-    Value magnitude =
-        e.splat(e.load(input.arguments[Magnitudes], e.add(at, part)));
-    Value exact =
-        imaginary ? e.sub(p, q) : e.sub(e.add(p, q), magnitude);
+  auto magnitude = [&](int part) {
+    return e.splat(e.load(input.arguments[Magnitudes], e.add(at, part)));
+  };
+  auto toFloat = [&](Value exact) -> Value {
     return arith::SIToFPOp::create(e, e.floats(), exact);
+  };
+  if (input.pack.isReal) {
+    Value both = e.add(sums[0], sums[1]);
+    return {toFloat(e.sub(e.add(both, both), e.add(magnitude(0), magnitude(1))))};
+  }
+  auto onAxis = [&](int part, bool imaginary) {
+    Value p = sums[part], q = sums[2 + part];
+    return toFloat(imaginary ? e.sub(p, q)
+                             : e.sub(e.add(p, q), magnitude(part)));
   };
   return {onAxis(0, false), onAxis(1, false), onAxis(0, true), onAxis(1, true)};
 }
 
-SetTerm setTerm(Emitter &e, const PhaseInput &input, Value set,
-                bool isConjugated, const Span &span, const AxisSums &sums) {
+Values setTerm(Emitter &e, const PhaseInput &input, Value set,
+               bool isConjugated, const Span &span, ValueRange sums) {
+  const int64_t perSet = input.pack.scalesPerSet();
   Value at = e.add(
       input.tileScales,
-      e.mul(e.add(e.mul(span.index, input.pack.sets()), set), 2));
+      e.mul(e.add(e.mul(span.index, input.pack.sets()), set), perSet));
+  if (perSet == kLanes) // One for each row.
+    return {e.mul(e.loadVector(input.scales, at, kLanes, 64), sums[0])};
   auto scale = [&](int64_t axis) {
     return e.splat(e.load(input.scales, e.add(at, axis)));
   };
+  if (input.pack.isReal)
+    return {e.mul(scale(0), sums[0])};
+  enum { Ar, Ai, Br, Bi };
   Value scaleRe = scale(0), scaleIm = scale(1);
-  Value reAr = e.mul(scaleRe, sums.ar), imBi = e.mul(scaleIm, sums.bi);
-  Value reAi = e.mul(scaleRe, sums.ai), imBr = e.mul(scaleIm, sums.br);
+  Value reAr = e.mul(scaleRe, sums[Ar]), imBi = e.mul(scaleIm, sums[Bi]);
+  Value reAi = e.mul(scaleRe, sums[Ai]), imBr = e.mul(scaleIm, sums[Br]);
   if (isConjugated)
     return {e.add(reAr, imBi), e.sub(imBr, reAi)};
   return {e.sub(reAr, imBi), e.add(reAi, imBr)};
 }
 
 /// The terms of `count` sets from `first` on, span after span.
-static SmallVector<SetTerm>
+static SmallVector<Values>
 setTerms(Emitter &e, const PhaseInput &input, int64_t first, int64_t count,
-         function_ref<SmallVector<AxisSums>(const Span &)> sumsOf) {
-  SmallVector<Value> zero(2 * count, e.constant(e.floats(), 0.0));
-  SmallVector<Value> values = forSpans(
+         function_ref<SmallVector<Values>(const Span &)> sumsOf) {
+  const int64_t parts = input.pack.parts();
+  Values zero(parts * count, e.constant(e.floats(), 0.0));
+  const Values values = forSpans(
       e, input.pack, zero, [&](const Span &span, ValueRange carried) {
-        const SmallVector<AxisSums> sums = sumsOf(span);
-        SmallVector<Value> next;
-        for (int64_t s = 0; s < count; ++s) {
-          const SetTerm term = setTerm(e, input, e.index(first + s),
-                                       (first + s) % 2 == 1, span, sums[s]);
-          next.push_back(e.add(carried[2 * s], term.real));
-          next.push_back(e.add(carried[2 * s + 1], term.imaginary));
-        }
+        const SmallVector<Values> sums = sumsOf(span);
+        Values next;
+        for (int64_t s = 0; s < count; ++s)
+          for (Value part : setTerm(e, input, e.index(first + s),
+                                    (first + s) % 2 == 1, span, sums[s]))
+            next.push_back(e.add(carried[next.size()], part));
         return next;
       });
-  SmallVector<SetTerm> terms;
+  SmallVector<Values> terms;
   for (int64_t s = 0; s < count; ++s)
-    terms.push_back({values[2 * s], values[2 * s + 1]});
+    terms.emplace_back(ArrayRef(values).slice(s * parts, parts));
   return terms;
 }
 
@@ -151,7 +162,8 @@ Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
     return Value();
   const bool isTiled = input.pack.isTiled();
   const int64_t values =
-      input.pack.sets() * tokens * (isTiled ? 2 : kSums) * kLanes;
+      input.pack.sets() * tokens *
+      (isTiled ? input.pack.parts() : sumsPerSet(input.pack)) * kLanes;
   Type type = isTiled ? Type(e.getF32Type()) : Type(e.getI32Type());
   return memref::AllocaOp::create(e, MemRefType::get({values}, type),
                                   e.getI64IntegerAttr(64));
@@ -165,25 +177,25 @@ void forEachToken(Emitter &e, const PhaseInput &input, Value first,
   const bool isFloat =
       cast<MemRefType>(input.arguments[0].getType()).getElementType().isF32();
   const bool isQuad = input.target.form == LookupForm::Quad;
+  const int64_t perSet = sumsPerSet(input.pack);
   auto sumsOf = [&](int64_t set, int64_t count,
-                    const Span &span) -> SmallVector<AxisSums> {
+                    const Span &span) -> SmallVector<Values> {
     if (isFloat)
       return {floatSums(e, input, first, set, span)};
     if (input.target.form == LookupForm::Scalar)
       return {scalarSums(e, input, first, set, span)};
-    const SmallVector<Value> sums =
-        isQuad ? quadSums(e, input, first, set, count, span)
-               : laneSums(e, input, first, set, span);
-    SmallVector<AxisSums> result;
+    const Values sums = isQuad ? quadSums(e, input, first, set, count, span)
+                               : laneSums(e, input, first, set, span);
+    SmallVector<Values> result;
     for (int64_t s = 0; s < count; ++s)
-      result.push_back(axisSums(e, input, first, span,
-                                ValueRange(sums).slice(s * kSums, kSums)));
+      result.push_back(exactSums(e, input, first, span,
+                                 ValueRange(sums).slice(s * perSet, perSet)));
     return result;
   };
   // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
   // registers of others hold the sums of one set.
   const int64_t together = isQuad && !isFloat ? 4 : 1;
-  SmallVector<SetTerm> terms;
+  SmallVector<Values> terms;
   body(first, [&](int64_t set) {
     if (set % together == 0) {
       const int64_t count =

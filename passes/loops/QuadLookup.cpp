@@ -12,6 +12,8 @@ namespace {
 
 /// Tables that several tokens share L1 with while all sets pass by.
 constexpr int64_t kPanelBytes = 32768;
+/// Sums that are enough to hide the latency of an addition.
+constexpr int64_t kIndependentSums = 8;
 
 /// The two sign planes of a chunk, four groups of a row side by side (a chunk
 /// is [group][row]; dot products want [row][group]).
@@ -32,15 +34,18 @@ std::array<Value, 2> quadTables(Emitter &e, Value table, Value at) {
           e.loadVector(table, e.add(at, kChunk), kChunk, 64)};
 }
 
-/// Adds one chunk: [p re, p im, q re, q im], one row per 32-bit lane.
-void addQuadChunk(Emitter &e, ArrayRef<Value> tables, ArrayRef<Value> planes,
-                  int64_t factor, ValueRange sums, SmallVector<Value> &next) {
+/// Adds one chunk to the sums of its set, one row per 32-bit lane.
+void addQuadChunk(Emitter &e, const PhaseInput &input, ArrayRef<Value> tables,
+                  ArrayRef<Value> planes, int64_t factor, ValueRange sums,
+                  Values &next) {
   for (int plane = 0; plane < 2; ++plane)
     for (int part = 0; part < 2; ++part) {
+      const int k = sumIndex(input.pack, plane, part);
+      if (k < 0)
+        continue;
       Value found = TableLookupOp::create(e, LookupLanes::Quad, tables[part],
                                           planes[plane]);
-      next.push_back(Sum4AccumulateOp::create(e, sums[plane * 2 + part], found,
-                                              factor));
+      next.push_back(Sum4AccumulateOp::create(e, sums[k], found, factor));
     }
 }
 
@@ -48,16 +53,17 @@ void addQuadChunk(Emitter &e, ArrayRef<Value> tables, ArrayRef<Value> planes,
 SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
                                  Value first, int64_t tokens, Value set,
                                  Value begin, Value end, ValueRange sums) {
+  const int64_t perSet = sumsPerSet(input.pack);
   return e.forLoop(begin, end, 1, sums, [&](Value block, ValueRange carried) {
     Value chunk = chunkAt(e, input, set, block);
     prefetch(e, input, chunk, block, 1);
     const auto planes = quadPlanes(e, input, chunk);
     SmallVector<Value> next;
     for (int64_t t = 0; t < tokens; ++t)
-      addQuadChunk(e,
+      addQuadChunk(e, input,
                    quadTables(e, input.arguments[Low],
                               tableAt(e, input, e.add(first, t), block)),
-                   planes, 1, carried.slice(t * kSums, kSums), next);
+                   planes, 1, carried.slice(t * perSet, perSet), next);
     return next;
   });
 }
@@ -70,13 +76,14 @@ SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
 void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
                    int64_t tokens, Value scratch) {
   const int64_t blocks = input.pack.matrix(0).blocks();
+  const int64_t perSet = sumsPerSet(input.pack);
   const int64_t panel = kPanelBytes / (tokens * kTableBytes);
   auto sumAt = [&](Value set, int64_t token) {
-    return e.mul(e.add(e.mul(set, tokens), token), kSums * kLanes);
+    return e.mul(e.add(e.mul(set, tokens), token), perSet * kLanes);
   };
   auto loadSums = [&](Value set, int64_t token, int64_t count) {
     SmallVector<Value> sums;
-    for (int64_t k = 0; k < count * kSums; ++k)
+    for (int64_t k = 0; k < count * perSet; ++k)
       sums.push_back(e.loadVector(
           scratch, e.add(sumAt(set, token), k * kLanes), kLanes, 64));
     return sums;
@@ -89,7 +96,7 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
   Value sets = e.index(input.pack.sets());
   Value zero = e.constant(e.ints(), 0);
   e.forLoop(e.index(0), sets, [&](Value set) {
-    storeSums(SmallVector<Value>(tokens * kSums, zero), set, 0);
+    storeSums(Values(tokens * perSet, zero), set, 0);
   });
   e.forLoop(
       e.index(0), e.index(blocks), panel, {},
@@ -113,7 +120,7 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
                                      tableAt(e, input, token, block));
       e.forLoop(e.index(0), sets, [&](Value set) {
         SmallVector<Value> next;
-        addQuadChunk(e, tables,
+        addQuadChunk(e, input, tables,
                      quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
                      loadSums(set, t, 1), next);
         storeSums(next, set, t);
@@ -126,11 +133,12 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
 /// waits in `scratch` is the terms, [set][token][re, im][16].
 void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
                     int64_t tokens, Value scratch) {
+  const int64_t perSet = sumsPerSet(input.pack);
   auto placeOf = [&](Value set, int64_t k) {
     return e.add(e.mul(set, tokens * 2 * kLanes), k * kLanes);
   };
   auto forSets = [&](function_ref<void(Value, bool)> body) {
-    e.forLoop(e.index(0), e.index(input.pack.scheme.stages), [&](Value stage) {
+    e.forLoop(e.index(0), e.index(input.pack.sets() / 2), [&](Value stage) {
       body(e.mul(stage, 2), false);
       body(e.add(e.mul(stage, 2), 1), true);
     });
@@ -140,28 +148,26 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
     Value begin = firstBlock(e, span);
     const SmallVector<Value> sums = addQuadBlocks(
         e, input, first, tokens, set, begin, e.add(begin, span.blocks()),
-        SmallVector<Value>(tokens * kSums, e.constant(e.ints(), 0)));
+        Values(tokens * perSet, e.constant(e.ints(), 0)));
     SmallVector<Value> next;
     for (int64_t t = 0; t < tokens; ++t) {
       Value token = e.add(first, t);
       const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
       const SmallVector<Value> exact = e.forLoop(
-          wideBegin, wideEnd, 1, ValueRange(sums).slice(t * kSums, kSums),
+          wideBegin, wideEnd, 1, ValueRange(sums).slice(t * perSet, perSet),
           [&](Value i, ValueRange partial) {
             Value block = wideBlock(e, input, token, i);
             SmallVector<Value> added;
-            addQuadChunk(e,
+            addQuadChunk(e, input,
                          quadTables(e, input.arguments[High],
                                     tableAt(e, input, token, block)),
                          quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
                          partial, added);
             return added;
           });
-      const SetTerm term =
-          setTerm(e, input, set, isConjugated, span,
-                  axisSums(e, input, token, span, exact));
-      next.push_back(e.add(carried[2 * t], term.real));
-      next.push_back(e.add(carried[2 * t + 1], term.imaginary));
+      for (Value part : setTerm(e, input, set, isConjugated, span,
+                                exactSums(e, input, token, span, exact)))
+        next.push_back(e.add(carried[next.size()], part));
     }
     return next;
   };
@@ -203,31 +209,52 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
 
 SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
                             int64_t first, int64_t count, const Span &span) {
-  auto addBlock = [&](Value block, bool isHigh, ValueRange sums) {
+  const int64_t perSet = sumsPerSet(input.pack);
+  auto addBlock = [&](Value block, bool isHigh, ValueRange sums,
+                      Values &next) {
     const auto tables =
         quadTables(e, input.arguments[isHigh ? High : Low],
                    tableAt(e, input, token, block));
-    SmallVector<Value> next;
     for (int64_t s = 0; s < count; ++s) {
       Value chunk = chunkAt(e, input, e.index(first + s), block);
       if (!isHigh)
         prefetch(e, input, chunk, block, count);
-      addQuadChunk(e, tables, quadPlanes(e, input, chunk), isHigh ? 4 : 1,
-                   sums.slice(s * kSums, kSums), next);
+      addQuadChunk(e, input, tables, quadPlanes(e, input, chunk),
+                   isHigh ? 4 : 1, sums.slice(s * perSet, perSet), next);
     }
-    return next;
   };
-  SmallVector<Value> sums(count * kSums, e.constant(e.ints(), 0));
-  Value begin = firstBlock(e, span);
-  sums = e.forLoop(begin, e.add(begin, span.blocks()), 1, sums,
+  // Sums that wait for each other leave the adders idle, so a few sets are added
+  // for several blocks side by side.
+  const int64_t width = count * perSet;
+  const int64_t aside = std::max<int64_t>(1, kIndependentSums / width);
+  const int64_t whole = span.blocks() / aside * aside;
+  Value begin = firstBlock(e, span), middle = e.add(begin, whole);
+  Values many(aside * width, e.constant(e.ints(), 0));
+  many = e.forLoop(begin, middle, aside, many,
                    [&](Value block, ValueRange carried) {
-                     return addBlock(block, false, carried);
+                     Values next;
+                     for (int64_t i = 0; i < aside; ++i)
+                       addBlock(e.add(block, i), false,
+                                carried.slice(i * width, width), next);
+                     return next;
                    });
+  Values sums(ArrayRef(many).take_front(width));
+  for (int64_t i = width; i < aside * width; ++i)
+    sums[i % width] = e.add(sums[i % width], many[i]);
+  if (whole < span.blocks())
+    sums = e.forLoop(middle, e.add(begin, span.blocks()), 1, sums,
+                     [&](Value block, ValueRange carried) {
+                       Values next;
+                       addBlock(block, false, carried, next);
+                       return next;
+                     });
   const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
   return e.forLoop(wideBegin, wideEnd, 1, sums,
                    [&](Value i, ValueRange carried) {
-                     return addBlock(wideBlock(e, input, token, i), true,
-                                     carried);
+                     Values next;
+                     addBlock(wideBlock(e, input, token, i), true, carried,
+                              next);
+                     return next;
                    });
 }
 
@@ -235,24 +262,25 @@ void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, Value first,
                          int64_t tokens, Value scratch,
                          function_ref<void(Value, TermOfSet)> body) {
   const bool isTiled = input.pack.isTiled();
-  const int64_t values = isTiled ? 2 : kSums;
+  const int64_t values =
+      isTiled ? input.pack.parts() : sumsPerSet(input.pack);
   if (isTiled)
     quadBatchTerms(e, input, first, tokens, scratch);
   else
     quadBatchSums(e, input, first, tokens, scratch);
   e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
     Value token = e.add(first, t);
-    body(token, [&](int64_t set) -> SetTerm {
+    body(token, [&](int64_t set) -> Values {
       Value at = e.mul(e.add(t, set * tokens), values * kLanes);
-      SmallVector<Value> loaded;
+      Values loaded;
       for (int64_t k = 0; k < values; ++k)
         loaded.push_back(
             e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
       if (isTiled)
-        return {loaded[0], loaded[1]};
+        return loaded;
       const Span all{e.index(0), input.pack.columns};
       return setTerm(e, input, e.index(set), set % 2 == 1, all,
-                     axisSums(e, input, token, all, loaded));
+                     exactSums(e, input, token, all, loaded));
     });
   });
 }

@@ -15,12 +15,21 @@ const std::map<std::string, Stage> kStages = {
     {"packed", Stage::Packed},     {"loops", Stage::Loops},
     {"llvm", Stage::Llvm},         {"asm", Stage::Assembly},
     {"obj", Stage::Object},        {"so", Stage::So}};
-const std::map<std::string, std::optional<int64_t>> kMethods = {
-    {"none", 0},
-    {"complex_phase_v1", 1},
-    {"complex_phase_v2", 2},
-    {"complex_phase_v3", 3},
-    {"complex_phase_v4", 4}};
+/// Stages of phases, or a method of signs.
+struct Method {
+  std::optional<int64_t> stages;
+  std::optional<SignMethod> signs;
+};
+const std::map<std::string, Method> kMethods = {
+    {"none", {0, {}}},
+    {"complex_phase_v1", {1, {}}},
+    {"complex_phase_v2", {2, {}}},
+    {"complex_phase_v3", {3, {}}},
+    {"complex_phase_v4", {4, {}}},
+    {"bitnet", {{}, SignMethod::BitNet}},
+    {"ternary", {{}, SignMethod::Ternary}},
+    {"sign2", {{}, SignMethod::TwoSigns}},
+    {"int2", {{}, SignMethod::FourLevels}}};
 const std::map<std::string, std::optional<ScaleGranularity>> kScales = {
     {"tensor", ScaleGranularity::Tensor},
     {"row", ScaleGranularity::Row},
@@ -101,12 +110,14 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                  "The file to write; - prints a stage's text")
       ->required()
       ->type_name("FILE");
-  auto *method = addChoice(app, "--method", options.stages, kMethods,
-                           "Quantization method; none keeps dense weights");
+  Method method;
+  auto *methodOption =
+      addChoice(app, "--method", method, kMethods,
+                "Quantization method; none keeps dense weights");
   app.add_option("--stages", options.stages,
                  "Residual stages: bits per real parameter; default 2")
       ->check(CLI::Range(int64_t(1), kMaxStages))
-      ->excludes(method);
+      ->excludes(methodOption);
   addChoice(app, "--scales", options.scales, kScales,
             "What shares a pair of scales; default tensor");
   addChoice(app, "--mode", options.mode, kModes,
@@ -157,6 +168,9 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                "--emit's stage, and stop");
   try {
     app.parse(argc, argv);
+    options.signs = method.signs;
+    if (method.stages)
+      options.stages = method.stages;
     for (const std::string &name : targets) {
       const CpuTarget *target = findCpuTarget(name);
       if (!target)

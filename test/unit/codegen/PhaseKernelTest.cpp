@@ -5,6 +5,7 @@
 // the number of threads, and equal to sums over the codes in plain C++.
 #include "dialect/Packing.h"
 #include "test/unit/codegen/CompiledModule.h"
+#include "test/unit/codegen/LayerInputs.h"
 
 #include <gtest/gtest.h>
 
@@ -29,10 +30,7 @@ struct Shape {
 
 void PrintTo(const Shape &shape, std::ostream *out) { *out << shape.name; }
 
-using Floats = std::vector<float>;
-
-/// One layer: weights, their codes, and inputs in int8 range, each with a value
-/// of magnitude 127 or all zero, so that quantization changes none of them.
+/// One layer: weights, their codes, and inputs.
 struct Layer {
   Shape shape;
   std::vector<Floats> weights, biases;
@@ -53,31 +51,7 @@ struct Layer {
       weights.push_back(a);
       biases.push_back(bias);
     }
-    const int64_t width = 2 * shape.columns;
-    std::uniform_int_distribution<int> byte(-127, 127);
-    for (int token = 0; token < 5; ++token) {
-      Floats x(width);
-      for (float &v : x)
-        v = float(byte(random));
-      x[token % width] = 127;
-      inputs.push_back(x);
-    }
-    inputs.push_back(Floats(width, 127));  // Every block is wide ..
-    inputs.push_back(Floats(width, -127)); // .. with either sign
-    Floats alternating(width);
-    for (int64_t i = 0; i < width; ++i)
-      alternating[i] = i % 2 ? -127.0f : 127.0f;
-    inputs.push_back(alternating);
-    inputs.push_back(Floats(width, 0));
-    Floats oneWideBlock(width, 1);
-    for (int64_t i = 0; i < std::min<int64_t>(width, 4); ++i)
-      oneWideBlock[i] = 127;
-    inputs.push_back(oneWideBlock);
-    Floats atTheLimit(width); // Groups of four whose sums are 255 and 256.
-    const float limits[8] = {127, 64, 64, 0, 127, 64, 64, 1};
-    for (int64_t i = 0; i < width; ++i)
-      atTheLimit[i] = limits[i % 8];
-    inputs.push_back(atTheLimit);
+    inputs = quantizedInputs(2 * shape.columns, random);
   }
 
   int64_t tokens() const { return int64_t(inputs.size()); }
@@ -142,8 +116,9 @@ struct Layer {
 /// Sets all scales of the pack to 0 but those of one set and axis, which
 /// become 1, and all factors to 1: the result shows that set's integer sums.
 void isolate(CompiledModule &compiled, const Layer &layer, int set, int axis) {
-  const SignPlanePack layout{layer.shape.rows, layer.shape.columns,
-                             layer.shape.scheme(), layer.shape.hasBias};
+  const SignPlanePack layout = SignPlanePack::ofPhases(
+      layer.shape.rows, layer.shape.columns, layer.shape.scheme(),
+      layer.shape.hasBias);
   const std::span<uint8_t> pack = compiled.pack("w0p.pack");
   ASSERT_EQ(int64_t(pack.size()), layout.bytes());
   auto *scales = reinterpret_cast<float *>(pack.data() + layout.scaleOffset());
@@ -198,11 +173,6 @@ std::vector<double> reference(const Layer &layer, size_t matrix,
       y[row] += layer.biases[matrix][row];
   }
   return y;
-}
-
-Floats rowOf(const Floats &all, int64_t token, int64_t features) {
-  return Floats(all.begin() + token * features,
-                all.begin() + (token + 1) * features);
 }
 
 class PhaseKernelTest : public testing::TestWithParam<Shape> {};
