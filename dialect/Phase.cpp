@@ -68,10 +68,10 @@ public:
       requireFinite(name, row, 2 * m, values);
       roundRow(values, 2 * m);
       if (!rowNorms.empty())
-        rowNorms[size_t(row)] = sumOfSquares(values, 2 * m);
+        rowNorms[size_t(row)] = squaredNorm(values, 2 * m);
       if (derivesFactors)
         q.rowFactors[size_t(row)] =
-            float(std::sqrt(sumOfSquares(values, 2 * m) / double(2 * m)));
+            float(std::sqrt(squaredNorm(values, 2 * m) / double(2 * m)));
       if (dividesRows)
         divideRow(values, 2 * m, q.rowFactors[size_t(row)]);
     };

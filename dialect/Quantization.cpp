@@ -52,7 +52,7 @@ void requireFinite(const std::string &name, int64_t row, int64_t columns,
                   std::to_string(row) + ", column " + std::to_string(j));
 }
 
-double sumOfSquares(const float *values, int64_t count) {
+double squaredNorm(const float *values, int64_t count) {
   double sum = 0;
   for (int64_t j = 0; j < count; ++j)
     sum += double(values[j]) * double(values[j]);

@@ -12,9 +12,6 @@
 
 namespace fairy2 {
 
-/// The smallest scale: a matrix of zeros has one.
-constexpr float kSmallestScale = 1e-6f;
-
 /// What shares scales. Of phases, a pair of axis scales (per matrix U, W and
 /// stage): the whole matrix; the whole matrix, times a factor per real output
 /// row, A = diag(f) A' with A' quantized per matrix; or kScaleTile x kScaleTile
@@ -54,6 +51,6 @@ struct QuantizationError {
 void requireFinite(const std::string &name, int64_t row, int64_t columns,
                    const float *values);
 
-double sumOfSquares(const float *values, int64_t count);
+double squaredNorm(const float *values, int64_t count);
 
 } // namespace fairy2

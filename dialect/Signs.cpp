@@ -41,7 +41,7 @@ public:
     parallelFor(q.rows, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         QuantizationError sum;
-        sum.norm = sumOfSquares(valuesOf(row), q.columns);
+        sum.norm = squaredNorm(valuesOf(row), q.columns);
         for (int64_t j = 0; j < q.columns; ++j) {
           const double rest = double(valuesOf(row)[j]) - q.at(row, j);
           sum.error += rest * rest;

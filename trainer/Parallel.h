@@ -8,14 +8,15 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
 #include <thread>
 #include <vector>
 
 namespace fairy2 {
 
-/// Runs body(begin, end) over a partition of [0, count). The body must not
-/// throw, and its result must not depend on the partition. With less work than
-/// `grain` pieces per thread, fewer threads run.
+/// Runs body(begin, end) over a partition of [0, count). The result must not
+/// depend on the partition. With less work than `grain` pieces per thread, fewer
+/// threads run. What a body throws is thrown here, when all have ended.
 template <typename Body>
 void parallelFor(int64_t count, int64_t grain, const Body &body) {
   const int64_t threads = std::min<int64_t>(
@@ -25,15 +26,24 @@ void parallelFor(int64_t count, int64_t grain, const Body &body) {
       body(int64_t(0), count);
     return;
   }
+  std::vector<std::exception_ptr> thrown(static_cast<size_t>(threads));
+  auto runPart = [&](int64_t t) {
+    try {
+      body(count * t / threads, count * (t + 1) / threads);
+    } catch (...) {
+      thrown[size_t(t)] = std::current_exception();
+    }
+  };
   std::vector<std::thread> others;
   others.reserve(size_t(threads - 1));
   for (int64_t t = 1; t < threads; ++t)
-    others.emplace_back([&body, count, threads, t] {
-      body(count * t / threads, count * (t + 1) / threads);
-    });
-  body(int64_t(0), count / threads);
+    others.emplace_back(runPart, t);
+  runPart(0);
   for (std::thread &thread : others)
     thread.join();
+  for (const std::exception_ptr &error : thrown)
+    if (error)
+      std::rethrow_exception(error);
 }
 
 } // namespace fairy2

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dialect/Phase.h"
+#include "dialect/Signs.h"
 #include "trainer/methods/Methods.h"
 
 namespace fairy2 {
@@ -11,15 +12,7 @@ namespace fairy2 {
 /// Complex phases: dialect/Phase's quantizer.
 std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme);
 
-// Quantizers of real numbers, with scales per matrix or per row.
-
-/// One bit: the sign around the mean.
-std::unique_ptr<Method> makeBitNet(bool perRow);
-/// -1, 0 or 1 times one scale: BitNet b1.58.
-std::unique_ptr<Method> makeTernary(bool perRow);
-/// Two stages of signs.
-std::unique_ptr<Method> makeTwoSigns(bool perRow);
-/// Two bits: four even levels.
-std::unique_ptr<Method> makeFourLevels(bool perRow);
+/// Real signs: dialect/Signs' quantizers, with scales per matrix or per row.
+std::unique_ptr<Method> makeSigns(SignScheme scheme);
 
 } // namespace fairy2

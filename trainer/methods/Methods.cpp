@@ -19,12 +19,12 @@ using MakeMethod = std::unique_ptr<Method> (*)(ScaleGranularity scales);
 template <int stages> std::unique_ptr<Method> phases(ScaleGranularity scales) {
   return makeComplexPhase({stages, scales});
 }
-template <std::unique_ptr<Method> (*make)(bool perRow)>
-std::unique_ptr<Method> real(ScaleGranularity scales) {
+template <SignMethod method>
+std::unique_ptr<Method> signs(ScaleGranularity scales) {
   if (scales == ScaleGranularity::Tile)
     throw Error("scales: expected tensor or row for a method of real numbers, "
                 "found tile");
-  return make(scales == ScaleGranularity::Row);
+  return makeSigns({method, scales});
 }
 
 const std::map<std::string, MakeMethod> kMethods = {
@@ -33,10 +33,10 @@ const std::map<std::string, MakeMethod> kMethods = {
     {"complex_phase_v2", phases<2>},
     {"complex_phase_v3", phases<3>},
     {"complex_phase_v4", phases<4>},
-    {"bitnet", real<makeBitNet>},
-    {"ternary", real<makeTernary>},
-    {"sign2", real<makeTwoSigns>},
-    {"int2", real<makeFourLevels>},
+    {"bitnet", signs<SignMethod::BitNet>},
+    {"ternary", signs<SignMethod::Ternary>},
+    {"sign2", signs<SignMethod::TwoSigns>},
+    {"int2", signs<SignMethod::FourLevels>},
 };
 
 } // namespace

@@ -108,7 +108,7 @@ TEST(MethodsTest, OddExtentsAreLeftDense) {
 
 /// Squared error of a Gaussian matrix, relative to its norm, as theory and
 /// notes have it; and that many distinct values.
-TEST(MethodsTest, RealMethodsHaveTheirLevelsAndErrors) {
+TEST(MethodsTest, SignsHaveTheirLevelsAndErrors) {
   at::manual_seed(5);
   const at::Tensor a = at::randn({256, 256}) * 0.03;
   struct Case {
@@ -126,12 +126,13 @@ TEST(MethodsTest, RealMethodsHaveTheirLevelsAndErrors) {
     EXPECT_EQ(std::set<float>(floatsOf(q), floatsOf(q) + q.numel()).size(),
               c.levels)
         << c.name;
-    EXPECT_TRUE(method->compilerOptions().empty());
+    EXPECT_EQ(method->compilerOptions(), std::string("--method=") + c.name);
+    EXPECT_FALSE(method->accepts(4, 7));
     at::Tensor bad = a.clone();
     bad.index_put_({at::tensor(3), at::tensor(4)},
                    std::numeric_limits<float>::infinity());
     EXPECT_EQ(messageOf([&] { quantizedWeight(bad, *method, "w"); }),
-              "w: expected finite values, found NaN or infinity");
+              "w: expected finite values, found infinity at row 3, column 4");
   }
 }
 
