@@ -124,7 +124,6 @@ const char *nameOf(ExportForm form) {
 ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
                         const HFConfig &config) {
   const Method *method = numerics.method;
-  const bool findsCodes = !method || !method->compilerOptions().empty();
   if (name == "packed") {
     if (!method || !method->phaseScheme())
       throw Error(
@@ -132,10 +131,7 @@ ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
           "alone");
     return ExportForm::Packed;
   }
-  if (name == "latents" && !findsCodes)
-    throw Error("export.form: expected dense for a method whose codes "
-                "fairy2-compile does not find, found latents");
-  if (name == "latents" || (name == "auto" && findsCodes))
+  if (name != "dense")
     return ExportForm::Latents;
   if (method && numerics.quantizeHead && config.tieWordEmbeddings)
     throw Error("skip_lm_head: expected true for an export with dense "

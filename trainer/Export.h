@@ -31,8 +31,7 @@ enum class ExportForm {
 /// "latents", "dense" or "packed".
 const char *nameOf(ExportForm form);
 
-/// The form called latents, dense, packed or auto (see Recipe::Export) for a
-/// model of that config. Throws Error when `numerics` cannot be stored so.
+/// The form called latents, dense or packed for a model of that config. Throws Error when `numerics` cannot be stored so.
 ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
                         const HFConfig &config);
 

@@ -192,7 +192,7 @@ std::vector<Key> keysOf(Recipe &r) {
       number("teacher.weight", r.teacher.weight, 0, 1),
       number("teacher.temperature", r.teacher.temperature, 0.1, 100),
       choice("export.form", r.exportOptions.form,
-             {"auto", "latents", "dense", "packed"}),
+             {"latents", "dense", "packed"}),
       choice("export.type", r.exportOptions.type, {"F32", "BF16", "F16"}),
   };
 }

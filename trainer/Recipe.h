@@ -76,9 +76,8 @@ struct Recipe {
   } teacher;
 
   struct Export {
-    /// What stands for the quantized matrices, see ExportForm in Export.h; auto
-    /// is latents where the compiler finds the same codes in them, else dense.
-    std::string form = "auto";
+    /// What stands for the quantized matrices, see ExportForm in Export.h.
+    std::string form = "latents";
     std::string type = "F32"; ///< of the latents: F32, BF16 or F16
   } exportOptions;
 

@@ -41,7 +41,7 @@ func.func @results(%x: tensor<?x4xf32>) {
 
 func.func @no_matrix(%x: tensor<?x4xf32>) {
   // expected-error @+1 {{expected one result per matrix, found 0 results and 0 matrices}}
-  "fairy2.phase_linear"(%x) <{phases = []}> : (tensor<?x4xf32>) -> ()
+  "fairy2.phase_linear"(%x) <{recipes = []}> : (tensor<?x4xf32>) -> ()
   return
 }
 

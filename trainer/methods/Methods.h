@@ -39,8 +39,8 @@ public:
   virtual double storedBits(int64_t rows, int64_t columns) const = 0;
 
   /// The options with which fairy2-compile finds the same codes in the latent
-  /// weights; empty when it cannot.
-  virtual std::string compilerOptions() const { return ""; }
+  /// weights.
+  virtual std::string compilerOptions() const = 0;
 
   /// How the weights are stored as complex phases; nothing for other methods.
   virtual std::optional<PhaseScheme> phaseScheme() const {

@@ -302,9 +302,6 @@ TEST_F(TrainerTest, ExportsThatCannotBeAreRefused) {
   recipe.exportOptions.form = "packed";
   EXPECT_EQ(refusal(), "export.form: expected packed with a method of complex "
                        "phases alone");
-  recipe.exportOptions.form = "latents";
-  EXPECT_EQ(refusal(), "export.form: expected dense for a method whose codes "
-                       "fairy2-compile does not find, found latents");
   recipe.exportOptions.form = "dense";
   recipe.skipLmHead = false;
   EXPECT_EQ(refusal(), "skip_lm_head: expected true for an export with dense "
@@ -313,6 +310,7 @@ TEST_F(TrainerTest, ExportsThatCannotBeAreRefused) {
 
 TEST_F(TrainerTest, DenseExportsHoldQuantizedWeights) {
   recipe.method = "ternary";
+  recipe.exportOptions.form = "dense";
   recipe.train.tokens = 3 * 4 * 48;
   Trainer trainer(recipe);
   trainer.run();
