@@ -6,7 +6,7 @@
 // RUN: not fairy2-opt %s --fairy2-quantize-signs=scales=tile 2>&1 | FileCheck %s --check-prefix=TILE
 // RUN: not fairy2-opt %s --fairy2-quantize-signs=keep=nowhere 2>&1 | FileCheck %s --check-prefix=KEEP
 // METHOD: expected method bitnet, ternary, sign2 or int2, found 'sign3'
-// TILE: expected scales per tensor or row, found
+// TILE: expected scales per tensor or row for ternary, found scales per tile
 // KEEP: --keep
 // REMARK: Reason="model.layers.1.odd.weight of 32 x 5 stays in higher precision: columns have no two halves
 // CHECK: fairy2.sign_quantize @model.layers.0.q.weight.signs of @model.layers.0.q.weight <method = sign2, activations = int8>

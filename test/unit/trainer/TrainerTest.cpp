@@ -294,6 +294,22 @@ TEST_F(TrainerTest, PackedExportsCompileToTheLibraryOfTheirLatents) {
   EXPECT_EQ(libraries.size(), 3u);
 }
 
+TEST_F(TrainerTest, SignsCompileToTheLossOfTraining) {
+  recipe.train.tokens = 10 * 4 * 48;
+  for (const auto &[method, scales] :
+       {std::pair{"bitnet", "row"}, std::pair{"ternary", "tensor"},
+        std::pair{"sign2", "row"}, std::pair{"int2", "tensor"}}) {
+    recipe.method = method;
+    recipe.scales = scales;
+    recipe.output = (folder / method).string();
+    Trainer trainer(recipe);
+    const double loss = trainer.run().validationLoss.value();
+    EXPECT_NE(trainer.compileCommand().find(method), std::string::npos);
+    compiled(trainer);
+    EXPECT_NEAR(compiledLoss(), loss, 0.005 * loss) << method;
+  }
+}
+
 TEST_F(TrainerTest, ExportsThatCannotBeAreRefused) {
   const auto refusal = [&] {
     return messageOf([&] { Trainer trainer(recipe); });
