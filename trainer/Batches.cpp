@@ -21,7 +21,7 @@ BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
     : special(special), documentMask(data.documentMask),
       separatesByBos(data.separator == "bos" || data.separator == "both"),
       separatesByEos(data.separator == "eos"),
-      window(config.slidingWindow.value_or(config.maxPositions)),
+      window(config.slidingWindow),
       headDim(config.headDim) {
   if (data.sequenceLength > config.maxPositions)
     throw Error("data.sequence_length: expected at most the model's " +
@@ -49,6 +49,15 @@ bool BatchMaker::startsDocument(const int64_t *tokens, int64_t position) const {
   return documentMask &&
          ((separatesByBos && tokens[position] == *special.bos) ||
           (separatesByEos && tokens[position - 1] == *special.eos));
+}
+
+AttentionPlan BatchMaker::slidingPlan(AttentionPlan plan) const {
+  for (size_t token = 0; token < plan.first.size(); ++token) {
+    const int64_t position = int64_t(token) % plan.positions;
+    plan.first[token] =
+        std::max(plan.first[token], int32_t(position - *window + 1));
+  }
+  return plan;
 }
 
 Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
@@ -82,11 +91,13 @@ Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
       if (p < length && startsDocument(inputs, p))
         document = p;
       const size_t token = size_t(s * positions + p);
-      batch.plan.first[token] = int32_t(std::max(document, p - window + 1));
+      batch.plan.first[token] = int32_t(document);
       std::copy_n(angles.data() + (p - document) * headDim, headDim,
                   batch.plan.angles.data() + token * size_t(headDim));
     }
   }
+  if (window)
+    batch.sliding = slidingPlan(batch.plan);
   return batch;
 }
 

@@ -9,13 +9,16 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
 namespace fairy2 {
 
 struct Batch {
   at::Tensor tokens;       ///< int64 [sequences * positions]: inputs
   at::Tensor targets;      ///< int64, the same shape; kIgnored where padded
   int64_t predictions = 0; ///< targets that count
-  AttentionPlan plan;
+  AttentionPlan plan;      ///< of layers that see their whole document
+  AttentionPlan sliding;   ///< of those with a window; empty without any
 
   /// Puts what a pass reads on `device`.
   void moveTo(at::Device device);
@@ -34,10 +37,11 @@ public:
 
 private:
   bool startsDocument(const int64_t *tokens, int64_t position) const;
+  AttentionPlan slidingPlan(AttentionPlan plan) const;
 
   SpecialTokens special;
   bool documentMask, separatesByBos, separatesByEos;
-  int64_t window;
+  std::optional<int64_t> window; ///< of the layers that have one
   int64_t headDim;
   std::vector<float> angles; ///< [maxPositions, headDim]
 };

@@ -30,10 +30,6 @@ void refuseUntrainable(const HFConfig &config) {
   if (config.activation != Activation::Silu)
     throw Error("config.json: field 'hidden_act': fairy2-train supports silu "
                 "alone");
-  for (const LayerAttention &layer : config.layerAttention)
-    if (layer.slides != config.slidingWindow.has_value())
-      throw Error("config.json: field 'layer_types': fairy2-train supports one "
-                  "window for all layers or none");
 }
 
 bool endsWith(const std::string &text, std::string_view end) {
@@ -250,8 +246,10 @@ at::Tensor Model::layer(size_t index, const Weights &weights,
   const at::Tensor k =
       headNorm(linear(weights, layer.k, layer.kBias, normed), layer.kNorm);
   const at::Tensor v = linear(weights, layer.v, layer.vBias, normed);
+  const bool slides = settings.layerAttention[index].slides;
   const at::Tensor attended =
-      rotaryAttention(q, k, v, settings.headDim, batch.plan,
+      rotaryAttention(q, k, v, settings.headDim,
+                      slides ? batch.sliding : batch.plan,
                       weights.numerics.bf16);
   const auto [y, postNormed] =
       addRmsNorm(x, linear(weights, layer.o, layer.oBias, input(weights, attended)),

@@ -79,8 +79,10 @@ TEST_F(BatchesTest, ASlidingWindowLimitsAttention) {
   config.slidingWindow = 3;
   const BatchMaker maker(config, data, {1, 2});
   const std::vector<int32_t> a = {5, 6, 7, 8, 9, 4};
-  EXPECT_EQ(maker.make({a}, 6).plan.first,
-            (std::vector<int32_t>{0, 0, 0, 1, 2, 3}));
+  const Batch batch = maker.make({a, a}, 6);
+  EXPECT_EQ(batch.sliding.first, (std::vector<int32_t>{0, 0, 0, 1, 2, 3, //
+                                                       0, 0, 0, 1, 2, 3}));
+  EXPECT_EQ(batch.plan.first, std::vector<int32_t>(12, 0));
 }
 
 TEST_F(BatchesTest, SequencesMustFitTheModel) {

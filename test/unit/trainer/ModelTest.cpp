@@ -4,11 +4,15 @@
 #include "TestFiles.h"
 #include "frontend/Json.h"
 #include "frontend/Synthesize.h"
+#include "runtime/File.h"
 #include "trainer/TensorData.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/grad_mode.h>
+
+#include <cmath>
+#include <cstring>
 
 using namespace fairy2;
 
@@ -43,6 +47,39 @@ TEST(ModelTest, LogitsOfStories260KAreThoseOfTransformers) {
   EXPECT_EQ(
       std::vector<int64_t>(integersOf(best), integersOf(best) + best.numel()),
       reference["argmax_all"].get<std::vector<int64_t>>());
+}
+
+/// The values of a float32 matrix in a .npy file.
+std::vector<float> readNpy(const std::filesystem::path &file) {
+  const std::string content = readWholeFile(file);
+  const size_t begin =
+      10 + size_t(uint8_t(content.at(8))) + 256 * size_t(uint8_t(content[9]));
+  std::vector<float> values((content.size() - begin) / sizeof(float));
+  std::memcpy(values.data(), content.data() + begin,
+              values.size() * sizeof(float));
+  return values;
+}
+
+/// The same on checkpoints whose logits test/frontend/golden/make_golden.py
+/// computed with transformers: grouped and tied heads, head_dim, biases,
+/// per-head norms, a window in all layers or in some, stretched frequencies.
+TEST(ModelTest, GoldenLogitsAreThoseOfTransformers) {
+  for (const char *name :
+       {"llama", "llama-biased", "mistral", "qwen2", "qwen3", "rope-linear",
+        "rope-dynamic", "rope-yarn", "rope-yarn-mscale"}) {
+    const std::filesystem::path folder =
+        std::filesystem::path(FAIRY2_SOURCE_DIR) /
+        "test/frontend/golden/Inputs" / name;
+    const auto tokens = readJson(folder / "golden.json")["prompt"]
+                            .get<std::vector<int32_t>>();
+    const std::vector<float> expected = readNpy(folder / "logits.npy");
+    const at::Tensor logits = logitsOf(Model::load(folder), tokens);
+    ASSERT_EQ(size_t(logits.numel()), expected.size()) << name;
+    float most = 0;
+    for (size_t i = 0; i < expected.size(); ++i)
+      most = std::max(most, std::fabs(floatsOf(logits)[i] - expected[i]));
+    EXPECT_LE(most, 1e-4f) << name;
+  }
 }
 
 TEST(ModelTest, AGrownModelComputesTheSame) {
