@@ -14,6 +14,8 @@ void Batch::moveTo(at::Device device) {
   tokens = tokens.to(device);
   targets = targets.to(device);
   plan.moveTo(device);
+  if (!sliding.first.empty())
+    sliding.moveTo(device);
 }
 
 BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,

@@ -21,6 +21,17 @@ int64_t aligned(int64_t count) {
   return (count + kAlignment - 1) / kAlignment * kAlignment;
 }
 
+/// Exchanges under way at a time: Gloo holds a copy of each one's tensor.
+constexpr size_t kUnderWay = 2;
+
+/// Waits for the oldest until at most `count` are left.
+void waitForAllBut(size_t count, std::deque<Pending> &pending) {
+  while (pending.size() > count) {
+    pending.front()();
+    pending.pop_front();
+  }
+}
+
 } // namespace
 
 Sharding shardingOf(const std::string &name) {
@@ -104,12 +115,11 @@ std::vector<Slice> ShardedWeights::slices() {
         sharding == Sharding::Moments ? unit.part : unit.gradients;
     for (size_t i = 0; i < unit.parameters.size(); ++i) {
       const Parameter &parameter = model.parameters()[unit.parameters[i]];
-      const int64_t begin = std::max(unit.offsets[i], unit.begin);
-      const int64_t end = std::min(unit.offsets[i] + parameter.count(),
-                                   unit.begin + unit.length);
-      if (begin >= end)
+      const Overlap own = overlapOf(unit, i);
+      if (own.begin >= own.end)
         continue;
-      const int64_t offset = begin - unit.begin, length = end - begin;
+      const int64_t offset = own.begin - unit.begin;
+      const int64_t length = own.end - own.begin;
       slices.push_back({parts[u].latents.narrow(0, offset, length),
                         gradients.narrow(0, offset, length),
                         parameter.shape.size() == 2, u, offset});
@@ -131,6 +141,8 @@ at::Tensor ShardedWeights::gathered(const Unit &unit, const at::Tensor &part) {
 
 void ShardedWeights::quantize(const Numerics &numerics) {
   const at::NoGradGuard noGradients;
+  // What was computed before makes room.
+  current = {};
   if (!shardsAll()) {
     current = model.weights(numerics);
     for (const Unit &unit : units)
@@ -143,7 +155,6 @@ void ShardedWeights::quantize(const Numerics &numerics) {
       }
     return;
   }
-  current = {};
   current.numerics = numerics;
   current.tensors.resize(model.parameters().size());
   for (Unit &unit : units) {
@@ -151,14 +162,30 @@ void ShardedWeights::quantize(const Numerics &numerics) {
       unit.effective = unit.latents;
       continue;
     }
+    if (!unit.effective.defined())
+      unit.effective = at::zeros_like(unit.latents);
     const at::Tensor latents = gathered(unit, unit.latents);
-    at::Tensor flat = at::zeros_like(latents);
-    for (size_t i = 0; i < unit.parameters.size(); ++i)
-      viewOf(flat, unit, i)
-          .copy_(model.effective(unit.parameters[i], viewOf(latents, unit, i),
-                                 numerics));
-    unit.effective = flat.narrow(0, unit.begin, unit.length).clone();
+    for (size_t i = 0; i < unit.parameters.size(); ++i) {
+      const Overlap own = overlapOf(unit, i);
+      // Scales are of whole matrices, so each rank quantizes them whole.
+      if (own.begin < own.end)
+        unit.effective.narrow(0, own.begin - unit.begin, own.end - own.begin)
+            .copy_(model
+                       .effective(unit.parameters[i], viewOf(latents, unit, i),
+                                  numerics)
+                       .flatten()
+                       .narrow(0, own.begin - unit.offsets[i],
+                               own.end - own.begin));
+    }
   }
+}
+
+ShardedWeights::Overlap ShardedWeights::overlapOf(const Unit &unit,
+                                                  size_t i) const {
+  const int64_t begin = unit.offsets[i];
+  const int64_t count = model.parameters()[unit.parameters[i]].count();
+  return {std::max(begin, unit.begin),
+          std::min(begin + count, unit.begin + unit.length)};
 }
 
 void ShardedWeights::beginPass(bool training, bool last) {
@@ -182,9 +209,7 @@ void ShardedWeights::endPass() {
     current.head.reset();
     finishReduction();
   }
-  for (const Pending &pending : sums)
-    pending();
-  sums.clear();
+  waitForAllBut(0, sums);
 }
 
 void ShardedWeights::startGathering(size_t index) {
@@ -248,6 +273,7 @@ void ShardedWeights::gradientsDone(size_t index) {
   } else if (isLast) {
     sums.push_back(divides() ? ranks.startScatterSum(unit.gradients, unit.part)
                              : ranks.startSum(unit.gradients));
+    waitForAllBut(kUnderWay, sums);
   }
 }
 
@@ -256,14 +282,17 @@ void ShardedWeights::publish() {
   if (sharding != Sharding::Moments)
     return;
   const at::NoGradGuard noGradients;
-  std::vector<Pending> pending;
-  std::vector<at::Tensor> own; // input and output of a gather are apart
+  std::deque<Pending> gathers;
   for (Unit &unit : units) {
-    own.push_back(unit.latents.narrow(0, unit.begin, unit.length).clone());
-    pending.push_back(ranks.startGather(own.back(), unit.latents));
+    // Input and output of a gather are apart.
+    const at::Tensor own =
+        unit.latents.narrow(0, unit.begin, unit.length).clone();
+    gathers.push_back([own, wait = ranks.startGather(own, unit.latents)] {
+      wait();
+    });
+    waitForAllBut(kUnderWay, gathers);
   }
-  for (const Pending &wait : pending)
-    wait();
+  waitForAllBut(0, gathers);
 }
 
 at::Tensor ShardedWeights::latent(size_t parameter) {

@@ -12,6 +12,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -102,11 +103,18 @@ private:
   at::TensorOptions floats() const {
     return at::TensorOptions(home).dtype(at::kFloat);
   }
+  /// Values of a unit's flat vector.
+  struct Overlap {
+    int64_t begin, end;
+  };
+
   bool shardsAll() const { return sharding == Sharding::All; }
   int64_t paddedLength(const Unit &unit) const {
     return unit.length * ranks.size();
   }
   at::Tensor viewOf(const at::Tensor &flat, const Unit &unit, size_t i) const;
+  /// What this rank's part has of parameter `i` of the unit; maybe nothing.
+  Overlap overlapOf(const Unit &unit, size_t i) const;
   at::Tensor gathered(const Unit &unit, const at::Tensor &part);
   void place(Unit &unit, const FillParameter &fill);
   void startGathering(size_t unit);
@@ -120,7 +128,7 @@ private:
   std::vector<Unit> units;
   Weights current;
   bool isTraining = false, isLast = false;
-  std::vector<Pending> sums;
+  std::deque<Pending> sums;
   Reduction reduction;
   size_t cachedUnit = 0; ///< of latent()
   at::Tensor cached;

@@ -6,6 +6,7 @@
 #include "trainer/Device.h"
 #include "trainer/Fingerprint.h"
 #include "trainer/LoadTokenizer.h"
+#include "trainer/Memory.h"
 #include "trainer/Report.h"
 #include "trainer/Schedule.h"
 #include "trainer/SourceVersion.h"
@@ -359,8 +360,10 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   latents->publish();
   const std::optional<double> loss = reportValidation();
   exportModel();
-  if (leads())
+  if (leads()) {
+    metrics->write({{"step", done}, {"peak_memory", peakResidentBytes()}});
     writeReport(settings.output);
+  }
   state->clear();
   ranks->barrier();
   return {true, loss};

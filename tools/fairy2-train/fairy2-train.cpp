@@ -3,6 +3,7 @@
 // fairy2-train: trains a model that survives quantization.
 #include "Tokenize.h"
 #include "trainer/Device.h"
+#include "trainer/Memory.h"
 #include "trainer/Plan.h"
 #include "trainer/Trainer.h"
 #include "trainer/distributed/Launcher.h"
@@ -28,6 +29,7 @@ void askToStop(int) { stopAsked = 1; }
 int train(const Recipe &recipe, int64_t mostSteps) {
   std::signal(SIGTERM, askToStop);
   std::signal(SIGINT, askToStop);
+  returnFreedTensors();
   const at::Device device = openDevice(recipe.train.device);
   Trainer trainer(recipe, Communicator::fromEnvironment(device));
   int64_t steps = 0;
@@ -43,6 +45,8 @@ int train(const Recipe &recipe, int64_t mostSteps) {
     return 0;
   if (result.validationLoss)
     std::printf("validation loss: %.5f\n", *result.validationLoss);
+  std::printf("peak memory of rank 0: %lld MiB\n",
+              (long long)peakResidentBytes() >> 20);
   std::printf("exported to %s\n%s\n", recipe.output.c_str(),
               trainer.compileCommand().c_str());
   return 0;

@@ -26,8 +26,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-constexpr int64_t kChunkTokens = 512;
-
 /// Losses of one chunk, per token, and dLoss/dLogits in place of the logits.
 class ChunkLoss {
 public:
@@ -134,8 +132,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const DeviceKernels *device = deviceKernels(hidden);
     at::Tensor sums = at::zeros({2}, hidden.options().dtype(at::kDouble));
     double loss = 0, plain = 0;
-    for (int64_t i = 0; i < tokens; i += kChunkTokens) {
-      const int64_t count = std::min(kChunkTokens, tokens - i);
+    for (int64_t i = 0; i < tokens; i += kLossChunkTokens) {
+      const int64_t count = std::min(kLossChunkTokens, tokens - i);
       const at::Tensor part = hidden.narrow(0, i, count);
       const at::Tensor logits = at::mm(part, head.t());
       if (device) {
@@ -169,8 +167,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static tensor_list backward(AutogradContext *context, tensor_list gradients) {
     const auto saved = context->get_saved_variables();
     const double factor = gradients[0].item<double>();
-    return {saved[0].mul(factor), saved[1].mul(factor), at::Tensor(),
-            at::Tensor(),         at::Tensor(),         at::Tensor()};
+    const auto scaled = [&](const at::Tensor &gradient) {
+      return factor == 1 ? gradient : gradient.mul(factor);
+    };
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(),
+            at::Tensor(),     at::Tensor(),     at::Tensor()};
   }
 };
 

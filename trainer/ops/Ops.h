@@ -61,6 +61,9 @@ at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
 /// Tokens without a target.
 constexpr int64_t kIgnored = -100;
 
+/// Tokens whose logits exist at one time.
+constexpr int64_t kLossChunkTokens = 512;
+
 struct Distillation {
   at::Tensor hidden; ///< the teacher's, [tokens, its features]
   at::Tensor head;   ///< the teacher's, [vocab, its features]

@@ -2,7 +2,9 @@
 //
 // fairy2-train as a user starts it: several processes, signals, bad input.
 #include "TestFiles.h"
+#include "frontend/Synthesize.h"
 #include "runtime/File.h"
+#include "trainer/Plan.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -58,15 +60,18 @@ protected:
   std::string output(const char *name) const {
     return "output=" + (folder / name).string();
   }
-  /// The last line of a run's metrics that has a loss.
-  nlohmann::json lastStep(const char *name) const {
+  /// The last line of a run's metrics that has `field`.
+  nlohmann::json lastLineWith(const char *field, const char *name) const {
     std::ifstream file(folder / name / "metrics.jsonl");
     nlohmann::json last;
     for (std::string line; std::getline(file, line);)
       if (nlohmann::json values = nlohmann::json::parse(line);
-          values.contains("loss"))
+          values.contains(field))
         last = std::move(values);
     return last;
+  }
+  nlohmann::json lastStep(const char *name) const {
+    return lastLineWith("loss", name);
   }
   double lastLoss(const char *name) const {
     return lastStep(name)["loss"].get<double>();
@@ -117,6 +122,39 @@ TEST_F(CommandLineTest, AStateServesAnyNumberOfRanks) {
       EXPECT_NEAR(lastLoss("parts"), lastLoss("whole"), 1e-4)
           << first << ", then " << second;
     }
+}
+
+/// What --dry-run says of memory is what a run takes.
+TEST_F(CommandLineTest, MemoryIsAsPlanned) {
+#if defined(__has_feature) && __has_feature(address_sanitizer)
+  GTEST_SKIP() << "a sanitizer's memory is not planned";
+#endif
+  const std::string config = folder.write("large.json", R"({
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama",
+    "hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 4,
+    "num_attention_heads": 12, "num_key_value_heads": 12, "vocab_size": 4096,
+    "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
+    "hidden_act": "silu", "bos_token_id": 1, "eos_token_id": 2})");
+  SynthesizeOptions synthesis;
+  synthesis.byteTokenizer = true;
+  synthesizeCheckpoint(config, folder / "large", synthesis);
+  Recipe recipe;
+  recipe.data.sequenceLength = 48;
+  recipe.train.batchSequences = 2;
+  for (const char *sharding : {"none", "zero1", "zero3"}) {
+    recipe.train.sharding = sharding;
+    const auto planned = double(
+        planMemory(HFConfig::readFile(config), recipe, /*ranks=*/2).total());
+    const Outcome outcome =
+        run(output(sharding) + " --nproc 2 data.validation= train.tokens=400 " +
+            "model=" + (folder / "large").string() +
+            " train.sharding=" + sharding);
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    const double peak =
+        lastLineWith("peak_memory", sharding)["peak_memory"].get<double>();
+    EXPECT_NEAR(peak / planned, 1, 0.15)
+        << sharding << ": " << peak / 1e6 << " MB";
+  }
 }
 
 /// When a rank dies the others end soon, and the output names it.

@@ -25,9 +25,14 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
     if (parameter.isLinear)
       quantized += 4 * parameter.count();
   EXPECT_EQ(plan.quantized, quantized);
+  EXPECT_EQ(planMemory(model.config(), recipe, 1, &model.config()).teacher,
+            plan.latents);
   recipe.method = "none";
   EXPECT_EQ(planMemory(model.config(), recipe, 1).quantized, 0);
   const std::string text = describePlan(recipe, 1);
+  recipe.teacher.model = (folder / "teacher").string();
+  EXPECT_NE(describePlan(recipe, 1).find("teacher is not here yet"),
+            std::string::npos);
   EXPECT_NE(text.find("parameters             " +
                       std::to_string(model.parameterCount())),
             std::string::npos)

@@ -51,7 +51,7 @@ protected:
     writeTinyModel(folder / "model", ", \"tie_word_embeddings\": true");
     recipe.model = (folder / "model").string();
     recipe.output = (folder / "out").string();
-    recipe.data.train = {{folder.write("train.txt", tinyText(400, 1))}};
+    recipe.data.train = {{folder.write("train.txt", tinyText(400, 1)), 1, {}}};
     recipe.data.validation = folder.write("val.txt", tinyText(60, 2));
     recipe.data.sequenceLength = 48;
     recipe.train.batchSequences = 4;
