@@ -6,6 +6,7 @@
 #include "frontend/Json.h"
 #include "runtime/File.h"
 #include "trainer/Export.h"
+#include "trainer/Fingerprint.h"
 
 #include <charconv>
 
@@ -52,6 +53,23 @@ void copyOverlap(const Checkpoint &saved, const TensorInfo &tensor,
                      static_cast<float *>(to.data_ptr()) + first - begin);
 }
 
+/// Throws Error naming the first file whose content is not what was saved.
+void checkHashes(const fs::path &folder, const nlohmann::json &state) {
+  const std::string file = (folder / "state.json").string();
+  const auto hashes = state.find("sha256");
+  if (hashes == state.end() || !hashes->is_object() || hashes->empty())
+    throw Error(file + ": field 'sha256': expected the files' hashes");
+  for (const auto &[name, hash] : hashes->items()) {
+    if (fs::path(name).filename() != name || !hash.is_string())
+      throw Error(file + ": field 'sha256': expected names of files and their "
+                         "hashes");
+    if (sha256OfFile(folder / name) != hash.get<std::string>())
+      throw Error((folder / name).string() +
+                  ": damaged: its SHA-256 is not the one in state.json; remove " +
+                  folder.string() + " to start anew");
+  }
+}
+
 /// The step of a folder named step-N; -1 for any other name.
 int64_t stepOf(const fs::path &path) {
   const std::string name = path.filename().string();
@@ -92,10 +110,15 @@ void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,
         map[partName(u, kind, rank * parts[u].latents.numel())] =
             rankFile(rank);
   writeJson(target / "model.safetensors.index.json", {{"weight_map", map}});
+  nlohmann::ordered_json hashes;
+  for (const auto &entry : fs::directory_iterator(target))
+    hashes[entry.path().filename().string()] =
+        sha256OfFile(entry.path());
   writeJson(target / "state.json", {{"step", position.step},
                                     {"bad_steps", position.badSteps},
                                     {"optimizer_steps", optimizerSteps},
-                                    {"fingerprint", position.fingerprint}});
+                                    {"fingerprint", position.fingerprint},
+                                    {"sha256", hashes}});
 }
 
 void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
@@ -161,6 +184,17 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
     throw Error(newest.string() +
                 " is the state of a run with another recipe, model, data or "
                 "program; remove it to start anew, or choose another output");
+  // One rank reads all for the others.
+  std::string damage;
+  if (ranks.rank() == 0)
+    try {
+      checkHashes(newest, json);
+    } catch (const std::exception &error) {
+      damage = error.what();
+    }
+  if (ranks.sums({double(!damage.empty())})[0] > 0)
+    throw Error(damage.empty() ? "rank 0 found the saved state damaged"
+                               : damage);
   optimizer.setStepsDone(fields.integer("optimizer_steps", 0, kMany));
   const Checkpoint saved = Checkpoint::open(newest);
   const std::vector<OwnPart> parts = weights.ownParts();

@@ -34,7 +34,8 @@ public:
   void save(ShardedWeights &weights, AdamW &optimizer,
             const RunPosition &position);
   /// Loads the newest state in place, bit for bit; nothing when there is none.
-  /// Throws Error when it is of another run.
+  /// Throws Error when it is of another run, or a file has not the SHA-256 that
+  /// state.json names.
   std::optional<RunPosition> load(ShardedWeights &weights, AdamW &optimizer,
                                   const std::string &fingerprint) const;
   /// Removes all that was saved: the run is over.

@@ -241,6 +241,43 @@ TEST_F(TrainerTest, TheStateOfAnotherRunIsRefused) {
   EXPECT_FALSE(Trainer(recipe).run([&] { return ++steps == 1; }).finished);
 }
 
+/// Each damaged file of a saved state is named, even where one bit differs.
+TEST_F(TrainerTest, ADamagedStateIsRefused) {
+  int64_t steps = 0;
+  Trainer(recipe).run([&] { return ++steps == 2; });
+  const std::filesystem::path state = folder / "out/state/step-2";
+  const auto message = [&] {
+    return messageOf([&] { Trainer(recipe).run(); });
+  };
+  for (const char *name : {"rank-0.safetensors", "model.safetensors.index.json"}) {
+    const std::string good = readWholeFile(state / name);
+    std::string flipped = good;
+    flipped[good.size() - 9] ^= 1;
+    for (const std::string &bad : {flipped, good.substr(0, good.size() / 2)}) {
+      std::ofstream(state / name, std::ios::binary) << bad;
+      EXPECT_NE(message().find(std::string(name) + ": damaged: its SHA-256"),
+                std::string::npos)
+          << message();
+    }
+    std::ofstream(state / name, std::ios::binary) << good;
+  }
+  const std::string good = readWholeFile(state / "state.json");
+  nlohmann::json json = nlohmann::json::parse(good);
+  json["step"] = -1;
+  std::ofstream(state / "state.json") << json.dump();
+  EXPECT_NE(message().find("state.json: field 'step'"), std::string::npos)
+      << message();
+  json.erase("sha256");
+  json["step"] = 2;
+  std::ofstream(state / "state.json") << json.dump();
+  EXPECT_NE(message().find("field 'sha256': expected the files' hashes"),
+            std::string::npos)
+      << message();
+  std::ofstream(state / "state.json") << good;
+  steps = 0;
+  EXPECT_FALSE(Trainer(recipe).run([&] { return ++steps == 1; }).finished);
+}
+
 /// A student that begins far from its teacher comes nearer to it.
 TEST_F(TrainerTest, DistillationFollowsTheTeacher) {
   recipe.method = "none";
