@@ -16,7 +16,15 @@ using namespace fairy2::test;
 
 namespace {
 
-enum PieceType { Normal = 1, Unknown, Control, UserDefined, Unused, Byte };
+/// With a type of its own, since damaged files hold other values too.
+enum PieceType : int {
+  Normal = 1,
+  Unknown,
+  Control,
+  UserDefined,
+  Unused,
+  Byte
+};
 
 std::string varint(uint64_t value) {
   std::string out;
