@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <thread>
 #include <vector>
 
@@ -44,6 +45,13 @@ void parallelFor(int64_t count, int64_t grain, const Body &body) {
   for (const std::exception_ptr &error : thrown)
     if (error)
       std::rethrow_exception(error);
+}
+
+/// The same for rows of a matrix, as the quantizers take it (ParallelFor).
+inline void
+parallelRows(int64_t count,
+             const std::function<void(int64_t begin, int64_t end)> &body) {
+  parallelFor(count, 64, body);
 }
 
 } // namespace fairy2

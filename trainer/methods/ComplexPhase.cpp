@@ -63,11 +63,7 @@ public:
 
   PhaseMatrix phases(const float *a, int64_t rows, int64_t columns,
                      const std::string &name) const override {
-    return quantizePhases(
-        a, rows, columns, scheme, name,
-        [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
-          parallelFor(count, 64, body);
-        });
+    return quantizePhases(a, rows, columns, scheme, name, parallelRows);
   }
 
 private:

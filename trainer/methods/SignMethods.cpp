@@ -17,13 +17,9 @@ public:
 
   void quantize(const float *a, int64_t rows, int64_t columns,
                 const std::string &name, float *out) const override {
-    const auto inParallel =
-        [](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
-          parallelFor(count, 64, body);
-        };
     const SignMatrix q = quantizeSigns(rowsOf(a, columns), rows, columns,
-                                       scheme, name, inParallel);
-    inParallel(rows, [&](int64_t begin, int64_t end) {
+                                       scheme, name, parallelRows);
+    parallelRows(rows, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row)
         for (int64_t j = 0; j < columns; ++j)
           out[row * columns + j] = q.at(row, j);

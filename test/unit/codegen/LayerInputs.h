@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Inputs on which the exact kernels of quantized layers are tried.
+// How the exact kernels of quantized layers are tried: inputs, and equal bits.
 #pragma once
+
+#include "test/unit/codegen/CompiledModule.h"
+
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -49,6 +53,32 @@ inline std::vector<Floats> quantizedInputs(int64_t width,
 inline Floats rowOf(const Floats &all, int64_t token, int64_t features) {
   return Floats(all.begin() + token * features,
                 all.begin() + (token + 1) * features);
+}
+
+/// Runs `module` on all tokens on every CPU level of this machine and demands
+/// equal bits from all levels, numbers of threads and batches. `outputs`:
+/// [token][features].
+inline void runOnAllLevels(const std::string &module,
+                           const std::vector<int32_t> &tokens,
+                           int64_t features, Floats &outputs) {
+  for (const CpuTarget *target : runnableTargets()) {
+    SCOPED_TRACE(target->name.str());
+    CompiledModule compiled(module, *target);
+    const Floats y = compiled.run(Step::of(tokens));
+    if (outputs.empty())
+      outputs = y;
+    ASSERT_EQ(y, outputs);
+    for (int threads : {2, 3})
+      ASSERT_EQ(compiled.run(Step::of(tokens), threads), outputs);
+    for (size_t token = 0; token < tokens.size(); ++token)
+      ASSERT_EQ(compiled.run(Step::of({tokens[token]})),
+                rowOf(outputs, int64_t(token), features));
+    // A part of the batch whose length is no multiple of any group.
+    ASSERT_EQ(
+        compiled.run(Step::of({tokens.begin() + 3, tokens.begin() + 10})),
+        Floats(outputs.begin() + 3 * features,
+               outputs.begin() + 10 * features));
+  }
 }
 
 } // namespace fairy2

@@ -203,24 +203,11 @@ TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
   for (bool isFloat : {false, true}) {
     const size_t matrix = layer.shape.rows.size() - 1;
     const int64_t features = 2 * layer.shape.rows[matrix];
+    SCOPED_TRACE(isFloat ? "float" : "int8");
     Floats oracle;
-    for (const CpuTarget *target : runnableTargets()) {
-      SCOPED_TRACE(target->name.str() + (isFloat ? ", float" : ", int8"));
-      CompiledModule compiled(layer.module(matrix, isFloat), *target);
-      const Floats y = compiled.run(Step::of(layer.allTokens()));
-      if (oracle.empty())
-        oracle = y;
-      ASSERT_EQ(y, oracle);
-      for (int threads : {2, 3})
-        ASSERT_EQ(compiled.run(Step::of(layer.allTokens()), threads), oracle);
-      for (int64_t token = 0; token < layer.tokens(); ++token)
-        ASSERT_EQ(compiled.run(Step::of({int32_t(token)})),
-                  rowOf(oracle, token, features));
-      // A part of the batch whose length is no multiple of any group.
-      const Floats part = compiled.run(Step::of({3, 4, 5, 6, 7, 8, 9}));
-      ASSERT_EQ(part, Floats(oracle.begin() + 3 * features,
-                             oracle.begin() + 10 * features));
-    }
+    ASSERT_NO_FATAL_FAILURE(runOnAllLevels(layer.module(matrix, isFloat),
+                                           layer.allTokens(), features,
+                                           oracle));
     for (int64_t token = 0; token < layer.tokens(); ++token) {
       const std::vector<double> expected =
           reference(layer, matrix, layer.inputs[token]);

@@ -172,20 +172,10 @@ TEST_P(SignKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
   const size_t matrix = layer.shape.rows.size() - 1;
   const int64_t rows = layer.shape.rows[matrix];
   for (bool isFloat : {false, true}) {
+    SCOPED_TRACE(isFloat ? "float" : "int8");
     Floats oracle;
-    for (const CpuTarget *target : runnableTargets()) {
-      SCOPED_TRACE(target->name.str() + (isFloat ? ", float" : ", int8"));
-      CompiledModule compiled(layer.module(matrix, isFloat), *target);
-      const Floats y = compiled.run(Step::of(layer.allTokens()));
-      if (oracle.empty())
-        oracle = y;
-      ASSERT_EQ(y, oracle);
-      for (int threads : {2, 3})
-        ASSERT_EQ(compiled.run(Step::of(layer.allTokens()), threads), oracle);
-      for (int64_t token = 0; token < layer.tokens(); ++token)
-        ASSERT_EQ(compiled.run(Step::of({int32_t(token)})),
-                  rowOf(oracle, token, rows));
-    }
+    ASSERT_NO_FATAL_FAILURE(runOnAllLevels(
+        layer.module(matrix, isFloat), layer.allTokens(), rows, oracle));
     for (int64_t token = 0; token < layer.tokens(); ++token)
       for (int64_t row = 0; row < rows; ++row) {
         const auto [sum, size] =

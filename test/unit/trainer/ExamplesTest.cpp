@@ -19,16 +19,6 @@ namespace {
 
 const std::string kTrainer = FAIRY2_SOURCE_DIR "/trainer";
 
-std::string outputOf(const std::string &command) {
-  std::string output;
-  FILE *pipe = popen((command + " 2>&1").c_str(), "r");
-  char buffer[4096];
-  while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
-    output.append(buffer, size);
-  EXPECT_EQ(pclose(pipe), 0) << command << "\n" << output;
-  return output;
-}
-
 /// What stands for srun prints its environment and arguments.
 TEST(ExamplesTest, SlurmSetsTheEnvironment) {
   const TestFolder folder;

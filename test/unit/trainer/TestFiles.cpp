@@ -3,6 +3,9 @@
 
 #include "frontend/Synthesize.h"
 
+#include <gtest/gtest.h>
+
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <random>
@@ -53,6 +56,16 @@ std::string tinyText(int sentences, unsigned seed) {
     text += std::string(kWho[random() % 4]) + " " + kDid[random() % 4] + " " +
             kWhat[random() % 4] + ". ";
   return text;
+}
+
+std::string outputOf(const std::string &command) {
+  std::string output;
+  FILE *pipe = popen((command + " 2>&1").c_str(), "r");
+  char buffer[4096];
+  while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
+    output.append(buffer, size);
+  EXPECT_EQ(pclose(pipe), 0) << command << "\n" << output;
+  return output;
 }
 
 } // namespace fairy2

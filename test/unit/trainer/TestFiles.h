@@ -31,6 +31,9 @@ void writeTinyModel(const std::filesystem::path &folder,
 /// English-like text of that many sentences.
 std::string tinyText(int sentences, unsigned seed);
 
+/// Output of a shell command; fails the test when the command does.
+std::string outputOf(const std::string &command);
+
 /// The sentence of the Error that `action` throws, or "no error".
 std::string messageOf(const auto &action);
 

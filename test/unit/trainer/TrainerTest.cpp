@@ -27,17 +27,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Output of a shell command; fails the test when the command does.
-std::string outputOf(const std::string &command) {
-  std::string output;
-  FILE *pipe = popen((command + " 2>&1").c_str(), "r");
-  char buffer[4096];
-  while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
-    output.append(buffer, size);
-  EXPECT_EQ(pclose(pipe), 0) << command << "\n" << output;
-  return output;
-}
-
 /// One CPU level is enough to compare, and compiles in a quarter of the time.
 #ifdef __x86_64__
 constexpr const char *kOneLevel = " --target=x86-64-v2";
