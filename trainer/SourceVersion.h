@@ -9,4 +9,12 @@ namespace fairy2 {
 /// the tree had changes that are not committed; "unknown" outside of git.
 std::string sourceVersion();
 
+/// A sentence for whoever starts such a program; empty for any other version.
+inline std::string dirtyTreeNote(const std::string &version) {
+  return version.ends_with("-dirty")
+             ? "this program was built from a tree with uncommitted changes (" +
+                   version + "): its commit alone does not repeat the run"
+             : "";
+}
+
 } // namespace fairy2

@@ -325,6 +325,9 @@ void Trainer::save() {
 RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   using Clock = std::chrono::steady_clock;
   fs::create_directories(settings.output);
+  if (const std::string note = dirtyTreeNote(sourceVersion());
+      leads() && !note.empty())
+    std::fprintf(stderr, "%s\n", note.c_str());
   resume();
   // Nobody saves before all have looked for what was saved.
   ranks->barrier();

@@ -5,6 +5,7 @@
 #include "frontend/Synthesize.h"
 #include "runtime/File.h"
 #include "trainer/Plan.h"
+#include "trainer/SourceVersion.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -261,6 +262,22 @@ TEST_F(CommandLineTest, ATakenPortIsNamed) {
   EXPECT_NE(outcome.text.find("rank 0: cannot meet the others at 127.0.0.1:" +
                               port + ": "),
             std::string::npos)
+      << outcome.text;
+}
+
+/// A build of changed files says so when it starts, and any other does not.
+TEST_F(CommandLineTest, ADirtyTreeIsTold) {
+  EXPECT_EQ(dirtyTreeNote("0123456789ab"), "");
+  const std::string note = dirtyTreeNote("0123456789ab-dirty");
+  EXPECT_NE(note.find("uncommitted changes (0123456789ab-dirty)"),
+            std::string::npos)
+      << note;
+  const Outcome outcome = run(output("dirty") + " --smoke");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  const auto source =
+      lastLineWith("source", "dirty")["source"].get<std::string>();
+  EXPECT_EQ(outcome.text.find("uncommitted changes (") != std::string::npos,
+            source.ends_with("-dirty"))
       << outcome.text;
 }
 
