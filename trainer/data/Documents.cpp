@@ -130,14 +130,15 @@ void readDocuments(const std::filesystem::path &path,
     return;
   }
   int64_t line = 0;
-  size_t begin = 0;
+  size_t searched = 0; // of the buffer: a long line comes in many pieces
   while (bytes.read(buffer)) {
-    for (size_t end; (end = buffer.find('\n', begin)) != std::string::npos;
-         begin = end + 1)
+    size_t begin = 0;
+    for (size_t end; (end = buffer.find('\n', searched)) != std::string::npos;
+         begin = searched = end + 1)
       useLine(std::string_view(buffer).substr(begin, end - begin), ++line,
               path.string(), textField, where, use);
     buffer.erase(0, begin);
-    begin = 0;
+    searched = buffer.size();
     if (buffer.size() > kLongestLine)
       throw Error(path.string() + ":" + std::to_string(line + 1) +
                   ": expected lines of at most 256 MiB");

@@ -309,6 +309,9 @@ TEST_F(CommandLineTest, BadDataIsOneSentence) {
     shard += std::string("\x0a\x01", 2); // 266, and the model has 264
   const std::filesystem::path loop = folder / "loop.txt";
   std::filesystem::create_symlink(loop, loop);
+  // A line of 1 GB, without taking room on the disk.
+  folder.write("d7.jsonl", "");
+  std::filesystem::resize_file(folder / "d7.jsonl", int64_t(1) << 30);
   struct Case {
     const char *name;
     std::string content, expected;
@@ -318,15 +321,18 @@ TEST_F(CommandLineTest, BadDataIsOneSentence) {
       {"d1.jsonl", "", "d1.jsonl: expected text, found none"},
       {"d2.jsonl", manyLines + "{\"text\": \"a\n", "d2.jsonl:1000: "},
       {"d3.jsonl", "{\"words\": \"a\"}\n", "d3.jsonl:1: field 'text'"},
-      {"d4.bin", shard, "d4.bin: token 266 does not fit the model's "
-                        "vocabulary of 264"},
+      {"d4.bin", shard,
+       "d4.bin: token 266 does not fit the model's "
+       "vocabulary of 264"},
       {"d5.bin", shard.substr(0, 1100), "d5.bin: the file ends before its"},
       {"d6.jsonl", "{\"text\": \"\xff\xfe\"}\n", "d6.jsonl:1"},
+      {"d7.jsonl", "", "d7.jsonl:1: expected lines of at most 256 MiB"},
       {"loop.txt", "", "loop.txt: cannot open: Too many levels of symbolic"},
       {"short.txt", "ab", "data.train[0]: expected at least 48 tokens"},
   };
   for (const Case &c : cases) {
-    if (!std::filesystem::is_symlink(folder / c.name))
+    if (!std::filesystem::exists(
+            std::filesystem::symlink_status(folder / c.name)))
       folder.write(c.name, c.content);
     const Outcome outcome = run(output("bad") + " data.train=" +
                                 (folder / c.name).string());
