@@ -45,6 +45,10 @@ Sharding shardingOf(const std::string &name) {
               "'");
 }
 
+int64_t partLength(int64_t total, int64_t parts) {
+  return aligned((total + parts - 1) / parts);
+}
+
 ShardedWeights::ShardedWeights(Model &model, Communicator &ranks,
                                Sharding sharding, bool recompute,
                                const FillParameter &fill, at::Device device)
@@ -59,8 +63,7 @@ ShardedWeights::ShardedWeights(Model &model, Communicator &ranks,
   }
   for (Unit &unit : units) {
     // Without sharding every rank owns the whole vector.
-    const int64_t parts = divides() ? ranks.size() : 1;
-    unit.length = aligned((unit.total + parts - 1) / parts);
+    unit.length = partLength(unit.total, divides() ? ranks.size() : 1);
     unit.begin = divides() ? unit.length * ranks.rank() : 0;
     place(unit, fill);
   }

@@ -23,6 +23,10 @@ enum class Sharding { None, Moments, All };
 /// The sharding called none, zero1 or zero3. Throws Error.
 Sharding shardingOf(const std::string &name);
 
+/// The length of each of `parts` parts of a unit of `total` values; the last
+/// ones are padded.
+int64_t partLength(int64_t total, int64_t parts);
+
 /// A piece of a parameter that this rank's optimizer updates.
 struct Slice {
   at::Tensor values, gradient; ///< flat, of equal length

@@ -307,6 +307,7 @@ void Trainer::resume() {
   fingerprint = fingerprintOf(settings, ranks->size());
   state = std::make_unique<TrainingState>(fs::path(settings.output) / "state",
                                           *ranks);
+  state->prepare();
   const std::optional<RunPosition> position =
       state->load(*latents, *optimizer, fingerprint);
   if (!position)
@@ -324,7 +325,6 @@ void Trainer::save() {
 
 RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   using Clock = std::chrono::steady_clock;
-  fs::create_directories(settings.output);
   if (const std::string note = dirtyTreeNote(sourceVersion());
       leads() && !note.empty())
     std::fprintf(stderr, "%s\n", note.c_str());

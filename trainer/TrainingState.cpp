@@ -2,19 +2,26 @@
 #include "trainer/TrainingState.h"
 
 #include "dialect/Error.h"
+#include "dialect/Quantization.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/Json.h"
 #include "runtime/File.h"
 #include "trainer/Export.h"
-#include "trainer/Fingerprint.h"
+#include "trainer/Sha256Sums.h"
 
+#include <cerrno>
 #include <charconv>
+
+#include <unistd.h>
 
 namespace fairy2 {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+/// Of the folder's files, in state.json.
+constexpr int64_t kFormat = 1;
 
 constexpr const char *kKinds[] = {"latents", "means", "squares"};
 
@@ -42,32 +49,38 @@ void writeJson(const fs::path &path, const nlohmann::ordered_json &json) {
   file.commit();
 }
 
+/// The part of a unit of `total` values that begins at `begin`. Throws Error
+/// when it is not as writeOwn() writes it.
+const TensorInfo &savedPart(const Checkpoint &saved, size_t unit,
+                            const char *kind, int64_t begin, int64_t total) {
+  const TensorInfo &tensor = saved.tensor(partName(unit, kind, begin));
+  const auto fail = [&](const std::string &text) {
+    throw Error((saved.directory() / tensor.file).string() + ": tensor '" +
+                tensor.name + "': expected " + text);
+  };
+  if (tensor.type != DType::F32)
+    fail(std::string("F32, found ") + nameOf(tensor.type));
+  // So many parts hold a value, and they are equally long.
+  const int64_t length = tensor.shape.size() == 1 ? tensor.shape[0] : 0;
+  const int64_t parts = length > 0 ? (total + length - 1) / length : 1;
+  if (length != partLength(total, parts))
+    fail("a part of the model's " + std::to_string(total) + " values");
+  return tensor;
+}
+
 /// Copies what the saved tensor and [begin, begin + to.numel()) have in common.
 void copyOverlap(const Checkpoint &saved, const TensorInfo &tensor,
                  int64_t savedBegin, int64_t begin, const at::Tensor &to) {
   const int64_t first = std::max(begin, savedBegin);
   const int64_t last =
       std::min(begin + to.numel(), savedBegin + tensor.shape.at(0));
-  if (first < last)
-    saved.readFloats(tensor, first - savedBegin, last - savedBegin,
-                     static_cast<float *>(to.data_ptr()) + first - begin);
-}
-
-/// Throws Error naming the first file whose content is not what was saved.
-void checkHashes(const fs::path &folder, const nlohmann::json &state) {
-  const std::string file = (folder / "state.json").string();
-  const auto hashes = state.find("sha256");
-  if (hashes == state.end() || !hashes->is_object() || hashes->empty())
-    throw Error(file + ": field 'sha256': expected the files' hashes");
-  for (const auto &[name, hash] : hashes->items()) {
-    if (fs::path(name).filename() != name || !hash.is_string())
-      throw Error(file + ": field 'sha256': expected names of files and their "
-                         "hashes");
-    if (sha256OfFile(folder / name) != hash.get<std::string>())
-      throw Error((folder / name).string() +
-                  ": damaged: its SHA-256 is not the one in state.json; remove " +
-                  folder.string() + " to start anew");
-  }
+  if (first >= last)
+    return;
+  float *values = static_cast<float *>(to.data_ptr()) + first - begin;
+  saved.readFloats(tensor, first - savedBegin, last - savedBegin, values);
+  requireFinite((saved.directory() / tensor.file).string() + ": tensor '" +
+                    tensor.name + "'",
+                /*row=*/0, last - first, values);
 }
 
 /// The step of a folder named step-N; -1 for any other name.
@@ -110,15 +123,38 @@ void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,
         map[partName(u, kind, rank * parts[u].latents.numel())] =
             rankFile(rank);
   writeJson(target / "model.safetensors.index.json", {{"weight_map", map}});
-  nlohmann::ordered_json hashes;
-  for (const auto &entry : fs::directory_iterator(target))
-    hashes[entry.path().filename().string()] =
-        sha256OfFile(entry.path());
-  writeJson(target / "state.json", {{"step", position.step},
+  writeJson(target / "state.json", {{"format", kFormat},
+                                    {"step", position.step},
                                     {"bad_steps", position.badSteps},
                                     {"optimizer_steps", optimizerSteps},
-                                    {"fingerprint", position.fingerprint},
-                                    {"sha256", hashes}});
+                                    {"fingerprint", position.fingerprint}});
+  writeSha256Sums(target);
+}
+
+void TrainingState::together(const char *otherRanksFailure,
+                             const std::function<void()> &action) const {
+  std::string failure;
+  try {
+    action();
+  } catch (const std::exception &error) {
+    failure = error.what();
+  }
+  if (ranks.sums({double(!failure.empty())})[0] > 0)
+    throw Error(failure.empty() ? otherRanksFailure : failure);
+}
+
+void TrainingState::prepare() {
+  together("rank 0 cannot write its state", [&] {
+    if (ranks.rank() != 0)
+      return;
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0)
+      error = {errno, std::generic_category()};
+    if (error)
+      throw Error("output: cannot write to " + folder.string() + ": " +
+                  error.message());
+  });
 }
 
 void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
@@ -126,29 +162,18 @@ void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
   const fs::path target = folder / ("step-" + std::to_string(position.step));
   const fs::path temporary = target.string() + ".tmp";
   const bool leads = ranks.rank() == 0;
-  std::string failure;
-  const auto together = [&](const auto &action) {
-    try {
-      if (failure.empty())
-        action();
-    } catch (const std::exception &error) {
-      failure = error.what();
-    }
-    if (ranks.sums({double(!failure.empty())})[0] > 0)
-      throw Error(failure.empty() ? "another rank could not save its state"
-                                  : failure);
-  };
-  together([&] {
+  constexpr const char *kFailure = "another rank could not save its state";
+  together(kFailure, [&] {
     if (!leads)
       return;
     fs::remove_all(temporary);
     fs::create_directories(temporary);
   });
-  together([&] {
+  together(kFailure, [&] {
     if (leads || weights.divides())
       writeOwn(temporary, weights, optimizer);
   });
-  together([&] {
+  together(kFailure, [&] {
     if (!leads)
       return;
     writeIndex(temporary, weights, position, optimizer.stepsDone());
@@ -177,26 +202,37 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
   const nlohmann::json json = readJson(file);
   const JsonObject fields(json, file.string());
   constexpr int64_t kMany = int64_t(1) << 50;
-  RunPosition position{fields.integer("step", 0, kMany),
-                       fields.integer("bad_steps", 0, kMany),
-                       fields.string("fingerprint")};
+  if (fields.integer("format", 1, kMany) != kFormat)
+    fields.fail("format", "expected " + std::to_string(kFormat) +
+                              ", found what a newer fairy2-train saved");
+  // One rank reads all for the others.
+  together("rank 0 found the saved state damaged", [&] {
+    if (ranks.rank() != 0)
+      return;
+    try {
+      checkSha256Sums(newest);
+    } catch (const Error &error) {
+      throw Error(std::string(error.what()) + "; remove " + newest.string() +
+                  " to start anew");
+    }
+  });
+  const RunPosition position{fields.integer("step", 0, kMany),
+                             fields.integer("bad_steps", 0, kMany),
+                             fields.string("fingerprint")};
   if (position.fingerprint != fingerprint)
     throw Error(newest.string() +
                 " is the state of a run with another recipe, model, data or "
                 "program; remove it to start anew, or choose another output");
-  // One rank reads all for the others.
-  std::string damage;
-  if (ranks.rank() == 0)
-    try {
-      checkHashes(newest, json);
-    } catch (const std::exception &error) {
-      damage = error.what();
-    }
-  if (ranks.sums({double(!damage.empty())})[0] > 0)
-    throw Error(damage.empty() ? "rank 0 found the saved state damaged"
-                               : damage);
   optimizer.setStepsDone(fields.integer("optimizer_steps", 0, kMany));
-  const Checkpoint saved = Checkpoint::open(newest);
+  together("another rank cannot use the saved state",
+           [&] { restore(newest, weights, optimizer); });
+  weights.publish();
+  return position;
+}
+
+void TrainingState::restore(const fs::path &from, ShardedWeights &weights,
+                            AdamW &optimizer) const {
+  const Checkpoint saved = Checkpoint::open(from);
   const std::vector<OwnPart> parts = weights.ownParts();
   for (size_t u = 0; u < parts.size(); ++u)
     for (const char *kind : kKinds) {
@@ -205,18 +241,14 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
       // Parts are equally long, so the first one's length leads to the others.
       int64_t begin = 0;
       while (begin < parts[u].total) {
-        const TensorInfo &tensor = saved.tensor(partName(u, kind, begin));
-        if (tensor.shape.size() != 1 || tensor.shape[0] < 1)
-          throw Error(newest.string() + ": tensor '" + tensor.name +
-                      "': expected a row of values");
+        const TensorInfo &tensor =
+            savedPart(saved, u, kind, begin, parts[u].total);
         copyOverlap(saved, tensor, begin, parts[u].begin, to);
         begin += tensor.shape[0];
       }
       if (!own.is_cpu())
         own.copy_(to);
     }
-  weights.publish();
-  return position;
 }
 
 void TrainingState::clear() {

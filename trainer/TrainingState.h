@@ -2,15 +2,16 @@
 //
 // A run's state on disk, to go on after an interruption, on any number of
 // ranks: one folder per saved step, in which each rank writes what it owns
-// (latents and AdamW's moments) to rank-R.safetensors, and state.json holds the
-// position. A folder appears complete, in one step, and older ones go only
-// then.
+// (latents and AdamW's moments) to rank-R.safetensors, state.json holds the
+// position, and SHA256SUMS covers all of them. A folder appears complete, in
+// one step, and older ones go only then.
 #pragma once
 
 #include "trainer/Optimizer.h"
 #include "trainer/ShardedWeights.h"
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -29,19 +30,28 @@ public:
 
   // All ranks call these together.
 
+  /// Makes the folder for states. Throws Error where a later save() could not
+  /// write.
+  void prepare();
   /// Throws Error on all ranks when one cannot write, its disk being full,
   /// say; what was saved before stays.
   void save(ShardedWeights &weights, AdamW &optimizer,
             const RunPosition &position);
   /// Loads the newest state in place, bit for bit; nothing when there is none.
-  /// Throws Error when it is of another run, or a file has not the SHA-256 that
-  /// state.json names.
+  /// Throws Error when it is of another run or of a newer format, a file has not
+  /// the SHA-256 that SHA256SUMS names, or a tensor is not the run's: of another
+  /// length, not float32, or with values that are not finite.
   std::optional<RunPosition> load(ShardedWeights &weights, AdamW &optimizer,
                                   const std::string &fingerprint) const;
   /// Removes all that was saved: the run is over.
   void clear();
 
 private:
+  /// Runs `action` on all ranks; when it throws on one, all throw.
+  void together(const char *otherRanksFailure,
+                const std::function<void()> &action) const;
+  void restore(const std::filesystem::path &from, ShardedWeights &weights,
+               AdamW &optimizer) const;
   void writeOwn(const std::filesystem::path &target, ShardedWeights &weights,
                 AdamW &optimizer) const;
   void writeIndex(const std::filesystem::path &target, ShardedWeights &weights,

@@ -240,6 +240,47 @@ TEST_F(CommandLineTest, AFullDiskKeepsTheStateBefore) {
   EXPECT_FALSE(std::filesystem::exists(folder / "tokens/index.json"));
 }
 
+/// Said before the first step, not when there is something to save.
+TEST_F(CommandLineTest, AFolderThatCannotBeWrittenIsNamed) {
+  // Root may write anywhere but for this.
+  const std::string plain = "setpriv --bounding-set -dac_override";
+  if (call(plain + " true").status != 0)
+    GTEST_SKIP() << "setpriv does not work here";
+  using std::filesystem::perms;
+  const auto refuse = [&](const char *path, const char *expected) {
+    const Outcome outcome = run(output(path), plain);
+    EXPECT_EQ(outcome.status, 1) << outcome.text;
+    EXPECT_NE(outcome.text.find(expected), std::string::npos) << outcome.text;
+    EXPECT_EQ(outcome.text.find("step 1"), std::string::npos) << outcome.text;
+  };
+  const perms reading = perms::owner_read | perms::owner_exec;
+  std::filesystem::create_directories(folder / "kept/state");
+  std::filesystem::permissions(folder / "kept/state", reading);
+  refuse("kept", "kept/state: Permission denied");
+  std::filesystem::create_directory(folder / "closed");
+  std::filesystem::permissions(folder / "closed", reading);
+  refuse("closed/new", "output: cannot write to ");
+  refuse("train.txt", "train.txt/state: Not a directory");
+}
+
+/// A state of two ranks of which one's file is gone serves nobody.
+TEST_F(CommandLineTest, HalfOfAStateIsRefused) {
+  for (const char *sharding : {"zero1", "zero3"}) {
+    const std::string arguments =
+        output(sharding) + " train.sharding=" + sharding + " --nproc 2 ";
+    EXPECT_EQ(run(arguments + "--stop-after 3").status, 3);
+    const std::filesystem::path gone =
+        folder / sharding / "state/step-3/rank-1.safetensors";
+    EXPECT_TRUE(std::filesystem::remove(gone));
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(
+        outcome.text.find("rank-1.safetensors: cannot open: No such file"),
+        std::string::npos)
+        << outcome.text;
+  }
+}
+
 /// The first rank listens; where somebody else does, it says so.
 TEST_F(CommandLineTest, ATakenPortIsNamed) {
   const int taken = ::socket(AF_INET6, SOCK_STREAM, 0);
