@@ -181,6 +181,7 @@ std::vector<Key> keysOf(Recipe &r) {
       number("train.final_factor", r.train.finalFactor, 0, 1),
       pairs("train.pieces", r.train.pieces),
       integer("train.quantize_warmup", r.train.quantizeWarmup, 0, kMany),
+      number("train.anneal", r.train.anneal, 0, 1),
       choice("train.sharding", r.train.sharding, {"none", "zero1", "zero3"}),
       flag("train.recompute", r.train.recompute),
       choice("train.compute", r.train.compute, {"float32", "bfloat16"}),
@@ -252,6 +253,18 @@ YAML::Node parse(const std::string &text, const std::string &origin) {
   }
 }
 
+void checkAnnealing(const Recipe &recipe, const std::string &origin) {
+  const std::string key = origin + ": key 'train.anneal': expected 0 ";
+  const std::unique_ptr<Method> method =
+      makeMethod(recipe.method, recipe.scales);
+  if (!method || !method->softened(1))
+    throw Error(key + "with method " + recipe.method +
+                ", whose codes do not soften");
+  if (recipe.train.device != "cpu")
+    throw Error(key + "where train.device is " + recipe.train.device +
+                ", for which soft codes are not here yet");
+}
+
 /// What the keys' own ranges cannot say.
 void check(const Recipe &recipe, const std::string &origin) {
   const auto need = [&](bool there, const char *key) {
@@ -269,6 +282,8 @@ void check(const Recipe &recipe, const std::string &origin) {
                 ": key 'data.document_mask': expected false where "
                 "data.separator is " +
                 separator + ", found true");
+  if (recipe.train.anneal > 0)
+    checkAnnealing(recipe, origin);
   if (recipe.train.schedule == "piecewise")
     need(!recipe.train.pieces.empty(), "train.pieces");
 }

@@ -60,6 +60,9 @@ struct Recipe {
     /// [step, factor] pairs, step as a fraction of all; linear in between.
     std::vector<std::pair<double, double>> pieces;
     int64_t quantizeWarmup = 0;    ///< steps over which lambda goes from 0 to 1
+    /// Share of the steps over which soft codes harden, for complex phases; 0:
+    /// they are hard from the start.
+    double anneal = 0;
     std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
     bool recompute = false; ///< layers keep their input only, for backward
     std::string compute = "float32"; ///< of matrix products; or bfloat16

@@ -49,4 +49,11 @@ double learningRateFactor(const Recipe::Train &train, int64_t step,
   return cosine(progress(warmup), train.finalFactor);
 }
 
+double annealingTemperature(const Recipe::Train &train, int64_t step,
+                            int64_t steps) {
+  constexpr double kSoftest = 0.3;
+  const auto end = int64_t(std::llround(train.anneal * double(steps)));
+  return step < end ? kSoftest * double(end - step) / double(end) : 0;
+}
+
 } // namespace fairy2

@@ -136,6 +136,16 @@ Numerics Trainer::numerics() const {
   numerics.quantizeActivations = settings.quantizeActivations;
   numerics.quantizeHead = !settings.skipLmHead;
   numerics.bf16 = settings.train.compute == "bfloat16";
+  return numerics;
+}
+
+Numerics Trainer::stepNumerics() {
+  Numerics numerics = this->numerics();
+  const double temperature =
+      annealingTemperature(settings.train, done, steps());
+  softened = temperature > 0 ? method->softened(temperature) : nullptr;
+  if (softened)
+    numerics.method = softened.get();
   if (done < settings.train.quantizeWarmup)
     numerics.lambda = double(done + 1) / double(settings.train.quantizeWarmup);
   return numerics;
@@ -190,7 +200,7 @@ double Trainer::gradientNorm() {
 
 StepResult Trainer::step() {
   latents->clearGradients();
-  latents->quantize(numerics());
+  latents->quantize(stepNumerics());
   StepResult result = accumulate();
   result.gradientNorm = gradientNorm();
   result.skipped =
@@ -217,9 +227,7 @@ std::optional<double> Trainer::validate() {
   if (validation.empty())
     return std::nullopt;
   const at::NoGradGuard noGradients;
-  Numerics whole = numerics();
-  whole.lambda = 1;
-  latents->quantize(whole);
+  latents->quantize(numerics());
   const auto length = size_t(settings.data.sequenceLength);
   const auto batchTokens = length * size_t(settings.train.batchSequences);
   const size_t turns = (validation.size() + batchTokens - 1) / batchTokens;

@@ -61,7 +61,8 @@ public:
   RunResult run(const std::function<bool()> &shouldStop = [] { return false; });
 
 private:
-  Numerics numerics() const;
+  Numerics numerics() const; ///< of the model that is made
+  Numerics stepNumerics();   ///< of the step that comes next
   void loadData();
   /// The rows as a batch on the device.
   Batch batchOf(const std::vector<std::span<const int32_t>> &rows) const;
@@ -79,6 +80,7 @@ private:
   std::unique_ptr<Communicator> ranks;
   at::Device device;
   std::unique_ptr<Method> method;
+  std::unique_ptr<Method> softened; ///< of this step while codes harden
   ExportForm form; ///< of the export
   std::unique_ptr<Model> network;
   std::unique_ptr<ShardedWeights> latents;

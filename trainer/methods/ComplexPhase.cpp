@@ -61,6 +61,10 @@ public:
 
   std::optional<PhaseScheme> phaseScheme() const override { return scheme; }
 
+  std::unique_ptr<Method> softened(double temperature) const override {
+    return makeSoftPhases(scheme, temperature);
+  }
+
   PhaseMatrix phases(const float *a, int64_t rows, int64_t columns,
                      const std::string &name) const override {
     return quantizePhases(a, rows, columns, scheme, name, parallelRows);

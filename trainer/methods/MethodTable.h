@@ -12,6 +12,9 @@ namespace fairy2 {
 /// Complex phases: dialect/Phase's quantizer.
 std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme);
 
+/// Phases before they have hardened; `temperature` is above 0.
+std::unique_ptr<Method> makeSoftPhases(PhaseScheme scheme, double temperature);
+
 /// Real signs: dialect/Signs' quantizers, with scales per matrix or per row.
 std::unique_ptr<Method> makeSigns(SignScheme scheme);
 

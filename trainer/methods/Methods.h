@@ -46,6 +46,12 @@ public:
   virtual std::optional<PhaseScheme> phaseScheme() const {
     return std::nullopt;
   }
+  /// The method with mixtures of codes in place of codes, the softer the higher
+  /// `temperature`, which is above 0; null when it has no such form. Towards 0
+  /// its results go to quantize()'s, but for entries halfway between two codes.
+  virtual std::unique_ptr<Method> softened(double /*temperature*/) const {
+    return nullptr;
+  }
   /// The phases whose dense form quantize() gives; for methods that have a
   /// phaseScheme() alone.
   virtual PhaseMatrix phases(const float *a, int64_t rows, int64_t columns,

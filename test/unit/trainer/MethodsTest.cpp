@@ -9,6 +9,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <complex>
 #include <limits>
 #include <set>
 
@@ -97,6 +99,81 @@ TEST(MethodsTest, LambdaMixesLatentAndQuantized) {
   const at::Tensor q = quantizedWeight(a, *method, "a");
   const at::Tensor half = quantizedWeight(a, *method, "a", 0.25);
   EXPECT_LE((half - (a * 0.75 + q * 0.25)).abs().max().item<float>(), 1e-7);
+}
+
+/// The mean of the four scaled phases, as the definition has it, in double.
+std::complex<double> mixtureOf(std::complex<double> value, AxisScales scales,
+                               double temperature) {
+  std::complex<double> sum;
+  double weights = 0;
+  for (int k = 0; k < 4; ++k) {
+    const std::complex<double> phase(realPart(Phase(k)), imagPart(Phase(k)));
+    const double distance = std::arg(value * std::conj(phase));
+    const double weight = std::exp(-distance * distance / temperature);
+    sum += weight *
+           std::complex(phase.real() * scales.re, phase.imag() * scales.im);
+    weights += weight;
+  }
+  return sum / weights;
+}
+
+/// Soft codes begin as the softmax's mean, in one stage and with the scales of
+/// the hard ones.
+TEST(MethodsTest, SoftPhasesAreTheirDefinition) {
+  constexpr int64_t kRows = 66, kColumns = 34, kN = kRows / 2,
+                    kM = kColumns / 2;
+  const at::Tensor a = randomMatrix(kRows, kColumns);
+  const float *values = floatsOf(a);
+  const PhaseMatrix hard = quantizePhases(values, kRows, kColumns, {1}, "a");
+  for (const double temperature : {0.01, 0.3, 5.}) {
+    const at::Tensor q = quantizedWeight(
+        a, *makeMethod("complex_phase_v1")->softened(temperature), "a");
+    const auto entry = [&](const float *from, int64_t i, int64_t j) {
+      return toWidelyLinear(from[i * kColumns + j], from[i * kColumns + kM + j],
+                            from[(kN + i) * kColumns + j],
+                            from[(kN + i) * kColumns + kM + j]);
+    };
+    double largest = 0;
+    for (int64_t i = 0; i < kN; ++i)
+      for (int64_t j = 0; j < kM; ++j) {
+        const WidelyLinear v = entry(values, i, j),
+                           found = entry(floatsOf(q), i, j);
+        const auto u = mixtureOf({v.uRe, v.uIm}, hard.scales[0], temperature);
+        const auto w = mixtureOf({v.wRe, v.wIm}, hard.scales[1], temperature);
+        largest = std::max(
+            {largest, std::abs(u - std::complex<double>(found.uRe, found.uIm)),
+             std::abs(w - std::complex<double>(found.wRe, found.wIm))});
+      }
+    EXPECT_LT(largest, 1e-6) << temperature;
+  }
+}
+
+/// As the temperature falls soft codes come to the hard ones, with scales of
+/// every kind and any number of stages, and zeros count as hard zeros do.
+TEST(MethodsTest, SoftPhasesHarden) {
+  at::Tensor a = randomMatrix(130, 134);
+  a.narrow(0, 3, 1).zero_();
+  a.narrow(0, 68, 1).zero_();
+  for (const char *scales : {"tensor", "row", "tile"})
+    for (int stages = 1; stages <= 4; ++stages) {
+      const auto method =
+          makeMethod("complex_phase_v" + std::to_string(stages), scales);
+      const at::Tensor hard = quantizedWeight(a, *method, "a");
+      const auto distance = [&](double temperature) {
+        const auto soft = method->softened(temperature);
+        EXPECT_EQ(soft->compilerOptions(), method->compilerOptions());
+        EXPECT_EQ(soft->storedBits(130, 134), method->storedBits(130, 134));
+        EXPECT_FALSE(soft->accepts(130, 33));
+        return ((quantizedWeight(a, *soft, "a") - hard).norm() / hard.norm())
+            .item<double>();
+      };
+      const double warm = distance(0.3), cool = distance(0.03),
+                   cold = distance(1e-9);
+      EXPECT_GT(warm, 0.1) << scales << stages;
+      EXPECT_LT(cool, 0.7 * warm) << scales << stages;
+      EXPECT_LT(cold, 0.01 * warm) << scales << stages;
+    }
+  EXPECT_EQ(makeMethod("ternary")->softened(0.3), nullptr);
 }
 
 TEST(MethodsTest, OddExtentsAreLeftDense) {

@@ -52,6 +52,8 @@ TEST(RecipeTest, BadInputIsNamed) {
   const std::string good = folder.write("good.yaml", withoutTypo());
   const std::string typo = folder.write("typo.yaml", kRecipe);
   const std::string broken = folder.write("broken.yaml", "a: [1");
+  const std::string soft =
+      folder.write("soft.yaml", withoutTypo() + "  anneal: 0.5\n");
   const std::string list = folder.write("list.yaml", "[1, 2]");
   struct Case {
     std::string file, override, expected;
@@ -72,6 +74,7 @@ TEST(RecipeTest, BadInputIsNamed) {
        "key 'train.schedule': expected one of cosine, wsd, piecewise, found "
        "'cosin'"},
       {good, "train.schedule=piecewise", "key 'train.pieces' is missing"},
+      {good, "train.anneal=1.1", "key 'train.anneal': expected a number from"},
       {good, "train.pieces=[[0.5, 1], [0.5, 0]]",
        "key 'train.pieces': expected a list"},
       {good, "data.train=[{path: a, weight: -1}]",
@@ -83,6 +86,13 @@ TEST(RecipeTest, BadInputIsNamed) {
       {good, "model=", "key 'model' is missing"},
       {good, "nonsense", "expected key=value, found 'nonsense'"},
       {good, "data=3", "unknown key 'data'"},
+      {soft, "method=int2",
+       "soft.yaml: key 'train.anneal': expected 0 with method int2, whose "
+       "codes do not soften"},
+      {soft, "method=none", "key 'train.anneal': expected 0 with method none"},
+      {soft, "train.device=cuda",
+       "key 'train.anneal': expected 0 where train.device is cuda, for which "
+       "soft codes are not here yet"},
       {broken, "", "broken.yaml: not YAML: "},
       {list, "", "list.yaml: expected keys and values"},
       {folder.path / "absent.yaml", "", "absent.yaml"},

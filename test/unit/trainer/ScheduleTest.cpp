@@ -19,6 +19,20 @@ TEST(ScheduleTest, WarmsUpAndFollowsACosine) {
   EXPECT_NEAR(learningRateFactor(train, 100, 101), 0.2, 1e-12);
 }
 
+TEST(ScheduleTest, TemperaturesFallToZero) {
+  Recipe::Train train;
+  EXPECT_EQ(annealingTemperature(train, 0, 100), 0);
+  train.anneal = 0.4;
+  EXPECT_DOUBLE_EQ(annealingTemperature(train, 0, 100), 0.3);
+  EXPECT_DOUBLE_EQ(annealingTemperature(train, 10, 100), 0.225);
+  EXPECT_DOUBLE_EQ(annealingTemperature(train, 39, 100), 0.3 / 40);
+  EXPECT_EQ(annealingTemperature(train, 40, 100), 0);
+  EXPECT_EQ(annealingTemperature(train, 99, 100), 0);
+  train.anneal = 1;
+  EXPECT_GT(annealingTemperature(train, 99, 100), 0);
+  EXPECT_EQ(annealingTemperature(train, 100, 100), 0); // the export's
+}
+
 TEST(ScheduleTest, WsdIsStableThenDecays) {
   Recipe::Train train;
   train.schedule = "wsd";

@@ -199,6 +199,7 @@ TEST_F(TrainerTest, Bfloat16ProductsTrainFloatLatents) {
 TEST_F(TrainerTest, AStoppedRunGoesOnBitForBit) {
   recipe.train.tokens = 12 * 4 * 48;
   recipe.train.quantizeWarmup = 6;
+  recipe.train.anneal = 0.75;
   Trainer whole(recipe);
   const RunResult expected = whole.run();
   recipe.output = (folder / "stopped").string();
@@ -375,6 +376,30 @@ TEST_F(SavedStateTest, AnotherModelsStateIsRefused) {
                                    "\"rope_theta\": 77");
   recipe.model = (folder / "other").string();
   expectRefusal("step-2 is the state of a run with another recipe, model");
+}
+
+/// Latents that stand still show the weights of each step: soft at first, and
+/// with the hard codes' bits from the given share of the run on. What is
+/// measured and exported is hard at any time.
+TEST_F(TrainerTest, AnnealedCodesHarden) {
+  recipe.train.learningRate = 0;
+  recipe.train.tokens = 8 * 4 * 48;
+  for (const char *sharding : {"none", "zero3"}) {
+    recipe.train.sharding = sharding;
+    recipe.train.anneal = 0;
+    Trainer hard(recipe);
+    recipe.train.anneal = 0.5;
+    Trainer soft(recipe);
+    EXPECT_EQ(soft.validate(), hard.validate());
+    for (int step = 0; step < 8; ++step) {
+      const StepResult a = hard.step(), b = soft.step();
+      EXPECT_EQ(a.loss == b.loss, step >= 4) << sharding << " " << step;
+      EXPECT_EQ(a.gradientNorm == b.gradientNorm, step >= 4) << step;
+      if (step == 1) {
+        EXPECT_EQ(soft.validate(), hard.validate());
+      }
+    }
+  }
 }
 
 /// A student that begins far from its teacher comes nearer to it.
