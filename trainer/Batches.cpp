@@ -14,8 +14,7 @@ void Batch::moveTo(at::Device device) {
   tokens = tokens.to(device);
   targets = targets.to(device);
   plan.moveTo(device);
-  if (!sliding.first.empty())
-    sliding.moveTo(device);
+  sliding.moveTo(device);
 }
 
 BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,

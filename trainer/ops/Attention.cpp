@@ -258,6 +258,8 @@ at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
 } // namespace
 
 void AttentionPlan::moveTo(at::Device device) {
+  if (first.empty())
+    return;
   deviceAngles = at::from_blob(angles.data(),
                                {int64_t(first.size()),
                                 int64_t(angles.size() / first.size())},

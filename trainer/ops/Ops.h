@@ -47,7 +47,7 @@ struct AttentionPlan {
   /// they see: bool [sequences, 1, positions, positions].
   at::Tensor deviceAngles, mask;
 
-  /// Sets both tensors, on `device`.
+  /// Sets both tensors, on `device`; a plan of no tokens has neither.
   void moveTo(at::Device device);
 };
 

@@ -219,6 +219,14 @@ TEST_P(OpsTest, LinearCrossEntropyMatchesPlainOperators) {
   expectClose(a[1], b[1], 1e-3);
 }
 
+/// As a model without sliding windows has it.
+TEST(AttentionPlanTest, APlanOfNoTokensMoves) {
+  AttentionPlan plan;
+  plan.moveTo(at::kCPU);
+  EXPECT_FALSE(plan.deviceAngles.defined());
+  EXPECT_FALSE(plan.mask.defined());
+}
+
 TEST_P(OpsTest, DistillationMatchesPlainOperators) {
   const at::Tensor hidden = random({30, 12}, 1), head = random({40, 12}, 2);
   const at::Tensor targets = at::full({30}, 7, at::kLong);
