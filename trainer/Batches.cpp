@@ -21,8 +21,7 @@ BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
                        SpecialTokens special)
     : special(special), documentMask(data.documentMask),
       separatesByBos(data.separator == "bos" || data.separator == "both"),
-      separatesByEos(data.separator == "eos"),
-      window(config.slidingWindow),
+      separatesByEos(data.separator == "eos"), window(config.slidingWindow),
       headDim(config.headDim) {
   if (data.sequenceLength > config.maxPositions)
     throw Error("data.sequence_length: expected at most the model's " +
@@ -58,6 +57,7 @@ AttentionPlan BatchMaker::slidingPlan(AttentionPlan plan) const {
     plan.first[token] =
         std::max(plan.first[token], int32_t(position - *window + 1));
   }
+  plan.window = *window;
   return plan;
 }
 
@@ -89,14 +89,17 @@ Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
     }
     int64_t document = 0;
     for (int64_t p = 0; p < positions; ++p) {
-      if (p < length && startsDocument(inputs, p))
+      if (p < length && startsDocument(inputs, p)) {
         document = p;
+        batch.plan.starts.push_back(int32_t(s * positions + p));
+      }
       const size_t token = size_t(s * positions + p);
       batch.plan.first[token] = int32_t(document);
       std::copy_n(angles.data() + (p - document) * headDim, headDim,
                   batch.plan.angles.data() + token * size_t(headDim));
     }
   }
+  batch.plan.starts.push_back(int32_t(sequences * positions));
   if (window)
     batch.sliding = slidingPlan(batch.plan);
   return batch;

@@ -3,6 +3,7 @@
 
 #include "dialect/Error.h"
 #include "frontend/Checkpoint.h"
+#include "trainer/Device.h"
 #include "trainer/GrowModel.h"
 #include "trainer/LayerNodes.h"
 #include "trainer/Random.h"
@@ -202,27 +203,45 @@ void Model::setHead(Weights &weights) const {
 Weights Model::weights(const Numerics &numerics) const {
   Weights weights;
   weights.numerics = numerics;
+  std::vector<NamedLatent> quantized;
+  for (const Parameter &parameter : list)
+    if (isQuantized(parameter, numerics.method))
+      quantized.push_back({parameter.latent, parameter.name});
+  std::vector<at::Tensor> results;
+  if (numerics.method)
+    results = quantizedWeights(quantized, *numerics.method, numerics.lambda);
+  auto next = results.begin();
+  for (const Parameter &parameter : list)
+    weights.tensors.push_back((isQuantized(parameter, numerics.method)
+                                   ? *next++
+                                   : parameter.latent.detach())
+                                  .requires_grad_(true));
+  weights.rounded.resize(list.size());
   for (size_t i = 0; i < list.size(); ++i)
-    weights.tensors.push_back(
-        effective(i, list[i].latent, numerics).requires_grad_(true));
+    round(weights, i);
   setHead(weights);
   return weights;
 }
 
-at::Tensor Model::input(const Weights &weights, const at::Tensor &x) const {
-  return weights.numerics.method && weights.numerics.quantizeActivations
-             ? fakeQuantizeActivations(x)
-             : x;
+void Model::round(Weights &weights, size_t parameter) const {
+  if (weights.numerics.bf16 && list[parameter].isLinear)
+    weights.rounded[parameter] =
+        weights.tensors[parameter].detach().to(at::kBFloat16);
+}
+
+ActivationForm Model::form(const Weights &weights, const at::Tensor &x) const {
+  const Numerics &numerics = weights.numerics;
+  return {numerics.method && numerics.quantizeActivations,
+          numerics.bf16 && deviceKernels(x)};
 }
 
 at::Tensor Model::linear(const Weights &weights, size_t matrix, int64_t bias,
                          const at::Tensor &x) const {
   const at::Tensor &weight = weights.tensors[matrix];
   if (weights.numerics.bf16) {
-    const at::Tensor y =
-        at::mm(x.to(at::kBFloat16), weight.to(at::kBFloat16).t())
-            .to(at::kFloat);
-    return bias < 0 ? y : y.add(weights.tensors[size_t(bias)]);
+    const at::Tensor y = linearBFloat16(x, weight, weights.rounded[matrix]);
+    return bias < 0 ? y
+                    : y.add(weights.tensors[size_t(bias)].to(y.scalar_type()));
   }
   return bias < 0 ? at::mm(x, weight.t())
                   : at::addmm(weights.tensors[size_t(bias)], x, weight.t());
@@ -239,33 +258,31 @@ at::Tensor Model::layer(size_t index, const Weights &weights,
     return rmsNorm(x.view({-1, settings.headDim}), w[size_t(norm)], epsilon)
         .view(x.sizes());
   };
-  const at::Tensor normed =
-      input(weights, rmsNorm(x, w[layer.inputNorm], epsilon));
+  const ActivationForm form = this->form(weights, x);
+  const at::Tensor normed = rmsNorm(x, w[layer.inputNorm], epsilon, form);
   const at::Tensor q =
       headNorm(linear(weights, layer.q, layer.qBias, normed), layer.qNorm);
   const at::Tensor k =
       headNorm(linear(weights, layer.k, layer.kBias, normed), layer.kNorm);
   const at::Tensor v = linear(weights, layer.v, layer.vBias, normed);
   const bool slides = settings.layerAttention[index].slides;
-  const at::Tensor attended =
-      rotaryAttention(q, k, v, settings.headDim,
-                      slides ? batch.sliding : batch.plan,
-                      weights.numerics.bf16);
-  const auto [y, postNormed] =
-      addRmsNorm(x, linear(weights, layer.o, layer.oBias, input(weights, attended)),
-                 w[layer.postNorm], epsilon);
-  const at::Tensor wide = input(weights, postNormed);
+  const at::Tensor attended = rotaryAttention(
+      q, k, v, settings.headDim, slides ? batch.sliding : batch.plan);
+  const auto [y, wide] = addRmsNorm(
+      x,
+      linear(weights, layer.o, layer.oBias,
+             form.quantizes ? fakeQuantizeActivations(attended) : attended),
+      w[layer.postNorm], epsilon, form);
   const at::Tensor gated =
       swiGlu(linear(weights, layer.gate, layer.gateBias, wide),
-             linear(weights, layer.up, layer.upBias, wide));
-  return y.add(
-      linear(weights, layer.down, layer.downBias, input(weights, gated)));
+             linear(weights, layer.up, layer.upBias, wide), form.quantizes);
+  return y.add(linear(weights, layer.down, layer.downBias, gated));
 }
 
 at::Tensor Model::finish(const Weights &weights, const at::Tensor &x) const {
-  const at::Tensor y =
-      rmsNorm(x, weights.tensors[finalNorm], settings.rmsNormEpsilon);
-  return weights.numerics.quantizeHead ? input(weights, y) : y;
+  ActivationForm form = this->form(weights, x);
+  form.quantizes = form.quantizes && weights.numerics.quantizeHead;
+  return rmsNorm(x, weights.tensors[finalNorm], settings.rmsNormEpsilon, form);
 }
 
 at::Tensor Model::hidden(const Weights &weights, const Batch &batch) const {

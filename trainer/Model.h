@@ -37,13 +37,17 @@ struct Numerics {
   bool quantizeActivations = false;
   bool quantizeHead = false;
   double lambda = 1; ///< share of the quantized weight, see Methods.h
-  bool bf16 = false; ///< matrix products of bfloat16, all else in float32
+  /// Matrix products of bfloat16; on devices with kernels also the activations
+  /// between them, all but the residual stream.
+  bool bf16 = false;
 };
 
 /// What a forward pass multiplies with, one leaf tensor per parameter, which
 /// collects the gradient of the parameter's latent.
 struct Weights {
   std::vector<at::Tensor> tensors;
+  /// Layers' matrices as bfloat16, with Numerics::bf16; others undefined.
+  std::vector<at::Tensor> rounded;
   at::Tensor head; ///< another leaf when the head alone is quantized
   Numerics numerics;
 };
@@ -104,6 +108,9 @@ public:
   /// given: the quantized matrix, or the latent itself.
   at::Tensor effective(size_t index, const at::Tensor &latent,
                        const Numerics &numerics) const;
+  /// Sets weights.rounded of a parameter from weights.tensors, where the
+  /// numerics ask for it.
+  void round(Weights &weights, size_t parameter) const;
   /// Sets weights.head from weights.tensors.
   void setHead(Weights &weights) const;
   /// Effective weights of all parameters. They serve any number of passes until
@@ -126,7 +133,8 @@ private:
   at::Tensor finish(const Weights &weights, const at::Tensor &x) const;
   at::Tensor linear(const Weights &weights, size_t matrix, int64_t bias,
                     const at::Tensor &x) const;
-  at::Tensor input(const Weights &weights, const at::Tensor &x) const;
+  /// What the layers' inputs become; x is the residual stream.
+  ActivationForm form(const Weights &weights, const at::Tensor &x) const;
 
   struct Layer {
     size_t inputNorm, q, k, v, o, postNorm, gate, up, down;

@@ -34,8 +34,9 @@ double sumOfSquares(const float *x, int64_t count) {
 
 AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
     : settings(settings),
-      count(at::zeros({},
-                      at::TensorOptions(weights.device()).dtype(at::kFloat))) {
+      count(
+          at::zeros({}, at::TensorOptions(weights.device()).dtype(at::kFloat))),
+      unitGradients(weights.gradientParts()) {
   groups[0].weightDecay = settings.weightDecay;
   groups[1].weightDecay = 0;
   for (const OwnPart &part : weights.ownParts())
@@ -55,13 +56,12 @@ AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
 
 double AdamW::squaredNormOnDevice(const DeviceKernels &device) const {
   std::vector<at::Tensor> parts;
-  for (const Group &group : groups)
-    for (const at::Tensor &gradient : group.gradients) {
-      parts.push_back(at::empty({SumOfSquaresCall::kParts},
-                                gradient.options().dtype(at::kDouble)));
-      device.sumOfSquares({floatsOf(gradient), gradient.numel(),
-                           parts.back().mutable_data_ptr<double>()});
-    }
+  for (const at::Tensor &gradient : unitGradients) {
+    parts.push_back(at::empty({SumOfSquaresCall::kParts},
+                              gradient.options().dtype(at::kDouble)));
+    device.start(SumOfSquaresCall{floatsOf(gradient), gradient.numel(),
+                                  parts.back().mutable_data_ptr<double>()});
+  }
   return parts.empty() ? 0 : at::cat(parts).sum().item<double>();
 }
 
@@ -77,9 +77,8 @@ double AdamW::squaredNorm() const {
 
 void AdamW::scaleGradients(double factor) {
   const at::NoGradGuard noGradients;
-  for (const Group &group : groups)
-    for (const at::Tensor &gradient : group.gradients)
-      gradient.mul_(factor);
+  for (const at::Tensor &gradient : unitGradients)
+    gradient.mul_(factor);
 }
 
 void AdamW::step(double learningRate) {

@@ -7,14 +7,13 @@
 
 #include "trainer/Recipe.h"
 #include "trainer/ShardedWeights.h"
+#include "trainer/kernels/DeviceKernels.h"
 
 #include <ATen/core/Tensor.h>
 
 #include <vector>
 
 namespace fairy2 {
-
-struct DeviceKernels;
 
 class AdamW {
 public:
@@ -43,7 +42,8 @@ private:
   };
   const Recipe::Train settings;
   std::vector<Moments> units;
-  at::Tensor count; ///< of the steps done: one float32
+  at::Tensor count;                      ///< of the steps done: one float32
+  std::vector<at::Tensor> unitGradients; ///< ShardedWeights::gradientParts()
   Group groups[2];
 };
 

@@ -112,10 +112,10 @@ std::vector<OwnPart> ShardedWeights::ownParts() {
 std::vector<Slice> ShardedWeights::slices() {
   std::vector<Slice> slices;
   const std::vector<OwnPart> parts = ownParts();
+  const std::vector<at::Tensor> summed = gradientParts();
   for (size_t u = 0; u < units.size(); ++u) {
     const Unit &unit = units[u];
-    const at::Tensor &gradients =
-        sharding == Sharding::Moments ? unit.part : unit.gradients;
+    const at::Tensor gradients = summed[u];
     for (size_t i = 0; i < unit.parameters.size(); ++i) {
       const Parameter &parameter = model.parameters()[unit.parameters[i]];
       const Overlap own = overlapOf(unit, i);
@@ -129,6 +129,13 @@ std::vector<Slice> ShardedWeights::slices() {
     }
   }
   return slices;
+}
+
+std::vector<at::Tensor> ShardedWeights::gradientParts() const {
+  std::vector<at::Tensor> parts;
+  for (const Unit &unit : units)
+    parts.push_back(sharding == Sharding::Moments ? unit.part : unit.gradients);
+  return parts;
 }
 
 void ShardedWeights::clearGradients() {
@@ -160,6 +167,7 @@ void ShardedWeights::quantize(const Numerics &numerics) {
   }
   current.numerics = numerics;
   current.tensors.resize(model.parameters().size());
+  current.rounded.resize(current.tensors.size());
   for (Unit &unit : units) {
     if (!numerics.method) {
       unit.effective = unit.latents;
@@ -240,6 +248,7 @@ void ShardedWeights::acquire(size_t index, bool forBackward) {
   for (size_t i = 0; i < unit.parameters.size(); ++i) {
     at::Tensor &leaf = current.tensors[unit.parameters[i]];
     leaf = viewOf(unit.gathered, unit, i).detach().requires_grad_(true);
+    model.round(current, unit.parameters[i]);
     if (forBackward)
       leaf.mutable_grad() = viewOf(unit.adding, unit, i);
   }
@@ -249,8 +258,10 @@ void ShardedWeights::release(size_t index) {
   if (!shardsAll())
     return;
   Unit &unit = units[index];
-  for (const size_t parameter : unit.parameters)
+  for (const size_t parameter : unit.parameters) {
     current.tensors[parameter].reset();
+    current.rounded[parameter].reset();
+  }
   unit.gathered.reset();
   unit.adding.reset();
 }
@@ -290,9 +301,8 @@ void ShardedWeights::publish() {
     // Input and output of a gather are apart.
     const at::Tensor own =
         unit.latents.narrow(0, unit.begin, unit.length).clone();
-    gathers.push_back([own, wait = ranks.startGather(own, unit.latents)] {
-      wait();
-    });
+    gathers.push_back(
+        [own, wait = ranks.startGather(own, unit.latents)] { wait(); });
     waitForAllBut(kUnderWay, gathers);
   }
   waitForAllBut(0, gathers);

@@ -71,6 +71,9 @@ public:
   at::Device device() const { return home; }
   std::vector<Slice> slices();
   std::vector<OwnPart> ownParts();
+  /// The slices' gradients with what lies between them, zeros: flat, one per
+  /// unit.
+  std::vector<at::Tensor> gradientParts() const;
   void clearGradients();
 
   const Weights &weights() const override { return current; }

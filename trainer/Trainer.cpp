@@ -11,7 +11,6 @@
 #include "trainer/Schedule.h"
 #include "trainer/SourceVersion.h"
 
-#include <ATen/Context.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
@@ -65,8 +64,6 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     : settings(std::move(recipe)), ranks(std::move(communicator)),
       device(openDevice(settings.train.device)),
       method(makeMethod(settings.method, settings.scales)) {
-  if (device.is_cuda() && settings.train.compute == "bfloat16")
-    at::globalContext().setAllowTF32CuBLAS(true); // for the head, in float32
   const HFConfig config =
       HFConfig::read(settings.model, Model::architectures());
   form = exportFormOf(settings.exportOptions.form, numerics(), config);
@@ -87,7 +84,8 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
 
 Trainer::~Trainer() = default;
 
-Batch Trainer::batchOf(const std::vector<std::span<const int32_t>> &rows) const {
+Batch Trainer::batchOf(
+    const std::vector<std::span<const int32_t>> &rows) const {
   Batch batch = batches->make(rows, settings.data.sequenceLength);
   if (deviceKernels(device.type()))
     batch.moveTo(device);
@@ -155,25 +153,32 @@ Distillation Trainer::teach(const Batch &batch) const {
   if (!teacher)
     return {};
   const at::NoGradGuard noGradients;
-  const Weights weights = teacher->weights({});
+  Numerics plain;
+  plain.bf16 = numerics().bf16;
+  const Weights weights = teacher->weights(plain);
   return {teacher->hidden(weights, batch), weights.head,
           settings.teacher.weight, settings.teacher.temperature};
 }
 
-StepResult Trainer::accumulate() {
+Batch Trainer::nextBatch() {
+  std::vector<std::vector<int32_t>> rows;
+  for (int rank = 0; rank < ranks->size(); ++rank)
+    for (int64_t s = 0; s < settings.train.batchSequences; ++s) {
+      if (rank == ranks->rank())
+        rows.push_back(mixture->next());
+      else
+        mixture->skip();
+    }
+  return batchOf({rows.begin(), rows.end()});
+}
+
+StepResult Trainer::accumulate(Batch batch) {
   StepResult result;
   int64_t predictions = 0;
   const int64_t passes = settings.train.accumulation;
   for (int64_t pass = 0; pass < passes; ++pass) {
-    std::vector<std::vector<int32_t>> rows;
-    for (int rank = 0; rank < ranks->size(); ++rank)
-      for (int64_t s = 0; s < settings.train.batchSequences; ++s) {
-        if (rank == ranks->rank())
-          rows.push_back(mixture->next());
-        else
-          mixture->skip();
-      }
-    const Batch batch = batchOf({rows.begin(), rows.end()});
+    if (pass > 0)
+      batch = nextBatch();
     const Distillation distillation = teach(batch);
     double entropy = 0;
     latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
@@ -199,9 +204,11 @@ double Trainer::gradientNorm() {
 }
 
 StepResult Trainer::step() {
+  // While a GPU still works on the last step.
+  Batch batch = nextBatch();
   latents->clearGradients();
   latents->quantize(stepNumerics());
-  StepResult result = accumulate();
+  StepResult result = accumulate(std::move(batch));
   result.gradientNorm = gradientNorm();
   result.skipped =
       !std::isfinite(result.loss) || !std::isfinite(result.gradientNorm);

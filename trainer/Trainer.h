@@ -68,7 +68,9 @@ private:
   Batch batchOf(const std::vector<std::span<const int32_t>> &rows) const;
   /// The teacher's part of the loss on a batch; nothing without a teacher.
   Distillation teach(const Batch &batch) const;
-  StepResult accumulate();
+  Batch nextBatch();
+  /// Gradients of a step whose first pass is over `batch`.
+  StepResult accumulate(Batch batch);
   double gradientNorm(); ///< over all ranks
   void resume();
   void save();
@@ -81,7 +83,7 @@ private:
   at::Device device;
   std::unique_ptr<Method> method;
   std::unique_ptr<Method> softened; ///< of this step while codes harden
-  ExportForm form; ///< of the export
+  ExportForm form;                  ///< of the export
   std::unique_ptr<Model> network;
   std::unique_ptr<ShardedWeights> latents;
   std::unique_ptr<Model> teacher; ///< null: no distillation

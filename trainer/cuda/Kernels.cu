@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bodies on CUDA: one __global__ function each. Plain CUDA C++ with a C
-// interface, so that nvcc sees nothing of LibTorch.
+// The bodies on CUDA: one __global__ function each. nvcc sees nothing of
+// LibTorch.
 #include "trainer/cuda/Kernels.h"
 
-#include "trainer/cuda/PhaseBodies.h"
+#include "trainer/cuda/Bodies.h"
 
 namespace {
 
 using namespace fairy2;
 
-/// Bodies.h says what it provides.
+/// Blocks.h says what it provides.
 struct DeviceBlock {
-  const int64_t index = blockIdx.x;
-  const int threads = int(blockDim.x);
+  const int64_t index;
+  const int threads;
 
   template <typename F> __device__ void each(const F &f) {
     f(int(threadIdx.x));
@@ -56,8 +56,18 @@ struct DeviceBlock {
 };
 
 template <typename Body, typename Call> __global__ void kernel(Call call) {
-  DeviceBlock block;
+  DeviceBlock block{blockIdx.x, int(blockDim.x)};
   Body::run(block, call);
+}
+
+/// A row of the grid per matrix; those of smaller matrices end early.
+template <typename Body>
+__global__ void batchKernel(const PhaseCall *calls, int stage) {
+  const PhaseCall call = calls[blockIdx.y];
+  if (blockIdx.x >= Body::grid(call).blocks)
+    return;
+  DeviceBlock block{blockIdx.x, int(blockDim.x)};
+  Body::run(block, call, stage);
 }
 
 struct Launch {
@@ -70,45 +80,34 @@ struct Launch {
       kernel<Body><<<dim3(unsigned(grid.blocks)), dim3(unsigned(grid.threads)),
                      size_t(grid.sharedBytes), stream>>>(call);
   }
+  template <typename Body>
+  void batch(const PhaseBatchCall &batch, int stage) const {
+    GridShape most = Body::grid(batch.calls[0]);
+    for (int64_t i = 1; i < batch.count; ++i)
+      most.blocks = Larger()(most.blocks, Body::grid(batch.calls[i]).blocks);
+    batchKernel<Body>
+        <<<dim3(unsigned(most.blocks), unsigned(batch.count)),
+           dim3(unsigned(most.threads)), size_t(most.sharedBytes), stream>>>(
+            batch.onDevice, stage);
+  }
 };
 
-template <typename... Bodies, typename Call>
-int run(const Call *call, void *stream) {
-  const Launch launch{static_cast<cudaStream_t>(stream)};
-  (launch.template operator()<Bodies>(*call), ...);
-  return int(cudaGetLastError());
+/// Has startOnCuda() compiled for each of the calls.
+template <typename... Calls>
+constexpr auto startersOf(const DeviceKernelTable<Calls...> *) {
+  return std::make_tuple(&startOnCuda<Calls>...);
 }
 
 } // namespace
 
-int fairy2CudaNorm(const NormCall *call, void *stream) {
-  return run<NormBody>(call, stream);
-}
-int fairy2CudaNormBackward(const NormBackwardCall *call, void *stream) {
-  return run<NormBackwardBody, NormWeightBody>(call, stream);
-}
-int fairy2CudaGated(const GatedCall *call, void *stream) {
-  return run<GatedBody>(call, stream);
-}
-int fairy2CudaGatedBackward(const GatedBackwardCall *call, void *stream) {
-  return run<GatedBackwardBody>(call, stream);
-}
-int fairy2CudaFakeQuantize(const FakeQuantizeCall *call, void *stream) {
-  return run<FakeQuantizeBody>(call, stream);
-}
-int fairy2CudaRotate(const RotateCall *call, void *stream) {
-  return run<RotateBody>(call, stream);
-}
-int fairy2CudaCrossEntropy(const CrossEntropyCall *call, void *stream) {
-  return run<CrossEntropyBody>(call, stream);
-}
-int fairy2CudaDistill(const DistillCall *call, void *stream) {
-  return run<DistillBody>(call, stream);
-}
-int fairy2CudaSumOfSquares(const SumOfSquaresCall *call, void *stream) {
-  return run<SumOfSquaresBody>(call, stream);
-}
-int fairy2CudaQuantizePhases(const PhaseCall *call, void *stream) {
-  quantizePhasesInStages(*call, Launch{static_cast<cudaStream_t>(stream)});
+template <typename Call>
+int fairy2::startOnCuda(const Call &call, void *stream) {
+  startBodies(call, Launch{static_cast<cudaStream_t>(stream)});
   return int(cudaGetLastError());
 }
+
+namespace fairy2 {
+/// Kept, and with it what it names.
+extern const auto kStarters =
+    startersOf(static_cast<const DeviceKernels *>(nullptr));
+} // namespace fairy2

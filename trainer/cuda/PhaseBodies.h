@@ -6,7 +6,7 @@
 // and columns at a time, so that reads stay in order.
 #pragma once
 
-#include "trainer/cuda/Bodies.h"
+#include "trainer/cuda/Blocks.h"
 
 namespace fairy2 {
 
@@ -22,8 +22,9 @@ template <typename T> struct Square {
 };
 
 /// In a block of kWarp threads and as many of the rows: load(row, column) for
-/// all entries, and then take(t, value, column) by thread t for its row, in
-/// order of columns. afterSquare(t, row, column) follows each kWarp columns.
+/// all entries, and then take(t, value) by thread t for its row, in order of
+/// columns. afterSquare(t, row, column) follows each kWarp columns. Loads are
+/// many at a time under way, so load() must write nothing.
 template <typename T, typename Block, typename Load, typename Take,
           typename After>
 FAIRY2_HOST_DEVICE void
@@ -36,9 +37,18 @@ takeRowsInOrder(Block &block, int64_t rows, int64_t columns, const Load &load,
     const int width =
         int(columns - begin < kWarp ? columns - begin : int64_t(kWarp));
     block.each([&](int t) {
-      if (t < width)
-        for (int r = 0; r < count; ++r)
-          square.at(r, t) = load(first + r, begin + t);
+      if (t >= width)
+        return;
+      constexpr int kUnderWay = 8;
+      T values[kUnderWay];
+      for (int r = 0; r < count; r += kUnderWay) {
+        for (int k = 0; k < kUnderWay; ++k)
+          if (r + k < count)
+            values[k] = load(first + r + k, begin + t);
+        for (int k = 0; k < kUnderWay; ++k)
+          if (r + k < count)
+            square.at(r + k, t) = values[k];
+      }
     });
     block.each([&](int t) {
       if (t >= count)
@@ -52,11 +62,11 @@ takeRowsInOrder(Block &block, int64_t rows, int64_t columns, const Load &load,
 
 /// Row scales: each real row's root mean square.
 struct PhaseFactorsBody {
-  static GridShape grid(const PhaseCall &c) {
+  FAIRY2_HOST_DEVICE static GridShape grid(const PhaseCall &c) {
     return {ceilDivide(2 * c.rows, kWarp), kWarp, Square<float>::kBytes};
   }
   template <typename Block>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c) {
+  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c, int) {
     const int64_t width = 2 * c.columns;
     typename Block::template Local<double> sums(block);
     takeRowsInOrder<float>(
@@ -72,11 +82,11 @@ struct PhaseFactorsBody {
 
 /// U and W, over their rows' factors.
 struct PhaseReadBody {
-  static GridShape grid(const PhaseCall &c) {
+  FAIRY2_HOST_DEVICE static GridShape grid(const PhaseCall &c) {
     return elementGrid(c.rows * c.columns);
   }
   template <typename Block>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c) {
+  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c, int) {
     constexpr int32_t kInfinity = 0x7f800000;
     const int64_t m = c.columns;
     forElement(block, c.rows * m, [&](int64_t at) {
@@ -99,34 +109,25 @@ struct PhaseReadBody {
   }
 };
 
-/// A stage of a matrix.
-struct PhaseStageCall {
-  PhaseCall matrix;
-  int stage;
-};
-
 FAIRY2_FORMULA uint32_t phaseBits(const WidelyLinear &r) {
   return uint32_t(nearestPhase(r.uRe, r.uIm)) |
          uint32_t(nearestPhase(r.wRe, r.wIm)) << 2;
 }
 
-/// Codes of the residuals, and sums of each row of each tile.
-struct PhaseCodeBody {
-  static GridShape grid(const PhaseStageCall &c) {
-    return {ceilDivide(c.matrix.rows, kWarp), kWarp,
-            Square<WidelyLinear>::kBytes};
+/// The sums of each row of each tile for the codes of the residuals.
+struct PhaseSumBody {
+  FAIRY2_HOST_DEVICE static GridShape grid(const PhaseCall &c) {
+    return {ceilDivide(c.rows, kWarp), kWarp, Square<WidelyLinear>::kBytes};
   }
   template <typename Block>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseStageCall &call) {
-    const PhaseCall &c = call.matrix;
+  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c,
+                                     int stage) {
     const int64_t m = c.columns, across = c.tilesAcross();
     typename Block::template Local<WidelyLinearSums> sums(block);
     takeRowsInOrder<WidelyLinear>(
         block, c.rows, m,
         [&](int64_t row, int64_t column) {
-          const WidelyLinear r = c.residual[row * m + column];
-          c.codes[row * m + column] |= phaseBits(r) << (4 * call.stage);
-          return r;
+          return c.residual[row * m + column];
         },
         [&](int t, const WidelyLinear &r) {
           sums[t].u.add(nearestPhase(r.uRe, r.uIm), r.uRe, r.uIm);
@@ -145,8 +146,8 @@ struct PhaseCodeBody {
 struct PhaseScalesBody {
   static constexpr int kThreads = 64;
 
-  static GridShape grid(const PhaseStageCall &c) {
-    return {c.matrix.tilesDown() * c.matrix.tilesAcross(), kThreads,
+  FAIRY2_HOST_DEVICE static GridShape grid(const PhaseCall &c) {
+    return {c.tilesDown() * c.tilesAcross(), kThreads,
             kThreads * int64_t(sizeof(WidelyLinearSums))};
   }
   FAIRY2_HOST_DEVICE static AxisScales scales(const CodeSums &sums) {
@@ -154,8 +155,8 @@ struct PhaseScalesBody {
             Larger()(axisMean(sums.im, sums.imCount), kSmallestScale)};
   }
   template <typename Block>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseStageCall &call) {
-    const PhaseCall &c = call.matrix;
+  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c,
+                                     int stage) {
     const int64_t across = c.tilesAcross();
     const int64_t down = block.index / across, tile = block.index % across;
     const int64_t end =
@@ -178,57 +179,62 @@ struct PhaseScalesBody {
     block.each([&](int t) {
       if (t != 0)
         return;
-      AxisScales *to = c.scales + block.index * 2 * c.stages + 2 * call.stage;
+      AxisScales *to = c.scales + block.index * 2 * c.stages + 2 * stage;
       to[0] = scales(total[t].u);
       to[1] = scales(total[t].w);
     });
   }
 };
 
-/// Takes what the stage's codes stand for off the residuals.
+/// Keeps the residuals' codes, and takes what they stand for off them.
 struct PhaseSubtractBody {
-  static GridShape grid(const PhaseStageCall &c) {
-    return elementGrid(c.matrix.rows * c.matrix.columns);
+  FAIRY2_HOST_DEVICE static GridShape grid(const PhaseCall &c) {
+    return elementGrid(c.rows * c.columns);
   }
   template <typename Block>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseStageCall &call) {
-    const PhaseCall &c = call.matrix;
+  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c,
+                                     int stage) {
     forElement(block, c.rows * c.columns, [&](int64_t at) {
       const AxisScales *scales =
-          c.scalesAt(at / c.columns, at % c.columns) + 2 * call.stage;
-      const uint32_t codes = c.codes[at];
-      WidelyLinear &r = c.residual[at];
+          c.scalesAt(at / c.columns, at % c.columns) + 2 * stage;
+      WidelyLinear r = c.residual[at];
+      const uint32_t codes = c.codes[at] | phaseBits(r) << (4 * stage);
+      c.codes[at] = codes;
       float re, im;
-      scaledPhase(PhaseCall::phaseOf(codes, 2 * call.stage), scales[0], re, im);
+      scaledPhase(PhaseCall::phaseOf(codes, 2 * stage), scales[0], re, im);
       r.uRe -= re;
       r.uIm -= im;
-      scaledPhase(PhaseCall::phaseOf(codes, 2 * call.stage + 1), scales[1], re,
-                  im);
+      scaledPhase(PhaseCall::phaseOf(codes, 2 * stage + 1), scales[1], re, im);
       r.wRe -= re;
       r.wIm -= im;
+      c.residual[at] = r;
     });
   }
 };
 
-/// The dense matrix that codes and scales stand for.
+/// The codes of the last stage, and the dense matrix that all codes and scales
+/// stand for.
 struct PhaseWriteBody {
-  static GridShape grid(const PhaseCall &c) {
+  FAIRY2_HOST_DEVICE static GridShape grid(const PhaseCall &c) {
     return elementGrid(c.rows * c.columns);
   }
   template <typename Block>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c) {
+  FAIRY2_HOST_DEVICE static void run(Block &block, const PhaseCall &c, int) {
     const int64_t m = c.columns;
     forElement(block, c.rows * m, [&](int64_t at) {
       const int64_t i = at / m, j = at % m;
       const AxisScales *scales = c.scalesAt(i, j);
+      const uint32_t codes = c.codes[at] | phaseBits(c.residual[at])
+                                               << (4 * (c.stages - 1));
+      c.codes[at] = codes;
       WidelyLinear sum{};
       for (int set = 0; set < 2 * c.stages; set += 2) {
         float re, im;
-        scaledPhase(PhaseCall::phaseOf(c.codes[at], set), scales[set], re, im);
+        scaledPhase(PhaseCall::phaseOf(codes, set), scales[set], re, im);
         sum.uRe += re;
         sum.uIm += im;
-        scaledPhase(PhaseCall::phaseOf(c.codes[at], set + 1), scales[set + 1],
-                    re, im);
+        scaledPhase(PhaseCall::phaseOf(codes, set + 1), scales[set + 1], re,
+                    im);
         sum.wRe += re;
         sum.wIm += im;
       }
@@ -243,21 +249,5 @@ struct PhaseWriteBody {
     });
   }
 };
-
-/// The whole quantizer; launch.template operator()<Body>(call) runs a grid.
-template <typename Launch>
-void quantizePhasesInStages(const PhaseCall &call, const Launch &launch) {
-  if (call.dividesRows)
-    launch.template operator()<PhaseFactorsBody>(call);
-  launch.template operator()<PhaseReadBody>(call);
-  for (int stage = 0; stage < call.stages; ++stage) {
-    const PhaseStageCall part{call, stage};
-    launch.template operator()<PhaseCodeBody>(part);
-    launch.template operator()<PhaseScalesBody>(part);
-    if (stage + 1 < call.stages)
-      launch.template operator()<PhaseSubtractBody>(part);
-  }
-  launch.template operator()<PhaseWriteBody>(call);
-}
 
 } // namespace fairy2

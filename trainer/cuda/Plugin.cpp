@@ -13,24 +13,15 @@
 namespace fairy2 {
 namespace {
 
-/// A call of Kernels.h on the current stream.
-template <auto start, typename Call> void run(const Call &call) {
-  C10_CUDA_CHECK(static_cast<cudaError_t>(
-      start(&call, c10::cuda::getCurrentCUDAStream().stream())));
-}
-
-constexpr DeviceKernels kKernels = {
-    run<fairy2CudaNorm, NormCall>,
-    run<fairy2CudaNormBackward, NormBackwardCall>,
-    run<fairy2CudaGated, GatedCall>,
-    run<fairy2CudaGatedBackward, GatedBackwardCall>,
-    run<fairy2CudaFakeQuantize, FakeQuantizeCall>,
-    run<fairy2CudaRotate, RotateCall>,
-    run<fairy2CudaCrossEntropy, CrossEntropyCall>,
-    run<fairy2CudaDistill, DistillCall>,
-    run<fairy2CudaSumOfSquares, SumOfSquaresCall>,
-    run<fairy2CudaQuantizePhases, PhaseCall>,
+/// Starts calls on the current stream.
+struct Starter {
+  template <typename Call> static void start(const Call &call) {
+    C10_CUDA_CHECK(static_cast<cudaError_t>(
+        startOnCuda(call, c10::cuda::getCurrentCUDAStream().stream())));
+  }
 };
+
+constexpr DeviceKernels kKernels = deviceKernelsOf<Starter>();
 
 c10::intrusive_ptr<c10d::Backend>
 makeNccl(const c10::intrusive_ptr<c10d::Store> &store, int rank, int size,

@@ -21,7 +21,7 @@ namespace fairy2 {
 struct CudaPlugin {
   /// Of this struct and DeviceKernels.h; program and plugin must be of one
   /// build.
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
 
   int version;
   int (*deviceCount)(); ///< 0 also where there is no driver

@@ -2,86 +2,93 @@
 //
 // What an accelerator computes for the training step that ATen does not, or
 // does in many small steps. Each call works on whole matrices, row-major and
-// contiguous float32 in the device's memory; it starts the work in the order of
+// contiguous in the device's memory; it starts the work in the order of
 // the device's current stream and does not wait. Results have a fixed order of
 // sums. trainer/cuda has the loops.
 #pragma once
 
 #include "dialect/PhaseFormulas.h"
+#include "trainer/kernels/BFloat16.h"
 
 #include <cstdint>
+#include <tuple>
 
 namespace fairy2 {
 
-/// y = rmsNorm(s) with s = x + delta, or x where there is no delta.
-struct NormCall {
-  const float *x;     ///< [rows, n]
-  const float *delta; ///< [rows, n], or null
+/// y = rmsNorm(s) with s = x + delta, or x where there is no delta. With
+/// `quantizes`, y is what is left after int8 activations.
+template <typename X, typename Y> struct NormCall {
+  const X *x;     ///< [rows, n]
+  const Y *delta; ///< [rows, n], or null
   const float *weight;
   int64_t rows, n;
   float epsilon;
-  float *sum; ///< s, when there is a delta
-  float *y;
+  bool quantizes;
+  X *sum; ///< s, when there is a delta
+  Y *y;
   float *inverses; ///< [rows]: 1 / sqrt(mean(s^2) + epsilon)
 };
 /// The gradient of the same, through y and, where given, through s.
-struct NormBackwardCall {
-  /// Weight gradients are summed in so many pieces of rows.
-  static constexpr int64_t kPieces = 256;
-
-  const float *x; ///< s of the forward call
-  const float *weight, *inverses, *dy;
-  const float *dSum; ///< or null
+template <typename X, typename Y> struct NormBackwardCall {
+  const X *x; ///< s of the forward call
+  const float *weight, *inverses;
+  const Y *dy;
+  const X *dSum; ///< or null
   int64_t rows, n;
-  float *dx;            ///< of s, and so of x and delta
-  float *dWeightPieces; ///< [kPieces, n], to be added up
+  X *dx;                ///< of s, and so of x
+  Y *dDelta;            ///< the same, of delta; or null
+  float *dWeightPieces; ///< [kNormPieces, n], to be added up
 };
+/// Weight gradients of norms are summed in so many pieces of rows.
+constexpr int64_t kNormPieces = 256;
 
-/// y = silu(gate) * up.
-struct GatedCall {
-  const float *gate, *up;
-  int64_t n;
-  float *y;
+/// y = silu(gate) * up, and with `quantizes` what int8 activations leave of it.
+template <typename T> struct GatedCall {
+  const T *gate, *up;
+  int64_t rows, n;
+  bool quantizes;
+  T *y;
 };
-struct GatedBackwardCall {
-  const float *gate, *up, *dy;
-  int64_t n;
-  float *dGate, *dUp;
+template <typename T> struct GatedBackwardCall {
+  const T *gate, *up, *dy;
+  int64_t rows, n;
+  T *dGate, *dUp;
 };
 
 /// Int8 activations of each row.
-struct FakeQuantizeCall {
-  const float *x;
+template <typename T> struct FakeQuantizeCall {
+  const T *x;
   int64_t rows, n;
-  float *y;
+  T *y;
 };
 
 /// Rotates the pairs (x[j], x[dim / 2 + j]) of every head; sign -1 rotates
 /// back.
-struct RotateCall {
-  const float *x;      ///< [tokens, heads, dim]
+template <typename T> struct RotateCall {
+  const T *x;          ///< [tokens, heads, dim]
   const float *angles; ///< [tokens, dim]: cosines, then sines
   int64_t tokens, heads, dim;
   float sign;
-  float *y;
+  T *y;
 };
 
-/// Replaces logits by dLoss/dLogits and writes each row's loss; a row whose
-/// target is `ignored` has none.
-struct CrossEntropyCall {
-  float *logits; ///< [rows, vocab]
+/// dLoss/dLogits and each row's loss; a row whose target is `ignored` has none.
+template <typename T> struct CrossEntropyCall {
+  const float *logits; ///< [rows, vocab]
   const int64_t *targets;
   int64_t rows, vocab, ignored;
+  T *gradient; ///< may be the logits
   double *losses;
 };
 /// The same with a teacher: (1 - weight) * cross-entropy + weight * T^2 *
 /// KL(teacher || student), both softened by the temperature T.
-struct DistillCall {
-  float *logits;
+template <typename T> struct DistillCall {
+  const float *logits;
   const float *teacher; ///< its logits
   const int64_t *targets;
   int64_t rows, vocab, ignored;
   float weight, temperature;
+  T *gradient;
   double *losses;
   double *plain; ///< the cross-entropy
 };
@@ -131,17 +138,49 @@ struct PhaseCall {
   }
 };
 
-struct DeviceKernels {
-  void (*norm)(const NormCall &);
-  void (*normBackward)(const NormBackwardCall &);
-  void (*gated)(const GatedCall &);
-  void (*gatedBackward)(const GatedBackwardCall &);
-  void (*fakeQuantize)(const FakeQuantizeCall &);
-  void (*rotate)(const RotateCall &);
-  void (*crossEntropy)(const CrossEntropyCall &);
-  void (*distill)(const DistillCall &);
-  void (*sumOfSquares)(const SumOfSquaresCall &);
-  void (*quantizePhases)(const PhaseCall &);
+/// Matrices with one scheme: each stage of all of them is one launch.
+struct PhaseBatchCall {
+  const PhaseCall *calls;    ///< in the host's memory
+  const PhaseCall *onDevice; ///< the same in the device's
+  int64_t count;
 };
+
+/// Starts the work of a call.
+template <typename Call> using DeviceKernel = void (*)(const Call &);
+
+/// One kernel for each of the calls.
+template <typename... Calls> class DeviceKernelTable {
+public:
+  constexpr DeviceKernelTable(DeviceKernel<Calls>... kernels)
+      : kernels(kernels...) {}
+
+  template <typename Call> void start(const Call &call) const {
+    std::get<DeviceKernel<Call>>(kernels)(call);
+  }
+
+private:
+  std::tuple<DeviceKernel<Calls>...> kernels;
+};
+
+/// Activations are float, or BFloat16 between the residual stream's floats.
+using DeviceKernels = DeviceKernelTable<
+    NormCall<float, float>, NormCall<float, BFloat16>,
+    NormCall<BFloat16, BFloat16>, NormBackwardCall<float, float>,
+    NormBackwardCall<float, BFloat16>, NormBackwardCall<BFloat16, BFloat16>,
+    GatedCall<float>, GatedCall<BFloat16>, GatedBackwardCall<float>,
+    GatedBackwardCall<BFloat16>, FakeQuantizeCall<float>,
+    FakeQuantizeCall<BFloat16>, RotateCall<float>, RotateCall<BFloat16>,
+    CrossEntropyCall<float>, CrossEntropyCall<BFloat16>, DistillCall<float>,
+    DistillCall<BFloat16>, SumOfSquaresCall, PhaseBatchCall>;
+
+/// The table whose kernels are all start(call), of any type of call.
+template <typename Starter, typename... Calls>
+constexpr DeviceKernelTable<Calls...>
+tableOf(const DeviceKernelTable<Calls...> *) {
+  return {&Starter::template start<Calls>...};
+}
+template <typename Starter> constexpr DeviceKernels deviceKernelsOf() {
+  return tableOf<Starter>(static_cast<const DeviceKernels *>(nullptr));
+}
 
 } // namespace fairy2

@@ -11,10 +11,12 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace fairy2 {
 namespace {
@@ -30,11 +32,23 @@ public:
     std::copy(dense.begin(), dense.end(), out);
   }
 
-  at::Tensor quantized(const at::Tensor &latent,
-                       const std::string &name) const override {
-    const DeviceKernels *device = deviceKernels(latent);
-    return device ? quantizedOnDevice(*device, latent, name)
-                  : Method::quantized(latent, name);
+  std::vector<at::Tensor>
+  quantized(const std::vector<NamedLatent> &latents) const override {
+    const DeviceKernels *device =
+        latents.empty() ? nullptr : deviceKernels(latents[0].latent);
+    if (!device)
+      return Method::quantized(latents);
+    std::vector<at::Tensor> results;
+    for (size_t begin = 0; begin < latents.size();) {
+      size_t end = begin;
+      int64_t values = 0;
+      do
+        values += latents[end++].latent.numel();
+      while (end < latents.size() && values < kBatchValues);
+      quantizeOnDevice(*device, {&latents[begin], &latents[end]}, results);
+      begin = end;
+    }
+    return results;
   }
 
   bool accepts(int64_t rows, int64_t columns) const override {
@@ -71,49 +85,96 @@ public:
   }
 
 private:
-  at::Tensor quantizedOnDevice(const DeviceKernels &device,
-                               const at::Tensor &latent,
-                               const std::string &name) const {
+  /// A device quantizes matrices of about so many values at once, and needs 5
+  /// bytes for each while it does.
+  static constexpr int64_t kBatchValues = int64_t(1) << 28;
+
+  /// Cuts a block of a device's memory into pieces.
+  class Room {
+  public:
+    explicit Room(char *memory) : memory(memory) {}
+    template <typename T> T *take(int64_t count) {
+      char *piece = memory ? memory + used : nullptr;
+      constexpr int64_t kAlignment = 256;
+      used += (count * int64_t(sizeof(T)) + kAlignment - 1) / kAlignment *
+              kAlignment;
+      return reinterpret_cast<T *>(piece);
+    }
+    int64_t used = 0;
+
+  private:
+    char *memory;
+  };
+
+  PhaseCall callFor(const at::Tensor &latent, float *out, int64_t *bad,
+                    Room &room) const {
     PhaseMatrix shape; // without codes
     shape.rows = latent.size(0) / 2;
     shape.columns = latent.size(1) / 2;
     shape.scheme = scheme;
     const int64_t entries = shape.rows * shape.columns;
-    const auto room = [&](int64_t count, size_t width) {
-      return at::empty({count * int64_t(width)},
-                       latent.options().dtype(at::kByte));
-    };
     const bool dividesRows = scheme.scales == ScaleGranularity::Row;
-    const at::Tensor factors =
-                         room(dividesRows ? 2 * shape.rows : 0, sizeof(float)),
-                     residual = room(entries, sizeof(WidelyLinear)),
-                     sums = room(shape.rows * shape.tilesAcross(),
-                                 sizeof(WidelyLinearSums)),
-                     codes = room(entries, sizeof(uint32_t)),
-                     scales = room(shape.tilesDown() * shape.tilesAcross() *
-                                       shape.sets(),
-                                   sizeof(AxisScales)),
-                     out = at::empty_like(latent),
-                     bad = at::full({1}, PhaseCall::kNoBadValue,
-                                    latent.options().dtype(at::kLong));
-    device.quantizePhases(
-        {floatsOf(latent), shape.rows, shape.columns, scheme.stages,
-         shape.tileRows(), shape.tileColumns(), dividesRows,
-         static_cast<float *>(factors.data_ptr()),
-         static_cast<WidelyLinear *>(residual.data_ptr()),
-         static_cast<WidelyLinearSums *>(sums.data_ptr()),
-         static_cast<uint32_t *>(codes.data_ptr()),
-         static_cast<AxisScales *>(scales.data_ptr()),
-         out.mutable_data_ptr<float>(), bad.mutable_data_ptr<int64_t>()});
-    const auto place = bad.item<int64_t>();
-    if (place != PhaseCall::kNoBadValue)
-      throw Error(name + ": expected finite values, found " +
-                  (std::isnan(latent.flatten()[place].item<float>())
-                       ? "NaN"
-                       : "infinity") +
-                  " at row " + std::to_string(place / latent.size(1)) +
-                  ", column " + std::to_string(place % latent.size(1)));
-    return out;
+    return {floatsOf(latent),
+            shape.rows,
+            shape.columns,
+            scheme.stages,
+            shape.tileRows(),
+            shape.tileColumns(),
+            dividesRows,
+            room.take<float>(dividesRows ? 2 * shape.rows : 0),
+            room.take<WidelyLinear>(entries),
+            room.take<WidelyLinearSums>(shape.rows * shape.tilesAcross()),
+            room.take<uint32_t>(entries),
+            room.take<AxisScales>(shape.tilesDown() * shape.tilesAcross() *
+                                  shape.sets()),
+            out,
+            bad};
+  }
+
+  /// Appends the quantized matrices to `results`.
+  void quantizeOnDevice(const DeviceKernels &device,
+                        std::span<const NamedLatent> latents,
+                        std::vector<at::Tensor> &results) const {
+    const at::TensorOptions options = latents[0].latent.options();
+    const at::Tensor bad =
+        at::full({int64_t(latents.size())}, PhaseCall::kNoBadValue,
+                 options.dtype(at::kLong));
+    Room measure(nullptr);
+    for (const NamedLatent &item : latents)
+      callFor(item.latent, nullptr, nullptr, measure);
+    const at::Tensor memory =
+        at::empty({measure.used}, options.dtype(at::kByte));
+    Room room(static_cast<char *>(memory.mutable_data_ptr()));
+    std::vector<PhaseCall> calls;
+    for (size_t i = 0; i < latents.size(); ++i) {
+      results.push_back(at::empty_like(latents[i].latent));
+      calls.push_back(callFor(latents[i].latent,
+                              results.back().mutable_data_ptr<float>(),
+                              bad.mutable_data_ptr<int64_t>() + i, room));
+    }
+    const at::Tensor callsOnDevice =
+        at::from_blob(calls.data(), {int64_t(calls.size() * sizeof(PhaseCall))},
+                      at::kByte)
+            .to(options.device());
+    device.start(PhaseBatchCall{
+        calls.data(),
+        static_cast<const PhaseCall *>(callsOnDevice.const_data_ptr()),
+        int64_t(calls.size())});
+    const at::Tensor places = bad.cpu();
+    for (size_t i = 0; i < latents.size(); ++i)
+      refuseBadValue(latents[i], integersOf(places)[i]);
+  }
+
+  static void refuseBadValue(const NamedLatent &item, int64_t place) {
+    if (place == PhaseCall::kNoBadValue)
+      return;
+    const int64_t columns = item.latent.size(1);
+    throw Error(item.name + ": expected finite values, found " +
+                (std::isnan(item.latent.flatten()[place].item<float>())
+                     ? "NaN"
+                     : "infinity") +
+                " at row " + std::to_string(place / columns) + ", column " +
+                std::to_string(place % columns));
   }
 
   PhaseScheme scheme;

@@ -46,13 +46,17 @@ PhaseMatrix Method::phases(const float *, int64_t, int64_t,
   throw Error(name + ": expected a method of complex phases");
 }
 
-at::Tensor Method::quantized(const at::Tensor &latent,
-                             const std::string &name) const {
-  const at::Tensor host = latent.cpu();
-  const at::Tensor out = at::empty_like(host);
-  quantize(floatsOf(host), host.size(0), host.size(1), name,
-           out.mutable_data_ptr<float>());
-  return out.to(latent.device());
+std::vector<at::Tensor>
+Method::quantized(const std::vector<NamedLatent> &latents) const {
+  std::vector<at::Tensor> results;
+  for (const auto &[latent, name] : latents) {
+    const at::Tensor host = latent.cpu();
+    const at::Tensor out = at::empty_like(host);
+    quantize(floatsOf(host), host.size(0), host.size(1), name,
+             out.mutable_data_ptr<float>());
+    results.push_back(out.to(latent.device()));
+  }
+  return results;
 }
 
 std::vector<std::string> methodNames() {
@@ -73,13 +77,20 @@ std::unique_ptr<Method> makeMethod(const std::string &name,
                                           : ScaleGranularity::Tensor);
 }
 
+std::vector<at::Tensor>
+quantizedWeights(const std::vector<NamedLatent> &latents, const Method &method,
+                 double lambda) {
+  const at::NoGradGuard noGradients;
+  std::vector<at::Tensor> results = method.quantized(latents);
+  if (lambda != 1)
+    for (size_t i = 0; i < latents.size(); ++i)
+      results[i].mul_(lambda).add_(latents[i].latent, 1 - lambda);
+  return results;
+}
+
 at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
                            const std::string &name, double lambda) {
-  const at::NoGradGuard noGradients;
-  at::Tensor out = method.quantized(latent, name);
-  if (lambda != 1)
-    out.mul_(lambda).add_(latent, 1 - lambda);
-  return out;
+  return quantizedWeights({{latent, name}}, method, lambda)[0];
 }
 
 } // namespace fairy2

@@ -16,6 +16,11 @@
 
 namespace fairy2 {
 
+struct NamedLatent {
+  at::Tensor latent; ///< [rows, columns]
+  std::string name;  ///< in errors
+};
+
 class Method {
 public:
   virtual ~Method() = default;
@@ -25,10 +30,10 @@ public:
   virtual void quantize(const float *a, int64_t rows, int64_t columns,
                         const std::string &name, float *out) const = 0;
 
-  /// The same for a tensor of any device. Here by way of the host's memory;
-  /// methods that a device has kernels for stay there.
-  virtual at::Tensor quantized(const at::Tensor &latent,
-                               const std::string &name) const;
+  /// The same for tensors of any device. Here one by one by way of the host's
+  /// memory; methods that a device has kernels for stay there.
+  virtual std::vector<at::Tensor>
+  quantized(const std::vector<NamedLatent> &latents) const;
 
   /// Whether a layer of this shape can be quantized; others stay dense.
   virtual bool accepts(int64_t rows, int64_t columns) const {
@@ -70,6 +75,9 @@ std::vector<std::string> methodNames();
 /// latent's: the map from dense A to U, W and back is orthogonal up to a
 /// factor, so dLoss/dA is dLoss/dA_q exactly, and the rounding counts as the
 /// identity.
+std::vector<at::Tensor>
+quantizedWeights(const std::vector<NamedLatent> &latents, const Method &method,
+                 double lambda);
 at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
                            const std::string &name, double lambda = 1);
 

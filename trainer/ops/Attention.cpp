@@ -8,18 +8,14 @@
 #include "trainer/TensorData.h"
 #include "trainer/kernels/Formulas.h"
 #include "trainer/kernels/Kernels.h"
-#include "trainer/ops/Ops.h"
+#include "trainer/ops/AttentionOnDevice.h"
 
-#include <ATen/ops/arange.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 namespace fairy2 {
 namespace {
@@ -208,81 +204,13 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
   }
 };
 
-/// x [tokens, heads * dim] with each head rotated by the plan's angles.
-struct Rotate : torch::autograd::Function<Rotate> {
-  static at::Tensor forward(AutogradContext *context, const at::Tensor &x,
-                            const at::Tensor &angles) {
-    context->save_for_backward({angles});
-    return turned(x, angles, 1);
-  }
-  static tensor_list backward(AutogradContext *context, tensor_list gradients) {
-    const at::Tensor angles = context->get_saved_variables()[0];
-    return {turned(gradients[0].contiguous(), angles, -1), at::Tensor()};
-  }
-
-private:
-  static at::Tensor turned(const at::Tensor &x, const at::Tensor &angles,
-                           float sign) {
-    const at::Tensor y = at::empty_like(x);
-    const int64_t dim = angles.size(1);
-    deviceKernels(x)->rotate({floatsOf(x), floatsOf(angles), x.size(0),
-                              x.size(1) / dim, dim, sign,
-                              y.mutable_data_ptr<float>()});
-    return y;
-  }
-};
-
-/// ATen's attention, which is fused on GPUs, between rotations of our own.
-at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
-                             const at::Tensor &v, int64_t dim,
-                             const AttentionPlan &plan, bool bf16) {
-  const int64_t heads = q.size(1) / dim, kvHeads = k.size(1) / dim;
-  const auto split = [&](const at::Tensor &x, int64_t count) {
-    const at::Tensor y =
-        x.view({plan.sequences, plan.positions, count, dim}).transpose(1, 2);
-    return bf16 ? y.to(at::kBFloat16) : y;
-  };
-  // Not all of ATen's kernels know shared heads.
-  const auto shared = [&](const at::Tensor &x) {
-    return heads == kvHeads ? x : x.repeat_interleave(heads / kvHeads, 1);
-  };
-  const at::Tensor out = at::scaled_dot_product_attention(
-      split(Rotate::apply(q, plan.deviceAngles), heads),
-      shared(split(Rotate::apply(k, plan.deviceAngles), kvHeads)),
-      shared(split(v, kvHeads)),
-      plan.mask.defined() ? std::optional(plan.mask) : std::nullopt,
-      /*dropout_p=*/0, /*is_causal=*/!plan.mask.defined());
-  return out.to(at::kFloat).transpose(1, 2).reshape(q.sizes());
-}
-
 } // namespace
-
-void AttentionPlan::moveTo(at::Device device) {
-  if (first.empty())
-    return;
-  deviceAngles = at::from_blob(angles.data(),
-                               {int64_t(first.size()),
-                                int64_t(angles.size() / first.size())},
-                               at::kFloat)
-                     .clone()
-                     .to(device);
-  mask.reset();
-  if (std::all_of(first.begin(), first.end(), [](int32_t f) { return f == 0; }))
-    return;
-  const at::Tensor from =
-      at::from_blob(first.data(), {sequences, 1, positions, 1}, at::kInt)
-          .clone()
-          .to(device);
-  const at::Tensor place =
-      at::arange(positions, at::TensorOptions(device).dtype(at::kInt));
-  mask = place.ge(from).logical_and_(place.le(place.unsqueeze(1)));
-}
 
 at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
                            const at::Tensor &v, int64_t headDim,
-                           const AttentionPlan &plan, bool bf16) {
+                           const AttentionPlan &plan) {
   if (deviceKernels(q))
-    return attentionOnDevice(q, k, v, headDim, plan, bf16);
+    return attentionOnDevice(q, k, v, headDim, plan);
   return RotaryAttention::apply(q, k, v, headDim,
                                 reinterpret_cast<int64_t>(&plan));
 }

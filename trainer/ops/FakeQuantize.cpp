@@ -19,13 +19,16 @@ using torch::autograd::tensor_list;
 struct FakeQuantize : torch::autograd::Function<FakeQuantize> {
   static at::Tensor forward(AutogradContext *, const at::Tensor &x) {
     const int64_t n = x.size(-1), rows = x.numel() / n;
-    at::Tensor y = at::empty_like(x);
-    const float *from = floatsOf(x);
-    float *to = y.mutable_data_ptr<float>();
+    const at::Tensor y = at::empty_like(x);
     if (const DeviceKernels *device = deviceKernels(x)) {
-      device->fakeQuantize({from, rows, n, to});
+      withActivations(x.scalar_type(), [&]<typename T>(T) {
+        device->start(FakeQuantizeCall<T>{valuesOf<T>(x), rows, n,
+                                          mutableValuesOf<T>(y)});
+      });
       return y;
     }
+    const float *from = floatsOf(x);
+    float *to = mutableValuesOf<float>(y);
     parallelFor(rows, 256, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
         kernels().fakeQuantizeRow(from + i * n, n, to + i * n);

@@ -7,13 +7,11 @@
 #include "trainer/Parallel.h"
 #include "trainer/TensorData.h"
 #include "trainer/kernels/Kernels.h"
-#include "trainer/ops/Ops.h"
+#include "trainer/ops/CrossEntropyPass.h"
 
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/scalar_tensor.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -30,16 +28,13 @@ using torch::autograd::tensor_list;
 class ChunkLoss {
 public:
   ChunkLoss(at::Tensor logits, const int64_t *targets,
-            const Distillation *teacher, int64_t firstToken)
+            const Distillation *teacher, at::Tensor teacherLogits)
       : logits(std::move(logits)), targets(targets), teacher(teacher),
+        teacherLogits(std::move(teacherLogits)),
         losses(size_t(this->logits.size(0))), plain(losses.size()) {
-    if (teacher && teacher->weight > 0)
-      teacherLogits =
-          at::mm(teacher->hidden.narrow(0, firstToken, this->logits.size(0)),
-                 teacher->head.t());
     parallelFor(this->logits.size(0), 16, [&](int64_t begin, int64_t end) {
       std::vector<float> cooled(
-          teacherLogits.defined() ? size_t(this->logits.size(1)) : 0);
+          this->teacherLogits.defined() ? size_t(this->logits.size(1)) : 0);
       for (int64_t i = begin; i < end; ++i)
         row(i, cooled);
     });
@@ -93,27 +88,27 @@ private:
   }
 };
 
-/// The same by a device's kernels: losses and plain losses as [2, tokens].
-at::Tensor chunkLossOnDevice(const DeviceKernels &device,
-                             const at::Tensor &logits, const at::Tensor &targets,
-                             const Distillation *teacher, int64_t firstToken) {
-  const int64_t rows = logits.size(0), vocab = logits.size(1);
-  const at::Tensor losses =
-      at::empty({2, rows}, logits.options().dtype(at::kDouble));
-  auto *loss = losses.mutable_data_ptr<double>();
-  auto *values = logits.mutable_data_ptr<float>();
-  const int64_t *wanted = integersOf(targets) + firstToken;
-  if (teacher && teacher->weight > 0) {
-    const at::Tensor teacherLogits =
-        at::mm(teacher->hidden.narrow(0, firstToken, rows), teacher->head.t());
-    device.distill({values, floatsOf(teacherLogits), wanted, rows, vocab,
-                    kIgnored, float(teacher->weight),
-                    float(teacher->temperature), loss, loss + rows});
-  } else {
-    device.crossEntropy({values, wanted, rows, vocab, kIgnored, loss});
-    losses[1].copy_(losses[0]);
+/// A pass by the CPU's loops.
+void runOnCpu(CrossEntropyPass &pass) {
+  const int64_t tokens = pass.hidden.size(0);
+  for (int64_t i = 0; i < tokens; i += kLossChunkTokens) {
+    const int64_t count = std::min(kLossChunkTokens, tokens - i);
+    const at::Tensor part = pass.hidden.narrow(0, i, count);
+    const ChunkLoss chunk(
+        at::mm(part, pass.head.t()), integersOf(pass.targets) + i, pass.teacher,
+        pass.distills() ? at::mm(pass.teacher->hidden.narrow(0, i, count),
+                                 pass.teacher->head.t())
+                        : at::Tensor());
+    for (size_t t = 0; t < chunk.losses.size(); ++t) {
+      pass.loss += chunk.losses[t];
+      pass.plain += chunk.plain[t];
+    }
+    if (!pass.wantsGradient())
+      continue;
+    at::Tensor to = pass.dHidden.narrow(0, i, count);
+    at::mm_out(to, chunk.logits, pass.head);
+    pass.dHead.addmm_(chunk.logits.t(), part);
   }
-  return losses;
 }
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
@@ -121,47 +116,22 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                             const at::Tensor &head, const at::Tensor &targets,
                             int64_t teacherAddress, int64_t sumAddress,
                             bool wantsGradient) {
-    const auto *teacher =
-        reinterpret_cast<const Distillation *>(teacherAddress);
-    const int64_t tokens = hidden.size(0);
-    at::Tensor dHidden, dHead;
+    CrossEntropyPass pass{
+        hidden, head, targets,
+        reinterpret_cast<const Distillation *>(teacherAddress)};
     if (wantsGradient) {
-      dHidden = at::empty_like(hidden);
-      dHead = at::zeros_like(head);
+      pass.dHidden = at::empty_like(hidden);
+      pass.dHead = at::zeros_like(head);
     }
-    const DeviceKernels *device = deviceKernels(hidden);
-    at::Tensor sums = at::zeros({2}, hidden.options().dtype(at::kDouble));
-    double loss = 0, plain = 0;
-    for (int64_t i = 0; i < tokens; i += kLossChunkTokens) {
-      const int64_t count = std::min(kLossChunkTokens, tokens - i);
-      const at::Tensor part = hidden.narrow(0, i, count);
-      const at::Tensor logits = at::mm(part, head.t());
-      if (device) {
-        sums.add_(
-            chunkLossOnDevice(*device, logits, targets, teacher, i).sum(1));
-      } else {
-        const ChunkLoss chunk(logits, integersOf(targets) + i, teacher, i);
-        for (size_t t = 0; t < chunk.losses.size(); ++t) {
-          loss += chunk.losses[t];
-          plain += chunk.plain[t];
-        }
-      }
-      if (wantsGradient) {
-        at::Tensor to = dHidden.narrow(0, i, count);
-        at::mm_out(to, logits, head);
-        dHead.addmm_(logits.t(), part);
-      }
-    }
-    if (device) {
-      const at::Tensor told = sums.cpu();
-      loss = told[0].item<double>();
-      plain = told[1].item<double>();
-    }
+    if (const DeviceKernels *device = deviceKernels(hidden))
+      runOnDevice(*device, pass);
+    else
+      runOnCpu(pass);
     if (sumAddress)
-      *reinterpret_cast<double *>(sumAddress) = plain;
+      *reinterpret_cast<double *>(sumAddress) = pass.plain;
     if (wantsGradient)
-      context->save_for_backward({dHidden, dHead});
-    return at::scalar_tensor(loss, hidden.options().dtype(at::kDouble));
+      context->save_for_backward({pass.dHidden, pass.dHead});
+    return at::scalar_tensor(pass.loss, hidden.options().dtype(at::kDouble));
   }
 
   static tensor_list backward(AutogradContext *context, tensor_list gradients) {

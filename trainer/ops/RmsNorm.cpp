@@ -24,29 +24,43 @@ using torch::autograd::tensor_list;
 /// threads, and the pieces in order: the result is always the same.
 constexpr int64_t kPieces = 16;
 
+/// f(X(), Y()) with the types of a norm's input and output.
+template <typename F>
+void withTypes(const at::Tensor &x, const at::Tensor &y, const F &f) {
+  if (x.scalar_type() == at::kBFloat16)
+    f(BFloat16(), BFloat16());
+  else
+    withActivations(y.scalar_type(), [&](auto type) { f(float(), type); });
+}
+
 /// y = rmsNorm(s), s = x + delta or, where there is no delta, x.
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static tensor_list forward(AutogradContext *context, const at::Tensor &x,
                              const std::optional<at::Tensor> &delta,
-                             const at::Tensor &weight, double epsilon) {
+                             const at::Tensor &weight, double epsilon,
+                             bool quantizes, bool bf16) {
     const bool adds = delta.has_value();
     const at::Tensor sum = adds ? at::empty_like(x) : x;
-    const at::Tensor y = at::empty_like(x);
+    const at::Tensor y =
+        bf16 ? at::empty_like(x, at::kBFloat16) : at::empty_like(x);
     const at::Tensor inverses =
-        at::empty({x.numel() / weight.numel()}, x.options());
-    const NormCall call{floatsOf(x),
-                        adds ? floatsOf(*delta) : nullptr,
-                        floatsOf(weight),
-                        inverses.numel(),
-                        weight.numel(),
-                        float(epsilon),
-                        adds ? sum.mutable_data_ptr<float>() : nullptr,
-                        y.mutable_data_ptr<float>(),
-                        inverses.mutable_data_ptr<float>()};
-    if (const DeviceKernels *device = deviceKernels(x))
-      device->norm(call);
-    else
-      normOnCpu(call);
+        at::empty({x.numel() / weight.numel()}, x.options().dtype(at::kFloat));
+    withTypes(x, y, [&]<typename X, typename Y>(X, Y) {
+      const NormCall<X, Y> call{valuesOf<X>(x),
+                                adds ? valuesOf<Y>(*delta) : nullptr,
+                                floatsOf(weight),
+                                inverses.numel(),
+                                weight.numel(),
+                                float(epsilon),
+                                quantizes,
+                                adds ? mutableValuesOf<X>(sum) : nullptr,
+                                mutableValuesOf<Y>(y),
+                                mutableValuesOf<float>(inverses)};
+      if (const DeviceKernels *device = deviceKernels(x))
+        device->start(call);
+      else
+        normOnCpu(call);
+    });
     context->save_for_backward({sum, weight, inverses});
     context->saved_data["adds"] = adds;
     if (!adds)
@@ -62,27 +76,50 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     const at::Tensor dSum = adds ? gradients[1].contiguous() : at::Tensor();
     const DeviceKernels *device = deviceKernels(sum);
     const at::Tensor dx = at::empty_like(sum);
+    // dx itself where the two are of one type.
+    const at::Tensor dDelta = adds && dy.scalar_type() != dx.scalar_type()
+                                  ? at::empty_like(dy)
+                                  : at::Tensor();
     const at::Tensor pieces = at::zeros(
-        {device ? NormBackwardCall::kPieces : kPieces, weight.numel()},
-        sum.options());
-    const NormBackwardCall call{floatsOf(sum),
-                                floatsOf(weight),
-                                floatsOf(inverses),
-                                floatsOf(dy),
-                                adds ? floatsOf(dSum) : nullptr,
-                                inverses.numel(),
-                                weight.numel(),
-                                dx.mutable_data_ptr<float>(),
-                                pieces.mutable_data_ptr<float>()};
-    if (device)
-      device->normBackward(call);
-    else
-      normBackwardOnCpu(call);
-    return {dx, adds ? dx : at::Tensor(), pieces.sum(0), at::Tensor()};
+        {device ? kNormPieces : kPieces, weight.numel()}, weight.options());
+    withTypes(sum, dy, [&]<typename X, typename Y>(X, Y) {
+      const NormBackwardCall<X, Y> call{valuesOf<X>(sum),
+                                        floatsOf(weight),
+                                        floatsOf(inverses),
+                                        valuesOf<Y>(dy),
+                                        valuesOf<X>(dSum),
+                                        inverses.numel(),
+                                        weight.numel(),
+                                        mutableValuesOf<X>(dx),
+                                        mutableValuesOf<Y>(dDelta),
+                                        mutableValuesOf<float>(pieces)};
+      if (device)
+        device->start(call);
+      else
+        normBackwardOnCpu(call);
+    });
+    return {dx,
+            !adds              ? at::Tensor()
+            : dDelta.defined() ? dDelta
+                               : dx,
+            pieces.sum(0),
+            at::Tensor(),
+            at::Tensor(),
+            at::Tensor()};
   }
 
 private:
-  static void normOnCpu(const NormCall &c) {
+  /// On the CPU everything is float.
+  template <typename X, typename Y>
+  static void normOnCpu(const NormCall<X, Y> &) {
+    TORCH_INTERNAL_ASSERT(false, "bfloat16 without kernels");
+  }
+  template <typename X, typename Y>
+  static void normBackwardOnCpu(const NormBackwardCall<X, Y> &) {
+    TORCH_INTERNAL_ASSERT(false, "bfloat16 without kernels");
+  }
+
+  static void normOnCpu(const NormCall<float, float> &c) {
     parallelFor(c.rows, 256, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const float *x = c.x + row * c.n;
@@ -92,13 +129,15 @@ private:
             sum[i] = x[i] + c.delta[row * c.n + i];
           x = sum;
         }
-        c.inverses[row] =
-            kernels().rmsNormRow(x, c.weight, c.n, c.epsilon, c.y + row * c.n);
+        float *y = c.y + row * c.n;
+        c.inverses[row] = kernels().rmsNormRow(x, c.weight, c.n, c.epsilon, y);
+        if (c.quantizes)
+          kernels().fakeQuantizeRow(y, c.n, y);
       }
     });
   }
 
-  static void normBackwardOnCpu(const NormBackwardCall &c) {
+  static void normBackwardOnCpu(const NormBackwardCall<float, float> &c) {
     parallelFor(kPieces, 4, [&](int64_t begin, int64_t end) {
       for (int64_t piece = begin; piece < end; ++piece)
         for (int64_t row = c.rows * piece / kPieces;
@@ -118,14 +157,16 @@ private:
 } // namespace
 
 at::Tensor rmsNorm(const at::Tensor &x, const at::Tensor &weight,
-                   double epsilon) {
-  return RmsNorm::apply(x, std::optional<at::Tensor>(), weight, epsilon)[0];
+                   double epsilon, ActivationForm form) {
+  return RmsNorm::apply(x, std::optional<at::Tensor>(), weight, epsilon,
+                        form.quantizes, form.bf16)[0];
 }
 
 SumAndNorm addRmsNorm(const at::Tensor &x, const at::Tensor &delta,
-                      const at::Tensor &weight, double epsilon) {
-  const tensor_list both =
-      RmsNorm::apply(x, std::optional(delta), weight, epsilon);
+                      const at::Tensor &weight, double epsilon,
+                      ActivationForm form) {
+  const tensor_list both = RmsNorm::apply(x, std::optional(delta), weight,
+                                          epsilon, form.quantizes, form.bf16);
   return {both[1], both[0]};
 }
 

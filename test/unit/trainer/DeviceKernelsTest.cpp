@@ -39,13 +39,14 @@ TEST(DeviceKernelsTest, NormAndItsGradient) {
                                dy = randomFloats(count, 4),
                                dSum = randomFloats(count, 5);
       std::vector<float> sum(x), y(x.size()), inverses(kRows), dx(x.size()),
-          pieces(size_t(NormBackwardCall::kPieces * n), NAN);
-      kSerialKernels.norm({x.data(), adds ? delta.data() : nullptr, w.data(),
-                           kRows, n, 1e-5f, sum.data(), y.data(),
-                           inverses.data()});
-      kSerialKernels.normBackward({sum.data(), w.data(), inverses.data(),
-                                   dy.data(), adds ? dSum.data() : nullptr,
-                                   kRows, n, dx.data(), pieces.data()});
+          pieces(size_t(kNormPieces * n), NAN);
+      kSerialKernels.start(NormCall<float, float>{
+          x.data(), adds ? delta.data() : nullptr, w.data(), kRows, n, 1e-5f,
+          /*quantizes=*/false, sum.data(), y.data(), inverses.data()});
+      kSerialKernels.start(NormBackwardCall<float, float>{
+          sum.data(), w.data(), inverses.data(), dy.data(),
+          adds ? dSum.data() : nullptr, kRows, n, dx.data(), nullptr,
+          pieces.data()});
       std::vector<double> dw(static_cast<size_t>(n));
       for (int64_t row = 0; row < kRows; ++row) {
         double mean = 0, dot = 0;
@@ -69,7 +70,7 @@ TEST(DeviceKernelsTest, NormAndItsGradient) {
       }
       for (int64_t i = 0; i < n; ++i) {
         double sumOfPieces = 0;
-        for (int64_t p = 0; p < NormBackwardCall::kPieces; ++p)
+        for (int64_t p = 0; p < kNormPieces; ++p)
           sumOfPieces += pieces[p * n + i];
         EXPECT_NEAR(sumOfPieces, dw[i], 1e-4);
       }
@@ -81,9 +82,10 @@ TEST(DeviceKernelsTest, GatedAndItsGradient) {
     const std::vector<float> gate = randomFloats(n, 1, 4),
                              up = randomFloats(n, 2), dy = randomFloats(n, 3);
     std::vector<float> y(gate.size()), dGate(y), dUp(y);
-    kSerialKernels.gated({gate.data(), up.data(), n, y.data()});
-    kSerialKernels.gatedBackward(
-        {gate.data(), up.data(), dy.data(), n, dGate.data(), dUp.data()});
+    kSerialKernels.start(GatedCall<float>{gate.data(), up.data(), 1, n,
+                                          /*quantizes=*/false, y.data()});
+    kSerialKernels.start(GatedBackwardCall<float>{
+        gate.data(), up.data(), dy.data(), 1, n, dGate.data(), dUp.data()});
     for (int64_t i = 0; i < n; ++i) {
       const double g = gate[i], s = 1 / (1 + std::exp(-g));
       EXPECT_NEAR(y[i], g * s * up[i], 2e-5);
@@ -99,7 +101,7 @@ TEST(DeviceKernelsTest, FakeQuantizationIsTheCpus) {
     std::fill(x.begin() + n, x.begin() + 2 * n, 0.f);
     x[0] = n > 1 ? x[1] / 2 : -2; // often a tie
     std::vector<float> y(x.size()), expected(x.size());
-    kSerialKernels.fakeQuantize({x.data(), 3, n, y.data()});
+    kSerialKernels.start(FakeQuantizeCall<float>{x.data(), 3, n, y.data()});
     for (int64_t row = 0; row < 3; ++row)
       kernels().fakeQuantizeRow(x.data() + row * n, n,
                                 expected.data() + row * n);
@@ -116,10 +118,10 @@ TEST(DeviceKernelsTest, RotationTurnsPairsAndBack) {
     angles.push_back(
         float(i % dim < dim / 2 ? std::cos(angle) : std::sin(angle)));
   }
-  kSerialKernels.rotate(
-      {x.data(), angles.data(), tokens, heads, dim, 1, y.data()});
-  kSerialKernels.rotate(
-      {y.data(), angles.data(), tokens, heads, dim, -1, back.data()});
+  kSerialKernels.start(RotateCall<float>{x.data(), angles.data(), tokens, heads,
+                                         dim, 1, y.data()});
+  kSerialKernels.start(RotateCall<float>{y.data(), angles.data(), tokens, heads,
+                                         dim, -1, back.data()});
   for (int64_t token = 0; token < tokens; ++token)
     for (int64_t head = 0; head < heads; ++head)
       for (int64_t j = 0; j < dim / 2; ++j) {
@@ -155,11 +157,12 @@ TEST(DeviceKernelsTest, CrossEntropyWithAndWithoutTeacher) {
     const int64_t targets[] = {0, vocab - 1, ignored, vocab / 2};
     std::vector<float> hard = logits, soft = logits;
     std::vector<double> losses(rows), softLosses(rows), plain(rows);
-    kSerialKernels.crossEntropy(
-        {hard.data(), targets, rows, vocab, ignored, losses.data()});
-    kSerialKernels.distill({soft.data(), teacher.data(), targets, rows, vocab,
-                            ignored, weight, temperature, softLosses.data(),
-                            plain.data()});
+    kSerialKernels.start(CrossEntropyCall<float>{hard.data(), targets, rows,
+                                                 vocab, ignored, hard.data(),
+                                                 losses.data()});
+    kSerialKernels.start(DistillCall<float>{
+        soft.data(), teacher.data(), targets, rows, vocab, ignored, weight,
+        temperature, soft.data(), softLosses.data(), plain.data()});
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t at = row * vocab;
       if (targets[row] == ignored) {
@@ -198,7 +201,7 @@ TEST(DeviceKernelsTest, SumOfSquares) {
   for (const int64_t n : {0, 1, 100, 70001}) {
     const std::vector<float> x = randomFloats(n, 1);
     std::vector<double> parts(SumOfSquaresCall::kParts, NAN);
-    kSerialKernels.sumOfSquares({x.data(), n, parts.data()});
+    kSerialKernels.start(SumOfSquaresCall{x.data(), n, parts.data()});
     double expected = 0;
     for (const float v : x)
       expected += double(v) * v;
@@ -213,11 +216,21 @@ struct PhaseRun {
       : factors(size_t(2 * like.rows)), residual(a.size() / 4),
         sums(size_t(like.rows * like.tilesAcross())), codes(a.size() / 4),
         scales(like.scales.size()), out(a.size()) {
-    kSerialKernels.quantizePhases(
-        {a.data(), like.rows, like.columns, like.scheme.stages, like.tileRows(),
-         like.tileColumns(), like.scheme.scales == ScaleGranularity::Row,
-         factors.data(), residual.data(), sums.data(), codes.data(),
-         scales.data(), out.data(), &firstBadValue});
+    const PhaseCall call{a.data(),
+                         like.rows,
+                         like.columns,
+                         like.scheme.stages,
+                         like.tileRows(),
+                         like.tileColumns(),
+                         like.scheme.scales == ScaleGranularity::Row,
+                         factors.data(),
+                         residual.data(),
+                         sums.data(),
+                         codes.data(),
+                         scales.data(),
+                         out.data(),
+                         &firstBadValue};
+    kSerialKernels.start(PhaseBatchCall{&call, &call, 1});
   }
 
   std::vector<float> factors;

@@ -110,7 +110,7 @@ TEST_P(OpsTest, RotaryAttentionMatchesPlainAttention) {
     if (!packed)
       std::fill(plan.first.begin(), plan.first.end(), 0);
     plan.moveTo(at::kCPU);
-    EXPECT_EQ(plan.mask.defined(), packed);
+    EXPECT_EQ(plan.isPlain(), !packed);
     const int64_t tokens = sequences * plan.positions;
     const at::Tensor q = random({tokens, heads * dim}, 1),
                      k = random({tokens, kvHeads * dim}, 2),
@@ -224,7 +224,7 @@ TEST(AttentionPlanTest, APlanOfNoTokensMoves) {
   AttentionPlan plan;
   plan.moveTo(at::kCPU);
   EXPECT_FALSE(plan.deviceAngles.defined());
-  EXPECT_FALSE(plan.mask.defined());
+  EXPECT_FALSE(plan.deviceStarts.defined());
 }
 
 TEST_P(OpsTest, DistillationMatchesPlainOperators) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "SerialKernels.h"
 
-#include "trainer/cuda/PhaseBodies.h"
+#include "trainer/cuda/Bodies.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -54,36 +54,35 @@ struct SerialBlock {
 };
 
 struct Launch {
-  template <typename Body, typename Call>
-  void operator()(const Call &call) const {
-    const GridShape grid = Body::grid(call);
+  template <typename Body, typename... Arguments>
+  static void runGrid(const GridShape &grid, const Arguments &...arguments) {
     for (int64_t b = 0; b < grid.blocks; ++b) {
       SerialBlock block{
           b, grid.threads,
           std::vector<double>(
               size_t(ceilDivide(grid.sharedBytes, sizeof(double))), -1e30)};
-      Body::run(block, call);
+      Body::run(block, arguments...);
     }
+  }
+  template <typename Body, typename Call>
+  void operator()(const Call &call) const {
+    runGrid<Body>(Body::grid(call), call);
+  }
+  template <typename Body>
+  void batch(const PhaseBatchCall &batch, int stage) const {
+    for (int64_t i = 0; i < batch.count; ++i)
+      runGrid<Body>(Body::grid(batch.onDevice[i]), batch.onDevice[i], stage);
   }
 };
 
-template <typename Call, typename... Bodies> void run(const Call &call) {
-  (Launch().template operator()<Bodies>(call), ...);
-}
+struct Starter {
+  template <typename Call> static void start(const Call &call) {
+    startBodies(call, Launch());
+  }
+};
 
 } // namespace
 
-const DeviceKernels kSerialKernels = {
-    run<NormCall, NormBody>,
-    run<NormBackwardCall, NormBackwardBody, NormWeightBody>,
-    run<GatedCall, GatedBody>,
-    run<GatedBackwardCall, GatedBackwardBody>,
-    run<FakeQuantizeCall, FakeQuantizeBody>,
-    run<RotateCall, RotateBody>,
-    run<CrossEntropyCall, CrossEntropyBody>,
-    run<DistillCall, DistillBody>,
-    run<SumOfSquaresCall, SumOfSquaresBody>,
-    [](const PhaseCall &call) { quantizePhasesInStages(call, Launch()); },
-};
+const DeviceKernels kSerialKernels = deviceKernelsOf<Starter>();
 
 } // namespace fairy2

@@ -562,6 +562,31 @@ TEST_F(TrainerTest, ADeviceHasTheCpusLossAndGradient) {
   EXPECT_NEAR(found.gradientNorm, expected.gradientNorm, 1e-4);
 }
 
+/// Roundings to bfloat16 move a loss little, and the wrong weights much.
+TEST_F(TrainerTest, ADeviceTrainsInBFloat16) {
+  recipe.data.documentMask = true;
+  recipe.skipLmHead = false;
+  for (const char *sharding : {"none", "zero3"}) {
+    recipe.train.sharding = sharding;
+    recipe.train.compute = "float32";
+    Trainer plain(recipe);
+    recipe.train.compute = "bfloat16";
+    setDeviceKernels(at::kCPU, &kSerialKernels);
+    Trainer rounded(recipe);
+    setDeviceKernels(at::kCPU, nullptr);
+    for (int i = 0; i < 4; ++i) {
+      const StepResult expected = plain.step();
+      setDeviceKernels(at::kCPU, &kSerialKernels);
+      const StepResult found = rounded.step();
+      setDeviceKernels(at::kCPU, nullptr);
+      EXPECT_NEAR(found.loss, expected.loss, 0.02) << sharding;
+      EXPECT_NE(found.loss, expected.loss);
+      EXPECT_NEAR(found.gradientNorm, expected.gradientNorm,
+                  0.05 * expected.gradientNorm);
+    }
+  }
+}
+
 TEST_F(TrainerTest, ADeviceDistillsAsTheCpuDoes) {
   recipe.teacher.model = recipe.model;
   recipe.teacher.temperature = 2;
