@@ -2,7 +2,9 @@
 #include "trainer/Batches.h"
 
 #include "dialect/Error.h"
+#include "trainer/Device.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 
 #include <algorithm>
@@ -10,15 +12,8 @@
 
 namespace fairy2 {
 
-void Batch::moveTo(at::Device device) {
-  tokens = tokens.to(device);
-  targets = targets.to(device);
-  plan.moveTo(device);
-  sliding.moveTo(device);
-}
-
 BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
-                       SpecialTokens special)
+                       SpecialTokens special, at::Device device)
     : special(special), documentMask(data.documentMask),
       separatesByBos(data.separator == "bos" || data.separator == "both"),
       separatesByEos(data.separator == "eos"), window(config.slidingWindow),
@@ -33,14 +28,16 @@ BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
   const std::vector<float> frequencies =
       isLong ? rope.longInverseFrequencies(headDim)
              : rope.inverseFrequencies(headDim);
-  angles.resize(size_t(data.sequenceLength * headDim));
+  angles = at::empty({data.sequenceLength, headDim}, at::kFloat);
   for (int64_t p = 0; p < data.sequenceLength; ++p)
     for (int64_t j = 0; j < headDim / 2; ++j) {
       const double angle = double(p) * double(frequencies[size_t(j)]);
-      float *row = angles.data() + p * headDim;
+      float *row = angles.mutable_data_ptr<float>() + p * headDim;
       row[j] = float(rope.magnitude * std::cos(angle));
       row[headDim / 2 + j] = float(rope.magnitude * std::sin(angle));
     }
+  if (deviceKernels(device.type()))
+    deviceAngles = angles.to(device);
 }
 
 bool BatchMaker::startsDocument(const int64_t *tokens, int64_t position) const {
@@ -70,7 +67,8 @@ Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
   batch.plan.sequences = sequences;
   batch.plan.positions = positions;
   batch.plan.first.resize(size_t(sequences * positions));
-  batch.plan.angles.resize(size_t(sequences * positions * headDim));
+  batch.plan.places.resize(size_t(sequences * positions));
+  batch.plan.angles = angles;
   for (int64_t s = 0; s < sequences; ++s) {
     const std::span<const int32_t> row = rows[size_t(s)];
     int64_t *inputs = batch.tokens.mutable_data_ptr<int64_t>() + s * positions;
@@ -95,13 +93,18 @@ Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
       }
       const size_t token = size_t(s * positions + p);
       batch.plan.first[token] = int32_t(document);
-      std::copy_n(angles.data() + (p - document) * headDim, headDim,
-                  batch.plan.angles.data() + token * size_t(headDim));
+      batch.plan.places[token] = int32_t(p - document);
     }
   }
   batch.plan.starts.push_back(int32_t(sequences * positions));
   if (window)
     batch.sliding = slidingPlan(batch.plan);
+  if (deviceAngles.defined()) {
+    batch.tokens = batch.tokens.to(deviceAngles.device());
+    batch.targets = batch.targets.to(deviceAngles.device());
+    batch.plan.moveTo(deviceAngles);
+    batch.sliding.moveTo(deviceAngles);
+  }
   return batch;
 }
 

@@ -19,19 +19,17 @@ struct Batch {
   int64_t predictions = 0; ///< targets that count
   AttentionPlan plan;      ///< of layers that see their whole document
   AttentionPlan sliding;   ///< of those with a window; empty without any
-
-  /// Puts what a pass reads on `device`.
-  void moveTo(at::Device device);
 };
 
 class BatchMaker {
 public:
   BatchMaker(const HFConfig &config, const Recipe::Data &data,
-             SpecialTokens special);
+             SpecialTokens special, at::Device device = at::kCPU);
 
   /// Each row of targets becomes a sequence of `positions` tokens whose inputs
   /// are BOS and the targets before; what is missing is padded. Without a BOS
-  /// token the first target is the first input instead.
+  /// token the first target is the first input instead. What a pass reads lies
+  /// on the device.
   Batch make(const std::vector<std::span<const int32_t>> &rows,
              int64_t positions) const;
 
@@ -43,7 +41,8 @@ private:
   bool documentMask, separatesByBos, separatesByEos;
   std::optional<int64_t> window; ///< of the layers that have one
   int64_t headDim;
-  std::vector<float> angles; ///< [maxPositions, headDim]
+  at::Tensor angles;       ///< AttentionPlan's, for a sequence's places
+  at::Tensor deviceAngles; ///< the same on the device
 };
 
 } // namespace fairy2

@@ -9,12 +9,15 @@
 #include "trainer/Random.h"
 #include "trainer/ops/Ops.h"
 
+#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/mm.h>
 
 #include <cmath>
+#include <numeric>
 
 namespace fairy2 {
 namespace {
@@ -217,16 +220,25 @@ Weights Model::weights(const Numerics &numerics) const {
                                    : parameter.latent.detach())
                                   .requires_grad_(true));
   weights.rounded.resize(list.size());
-  for (size_t i = 0; i < list.size(); ++i)
-    round(weights, i);
+  std::vector<size_t> all(list.size());
+  std::iota(all.begin(), all.end(), size_t(0));
+  round(weights, all);
   setHead(weights);
   return weights;
 }
 
-void Model::round(Weights &weights, size_t parameter) const {
-  if (weights.numerics.bf16 && list[parameter].isLinear)
-    weights.rounded[parameter] =
-        weights.tensors[parameter].detach().to(at::kBFloat16);
+void Model::round(Weights &weights, std::span<const size_t> parameters) const {
+  if (!weights.numerics.bf16)
+    return;
+  std::vector<at::Tensor> from, to;
+  for (const size_t parameter : parameters)
+    if (list[parameter].isLinear) {
+      from.push_back(weights.tensors[parameter].detach());
+      to.push_back(at::empty_like(from.back(), at::kBFloat16));
+      weights.rounded[parameter] = to.back();
+    }
+  if (!from.empty())
+    at::_foreach_copy_(to, from);
 }
 
 ActivationForm Model::form(const Weights &weights, const at::Tensor &x) const {

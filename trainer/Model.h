@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -108,9 +109,9 @@ public:
   /// given: the quantized matrix, or the latent itself.
   at::Tensor effective(size_t index, const at::Tensor &latent,
                        const Numerics &numerics) const;
-  /// Sets weights.rounded of a parameter from weights.tensors, where the
+  /// Sets weights.rounded of parameters from weights.tensors, where the
   /// numerics ask for it.
-  void round(Weights &weights, size_t parameter) const;
+  void round(Weights &weights, std::span<const size_t> parameters) const;
   /// Sets weights.head from weights.tensors.
   void setHead(Weights &weights) const;
   /// Effective weights of all parameters. They serve any number of passes until

@@ -248,10 +248,10 @@ void ShardedWeights::acquire(size_t index, bool forBackward) {
   for (size_t i = 0; i < unit.parameters.size(); ++i) {
     at::Tensor &leaf = current.tensors[unit.parameters[i]];
     leaf = viewOf(unit.gathered, unit, i).detach().requires_grad_(true);
-    model.round(current, unit.parameters[i]);
     if (forBackward)
       leaf.mutable_grad() = viewOf(unit.adding, unit, i);
   }
+  model.round(current, unit.parameters);
 }
 
 void ShardedWeights::release(size_t index) {

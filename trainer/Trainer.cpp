@@ -75,22 +75,19 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     teacher = std::make_unique<Model>(loadTeacher(settings, *network));
     for (Parameter &parameter : teacher->parameters())
       parameter.latent = parameter.latent.to(device);
+    const at::NoGradGuard noGradients;
+    Numerics plain;
+    plain.bf16 = numerics().bf16;
+    teacherWeights = teacher->weights(plain);
   }
-  batches = std::make_unique<BatchMaker>(network->config(), settings.data,
-                                         specialTokensOf(network->config()));
+  batches =
+      std::make_unique<BatchMaker>(network->config(), settings.data,
+                                   specialTokensOf(network->config()), device);
   loadData();
   optimizer = std::make_unique<AdamW>(*latents, settings.train);
 }
 
 Trainer::~Trainer() = default;
-
-Batch Trainer::batchOf(
-    const std::vector<std::span<const int32_t>> &rows) const {
-  Batch batch = batches->make(rows, settings.data.sequenceLength);
-  if (deviceKernels(device.type()))
-    batch.moveTo(device);
-  return batch;
-}
 
 void Trainer::loadData() {
   const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(settings.model);
@@ -153,10 +150,7 @@ Distillation Trainer::teach(const Batch &batch) const {
   if (!teacher)
     return {};
   const at::NoGradGuard noGradients;
-  Numerics plain;
-  plain.bf16 = numerics().bf16;
-  const Weights weights = teacher->weights(plain);
-  return {teacher->hidden(weights, batch), weights.head,
+  return {teacher->hidden(teacherWeights, batch), teacherWeights.head,
           settings.teacher.weight, settings.teacher.temperature};
 }
 
@@ -169,7 +163,8 @@ Batch Trainer::nextBatch() {
       else
         mixture->skip();
     }
-  return batchOf({rows.begin(), rows.end()});
+  return batches->make({rows.begin(), rows.end()},
+                       settings.data.sequenceLength);
 }
 
 StepResult Trainer::accumulate(Batch batch) {
@@ -253,7 +248,7 @@ std::optional<double> Trainer::validate() {
          begin += length)
       rows.push_back(
           text.subspan(begin, std::min(length, text.size() - begin)));
-    const Batch batch = batchOf(rows);
+    const Batch batch = batches->make(rows, settings.data.sequenceLength);
     latents->beginPass(/*training=*/false, /*last=*/false);
     const double loss =
         linearCrossEntropy(network->hidden(*latents, batch),

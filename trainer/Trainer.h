@@ -64,8 +64,6 @@ private:
   Numerics numerics() const; ///< of the model that is made
   Numerics stepNumerics();   ///< of the step that comes next
   void loadData();
-  /// The rows as a batch on the device.
-  Batch batchOf(const std::vector<std::span<const int32_t>> &rows) const;
   /// The teacher's part of the loss on a batch; nothing without a teacher.
   Distillation teach(const Batch &batch) const;
   Batch nextBatch();
@@ -87,6 +85,7 @@ private:
   std::unique_ptr<Model> network;
   std::unique_ptr<ShardedWeights> latents;
   std::unique_ptr<Model> teacher; ///< null: no distillation
+  Weights teacherWeights;
   std::unique_ptr<AdamW> optimizer;
   std::unique_ptr<Mixture> mixture;
   std::unique_ptr<BatchMaker> batches;

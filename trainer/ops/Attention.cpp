@@ -41,8 +41,8 @@ public:
   HeadWork(const AttentionPlan &plan, int64_t dim, int64_t heads,
            int64_t kvHeads)
       : plan(plan), dim(dim), heads(heads), kvHeads(kvHeads),
-        stride(roundUpToLanes(plan.positions)), row(size_t(dim)),
-        kT(size_t(dim * stride)), vT(kT.size()),
+        angles(floatsOf(plan.angles)), stride(roundUpToLanes(plan.positions)),
+        row(size_t(dim)), kT(size_t(dim * stride)), vT(kT.size()),
         q(size_t(plan.positions * dim)),
         scratch(size_t(attentionScratch(plan.positions))) {
     head.positions = plan.positions;
@@ -57,7 +57,7 @@ public:
   }
 
   const float *anglesOf(int64_t position) const {
-    return plan.angles.data() + (firstToken + position) * dim;
+    return angles + plan.places[size_t(firstToken + position)] * dim;
   }
   int64_t groupHeads() const { return heads / kvHeads; }
   int64_t queryHead(int64_t g) const { return kvHead * groupHeads() + g; }
@@ -113,7 +113,9 @@ public:
 
   const AttentionPlan &plan;
   AttentionHead head;
-  const int64_t dim, heads, kvHeads, stride;
+  const int64_t dim, heads, kvHeads;
+  const float *angles;
+  const int64_t stride;
   int64_t firstToken = 0, kvHead = 0;
   std::vector<float> row, kT, vT, q, scratch;
 };

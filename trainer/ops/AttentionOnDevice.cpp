@@ -7,7 +7,7 @@
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -90,18 +90,15 @@ at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
   return out.transpose(1, 2).reshape(q.sizes());
 }
 
-void AttentionPlan::moveTo(at::Device device) {
+void AttentionPlan::moveTo(const at::Tensor &angles) {
   if (first.empty())
     return;
-  const auto tokens = int64_t(first.size());
-  const int64_t headDim = int64_t(angles.size()) / tokens;
-  const auto copied = [&](void *values, at::IntArrayRef shape,
-                          at::ScalarType type) {
-    return at::from_blob(values, shape, type)
-        .to(device, type, /*non_blocking=*/false, /*copy=*/true);
+  const auto moved = [&](const std::vector<int32_t> &values) {
+    return at::tensor(at::ArrayRef<int32_t>(values), at::kInt)
+        .to(angles.device());
   };
-  deviceAngles = copied(angles.data(), {tokens, headDim}, at::kFloat);
-  deviceStarts = copied(starts.data(), {int64_t(starts.size())}, at::kInt);
+  deviceAngles = angles.index_select(0, moved(places));
+  deviceStarts = moved(starts);
   longest = 0;
   for (size_t i = 0; i + 1 < starts.size(); ++i)
     longest = std::max(longest, int64_t(starts[i + 1] - starts[i]));

@@ -53,9 +53,11 @@ struct AttentionPlan {
   int64_t positions = 0; ///< per sequence
   /// Per token: the first place in its sequence that it attends to.
   std::vector<int32_t> first;
-  /// Cosines and sines of each token's rotary angles: [tokens, headDim], cos in
-  /// the first half.
-  std::vector<float> angles;
+  /// Per token: its place in its document.
+  std::vector<int32_t> places;
+  /// Cosines and sines of the rotary angles at each place: float32 [places,
+  /// headDim], cosines in the first half.
+  at::Tensor angles;
 
   /// First tokens of the documents, and the number of all tokens.
   std::vector<int32_t> starts;
@@ -67,8 +69,9 @@ struct AttentionPlan {
   at::Tensor deviceStarts; ///< int32
   int64_t longest = 0;     ///< document, in tokens
 
-  /// Sets these, on `device`; a plan of no tokens has none.
-  void moveTo(at::Device device);
+  /// Sets these, on the device of `angles`, which are the plan's there; a plan
+  /// of no tokens has none.
+  void moveTo(const at::Tensor &angles);
   /// Whether all tokens see their whole sequence before them.
   bool isPlain() const;
   /// Which tokens of their sequence they see, on the device: bool [sequences,

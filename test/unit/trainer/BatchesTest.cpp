@@ -71,8 +71,10 @@ TEST_F(BatchesTest, DocumentsAreApartWhenAsked) {
   const Batch batch = BatchMaker(config, data, {1, 2}).make({afterBos}, 6);
   const int64_t expected[] = {0, 1, 0, 1, 2, 0};
   for (int64_t i = 0; i < 6; ++i)
-    EXPECT_FLOAT_EQ(batch.plan.angles[size_t(i * config.headDim)],
-                    float(std::cos(double(expected[i]))));
+    EXPECT_FLOAT_EQ(
+        floatsOf(
+            batch.plan.angles)[batch.plan.places[size_t(i)] * config.headDim],
+        float(std::cos(double(expected[i]))));
 }
 
 TEST_F(BatchesTest, ASlidingWindowLimitsAttention) {
@@ -87,7 +89,9 @@ TEST_F(BatchesTest, ASlidingWindowLimitsAttention) {
 
 TEST_F(BatchesTest, SequencesMustFitTheModel) {
   data.sequenceLength = 65;
-  EXPECT_EQ(messageOf([&] { BatchMaker(config, data, {1, 2}); }),
+  EXPECT_EQ(messageOf([&] {
+              BatchMaker(config, data, {1, 2});
+            }),
             "data.sequence_length: expected at most the model's 64 positions, "
             "found 65");
 }

@@ -3,6 +3,7 @@
 // The CUDA plugin on a real GPU: its nodes and quantizers beside the same
 // bodies run serially on the CPU. Skipped, with the reason, where there is no
 // GPU.
+#include "RotaryAngles.h"
 #include "SerialKernels.h"
 #include "dialect/Error.h"
 #include "trainer/Device.h"
@@ -14,7 +15,6 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 using namespace fairy2;
@@ -151,13 +151,9 @@ AttentionPlan makePlan(int64_t sequences, int64_t positions, int64_t dim,
       plan.starts.push_back(int32_t(i));
     plan.first.push_back(
         int32_t(window > 0 ? std::max(document, at - window + 1) : document));
-    for (int64_t j = 0; j < dim; ++j) {
-      const double angle =
-          double(at - document) * std::pow(0.1, double(j % (dim / 2)));
-      plan.angles.push_back(
-          float(j < dim / 2 ? std::cos(angle) : std::sin(angle)));
-    }
+    plan.places.push_back(int32_t(at - document));
   }
+  plan.angles = rotaryAngles(positions, dim);
   plan.starts.push_back(int32_t(sequences * positions));
   return plan;
 }
@@ -172,7 +168,7 @@ TEST_F(CudaTest, AttentionIsTheSerialOne) {
             makePlan(sequences, positions, dim, packed, window);
         expectSame(
             [&](const std::vector<at::Tensor> &x, at::Device on) {
-              plan.moveTo(on);
+              plan.moveTo(plan.angles.to(on));
               return rotaryAttention(x[0], x[1], x[2], dim, plan);
             },
             {random({tokens, heads * dim}, 1).to(type),

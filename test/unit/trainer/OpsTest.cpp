@@ -4,6 +4,7 @@
 // operators and their own autograd: with the CPU's loops, and as on a GPU,
 // whose kernels then run serially on the CPU.
 #include "trainer/ops/Ops.h"
+#include "RotaryAngles.h"
 #include "SerialKernels.h"
 #include "trainer/Device.h"
 #include "trainer/Parallel.h"
@@ -43,7 +44,9 @@ at::Tensor plainAttention(const at::Tensor &q, const at::Tensor &k,
   const int64_t tokens = q.size(0), heads = q.size(1) / dim,
                 kvHeads = k.size(1) / dim;
   const at::Tensor angles =
-      at::from_blob(const_cast<float *>(plan.angles.data()), {tokens, 1, dim});
+      plan.angles
+          .index_select(0, at::tensor(at::ArrayRef<int32_t>(plan.places)))
+          .unsqueeze(1);
   const at::Tensor cosines = angles.narrow(2, 0, dim / 2),
                    sines = angles.narrow(2, dim / 2, dim / 2);
   const auto rotated = [&](const at::Tensor &x, int64_t count) {
@@ -83,13 +86,9 @@ AttentionPlan makePlan(int64_t sequences, int64_t positions, int64_t dim) {
       // Sequence s holds a second document from position 5 + s on.
       const int64_t first = i < 5 + s ? 0 : 5 + s;
       plan.first.push_back(int32_t(first));
-      for (int64_t j = 0; j < dim; ++j) {
-        const double angle =
-            double(i - first) * std::pow(0.1, double(j % (dim / 2)));
-        plan.angles.push_back(
-            float(j < dim / 2 ? std::cos(angle) : std::sin(angle)));
-      }
+      plan.places.push_back(int32_t(i - first));
     }
+  plan.angles = rotaryAngles(positions, dim);
   return plan;
 }
 
@@ -109,7 +108,7 @@ TEST_P(OpsTest, RotaryAttentionMatchesPlainAttention) {
     AttentionPlan plan = makePlan(sequences, 21, dim);
     if (!packed)
       std::fill(plan.first.begin(), plan.first.end(), 0);
-    plan.moveTo(at::kCPU);
+    plan.moveTo(plan.angles);
     EXPECT_EQ(plan.isPlain(), !packed);
     const int64_t tokens = sequences * plan.positions;
     const at::Tensor q = random({tokens, heads * dim}, 1),
@@ -127,7 +126,7 @@ TEST_P(OpsTest, RotaryAttentionMatchesPlainAttention) {
 TEST_P(OpsTest, ThreadsDoNotChangeAnyBit) {
   constexpr int64_t dim = 8;
   AttentionPlan plan = makePlan(4, 33, dim);
-  plan.moveTo(at::kCPU);
+  plan.moveTo(plan.angles);
   const int64_t tokens = 4 * plan.positions;
   const at::Tensor q = random({tokens, 4 * dim}, 1),
                    k = random({tokens, 2 * dim}, 2),
@@ -222,7 +221,7 @@ TEST_P(OpsTest, LinearCrossEntropyMatchesPlainOperators) {
 /// As a model without sliding windows has it.
 TEST(AttentionPlanTest, APlanOfNoTokensMoves) {
   AttentionPlan plan;
-  plan.moveTo(at::kCPU);
+  plan.moveTo(at::zeros({4, 8}));
   EXPECT_FALSE(plan.deviceAngles.defined());
   EXPECT_FALSE(plan.deviceStarts.defined());
 }
