@@ -182,6 +182,7 @@ std::vector<Key> keysOf(Recipe &r) {
       pairs("train.pieces", r.train.pieces),
       integer("train.quantize_warmup", r.train.quantizeWarmup, 0, kMany),
       number("train.anneal", r.train.anneal, 0, 1),
+      number("train.dampening", r.train.dampening, 0, 1000),
       choice("train.sharding", r.train.sharding, {"none", "zero1", "zero3"}),
       flag("train.recompute", r.train.recompute),
       choice("train.compute", r.train.compute, {"float32", "bfloat16"}),
@@ -284,6 +285,9 @@ void check(const Recipe &recipe, const std::string &origin) {
                 separator + ", found true");
   if (recipe.train.anneal > 0)
     checkAnnealing(recipe, origin);
+  if (recipe.train.dampening > 0 && recipe.method == "none")
+    throw Error(origin +
+                ": key 'train.dampening': expected 0 with method none");
   if (recipe.train.schedule == "piecewise")
     need(!recipe.train.pieces.empty(), "train.pieces");
 }

@@ -63,6 +63,10 @@ struct Recipe {
     /// Share of the steps over which soft codes harden, for complex phases; 0:
     /// they are hard from the start.
     double anneal = 0;
+    /// Rate over learningRate at which latents decay towards their quantized
+    /// values, so that codes settle in place of flipping back and forth (Nagel et
+    /// al., ICML 2022, who add such a term to the loss).
+    double dampening = 0;
     std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
     bool recompute = false; ///< layers keep their input only, for backward
     std::string compute = "float32"; ///< of matrix products; or bfloat16

@@ -3,6 +3,7 @@
 
 #include "dialect/Error.h"
 
+#include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -189,6 +190,29 @@ void ShardedWeights::quantize(const Numerics &numerics) {
                                own.end - own.begin));
     }
   }
+}
+
+void ShardedWeights::dampen(double share) {
+  const at::NoGradGuard noGradients;
+  std::vector<at::Tensor> latents, targets;
+  for (const Unit &unit : units)
+    for (size_t i = 0; i < unit.parameters.size(); ++i) {
+      const size_t p = unit.parameters[i];
+      const Overlap own = overlapOf(unit, i);
+      if (own.begin >= own.end ||
+          !model.isQuantized(model.parameters()[p], current.numerics.method))
+        continue;
+      const int64_t length = own.end - own.begin;
+      const int64_t inPart = own.begin - unit.begin;
+      latents.push_back(
+          unit.latents.narrow(0, shardsAll() ? inPart : own.begin, length));
+      targets.push_back(shardsAll()
+                            ? unit.effective.narrow(0, inPart, length)
+                            : current.tensors[p].detach().flatten().narrow(
+                                  0, own.begin - unit.offsets[i], length));
+    }
+  if (!latents.empty())
+    at::_foreach_lerp_(latents, targets, share);
 }
 
 ShardedWeights::Overlap ShardedWeights::overlapOf(const Unit &unit,

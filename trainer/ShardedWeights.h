@@ -61,6 +61,9 @@ public:
   /// unit's are complete.
   void beginPass(bool training, bool last);
   void endPass();
+  /// Moves the slices' latents by `share` of the way to what quantize() made of
+  /// them. Before they change otherwise.
+  void dampen(double share);
   /// To call when the latents of the slices have changed.
   void publish();
   /// All of a parameter's latent.

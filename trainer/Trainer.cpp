@@ -210,8 +210,11 @@ StepResult Trainer::step() {
   if (!result.skipped) {
     if (settings.train.clip > 0 && result.gradientNorm > settings.train.clip)
       optimizer->scaleGradients(settings.train.clip / result.gradientNorm);
-    optimizer->step(settings.train.learningRate *
-                    learningRateFactor(settings.train, done, steps()));
+    const double rate = settings.train.learningRate *
+                        learningRateFactor(settings.train, done, steps());
+    if (settings.train.dampening > 0)
+      latents->dampen(std::min(1.0, settings.train.dampening * rate));
+    optimizer->step(rate);
     latents->publish();
   }
   badSteps = result.skipped ? badSteps + 1 : 0;

@@ -126,6 +126,29 @@ TEST_F(TrainerTest, RunsRepeatBitForBit) {
   EXPECT_EQ(latentsOf(a), latentsOf(b));
 }
 
+/// With a decay of all that is between them and their quantized values, what is
+/// left is AdamW's first step, which is at most as long as its rate.
+TEST_F(TrainerTest, DampenedLatentsDecayTowardsTheirQuantizedValues) {
+  recipe.train.warmup = 0;
+  recipe.train.learningRate = 1e-3;
+  recipe.train.dampening = 1 / recipe.train.learningRate;
+  Trainer trainer(recipe);
+  std::vector<at::Tensor> expected;
+  const auto method = makeMethod(recipe.method);
+  for (const Parameter &parameter : trainer.model().parameters())
+    expected.push_back(
+        Model::isQuantized(parameter, method.get())
+            ? quantizedWeight(parameter.latent, *method, parameter.name)
+            : parameter.latent.clone());
+  trainer.step();
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const Parameter &parameter = trainer.model().parameters()[i];
+    EXPECT_LE(parameter.latent.sub(expected[i]).abs().max().item<float>(),
+              1.001e-3)
+        << parameter.name;
+  }
+}
+
 TEST_F(TrainerTest, AccumulationIsOneLargeBatch) {
   Trainer large(recipe);
   recipe.train.batchSequences = 2;
