@@ -19,6 +19,7 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fstream>
+#include <numeric>
 #include <thread>
 #include <unistd.h>
 
@@ -160,10 +161,16 @@ Step Step::of(std::vector<int32_t> tokens) {
   return step;
 }
 
-std::vector<float> CompiledModule::run(const Step &step, int threads) {
+Step Step::range(int64_t begin, int64_t end) {
+  std::vector<int32_t> tokens(size_t(end - begin));
+  std::iota(tokens.begin(), tokens.end(), int32_t(begin));
+  return of(std::move(tokens));
+}
+
+Floats CompiledModule::run(const Step &step, int threads) {
   // Contents of the workspace are undefined: NaNs would show.
   storage[Workspace].assign(workspaceBytes + FAIRY2_ALIGNMENT, 0xff);
-  std::vector<float> logits(step.rows.size() * vocabularySize + 1, -12345.0f);
+  Floats logits(step.rows.size() * vocabularySize + 1, -12345.0f);
   std::barrier<> meeting(threads);
   auto share = [&](int thread) {
     library->forward(
@@ -226,14 +233,13 @@ static std::string hexAttribute(const void *data, size_t bytes,
   return "dense<\"0x" + llvm::toHex(raw) + "\"> : " + type;
 }
 
-std::string denseAttribute(const std::vector<float> &values,
+std::string denseAttribute(const Floats &values,
                            const std::vector<int64_t> &shape) {
   return hexAttribute(values.data(), values.size() * sizeof(float),
                       tensorType(shape, "f32"));
 }
 
-std::string denseAttribute(std::vector<float> &values,
-                           const std::vector<int64_t> &shape,
+std::string denseAttribute(Floats &values, const std::vector<int64_t> &shape,
                            const std::string &elementType) {
   if (elementType == "f32")
     return denseAttribute(values, shape);
@@ -252,7 +258,7 @@ std::string denseAttribute(std::vector<float> &values,
                       tensorType(shape, elementType));
 }
 
-std::string weight(const std::string &name, const std::vector<float> &values,
+std::string weight(const std::string &name, const Floats &values,
                    const std::vector<int64_t> &shape) {
   return "fairy2.weight @" + name + " : " + tensorType(shape, "f32") + " = " +
          denseAttribute(values, shape) + "\n";
@@ -272,7 +278,7 @@ std::string moduleWithIdentityHead(const std::string &globals,
                                    const std::string &body, int64_t features,
                                    const std::string &cacheType,
                                    const std::string &value) {
-  std::vector<float> identity(features * features, 0.0f);
+  Floats identity(features * features, 0.0f);
   for (int64_t i = 0; i < features; ++i)
     identity[i * features + i] = 1.0f;
   const std::string type = "tensor<?x" + std::to_string(features) + "xf32>";

@@ -15,6 +15,8 @@
 
 namespace fairy2 {
 
+using Floats = std::vector<float>;
+
 /// Where one fairy2.pack lies in the weight section.
 struct PackPlace {
   std::string name;
@@ -27,6 +29,8 @@ struct Step {
 
   /// `tokens` in slot 0 at positions 0, 1, .. with all logits wanted.
   static Step of(std::vector<int32_t> tokens);
+  /// The same for tokens `begin` to `end` - 1.
+  static Step range(int64_t begin, int64_t end);
 };
 
 class CompiledModule {
@@ -48,7 +52,7 @@ public:
   void resetCache(int64_t slots, int64_t context);
   /// Runs one step on `threads` threads that meet as the runtime's do; returns
   /// [rows][vocabulary].
-  std::vector<float> run(const Step &step, int threads = 1);
+  Floats run(const Step &step, int threads = 1);
 
   int64_t vocabulary() const { return vocabularySize; }
 
@@ -67,15 +71,14 @@ private:
 std::vector<const CpuTarget *> runnableTargets();
 
 /// An attribute that holds float32 values: dense<"0x..."> : tensor<AxBxf32>.
-std::string denseAttribute(const std::vector<float> &values,
+std::string denseAttribute(const Floats &values,
                            const std::vector<int64_t> &shape);
 /// The same in bf16 or f16: values are rounded to the type first, in place.
-std::string denseAttribute(std::vector<float> &values,
-                           const std::vector<int64_t> &shape,
+std::string denseAttribute(Floats &values, const std::vector<int64_t> &shape,
                            const std::string &elementType);
 
 /// "fairy2.weight @name : type = value" with float32 values.
-std::string weight(const std::string &name, const std::vector<float> &values,
+std::string weight(const std::string &name, const Floats &values,
                    const std::vector<int64_t> &shape);
 
 /// A module around `body`, which computes the tensor `value` of `features`

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the exact kernels of quantized layers are tried: inputs, and equal bits.
+// Inputs of the exact kernels of quantized layers.
 #pragma once
 
 #include "test/unit/codegen/CompiledModule.h"
-
-#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -14,11 +12,9 @@
 
 namespace fairy2 {
 
-using Floats = std::vector<float>;
-
 /// Rows of `width` values in int8 range, each with one of magnitude 127 or all
-/// zero, so that quantization changes none of them: random ones, and the corners
-/// of the look-up tables.
+/// zero, so that quantization changes none of them: random ones, and the
+/// corners of the look-up tables.
 inline std::vector<Floats> quantizedInputs(int64_t width,
                                            std::mt19937 &random) {
   std::vector<Floats> inputs;
@@ -53,32 +49,6 @@ inline std::vector<Floats> quantizedInputs(int64_t width,
 inline Floats rowOf(const Floats &all, int64_t token, int64_t features) {
   return Floats(all.begin() + token * features,
                 all.begin() + (token + 1) * features);
-}
-
-/// Runs `module` on all tokens on every CPU level of this machine and demands
-/// equal bits from all levels, numbers of threads and batches. `outputs`:
-/// [token][features].
-inline void runOnAllLevels(const std::string &module,
-                           const std::vector<int32_t> &tokens,
-                           int64_t features, Floats &outputs) {
-  for (const CpuTarget *target : runnableTargets()) {
-    SCOPED_TRACE(target->name.str());
-    CompiledModule compiled(module, *target);
-    const Floats y = compiled.run(Step::of(tokens));
-    if (outputs.empty())
-      outputs = y;
-    ASSERT_EQ(y, outputs);
-    for (int threads : {2, 3})
-      ASSERT_EQ(compiled.run(Step::of(tokens), threads), outputs);
-    for (size_t token = 0; token < tokens.size(); ++token)
-      ASSERT_EQ(compiled.run(Step::of({tokens[token]})),
-                rowOf(outputs, int64_t(token), features));
-    // A part of the batch whose length is no multiple of any group.
-    ASSERT_EQ(
-        compiled.run(Step::of({tokens.begin() + 3, tokens.begin() + 10})),
-        Floats(outputs.begin() + 3 * features,
-               outputs.begin() + 10 * features));
-  }
 }
 
 } // namespace fairy2

@@ -4,13 +4,12 @@
 // bit-equal to each other and to the naive lowering, whatever the batch and
 // the number of threads, and equal to sums over the codes in plain C++.
 #include "dialect/Packing.h"
-#include "test/unit/codegen/CompiledModule.h"
+#include "test/unit/codegen/KernelRuns.h"
 #include "test/unit/codegen/LayerInputs.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 #include <random>
 
 using namespace fairy2;
@@ -105,12 +104,6 @@ struct Layer {
     return moduleWithIdentityHead(globals, body, features, kSmallCache,
                                   "%g#" + std::to_string(observed));
   }
-
-  std::vector<int32_t> allTokens() const {
-    std::vector<int32_t> tokens(inputs.size());
-    std::iota(tokens.begin(), tokens.end(), 0);
-    return tokens;
-  }
 };
 
 /// Sets all scales of the pack to 0 but those of one set and axis, which
@@ -186,7 +179,7 @@ TEST_P(PhaseKernelTest, IntegerSumsAreThoseOfTheCodes) {
       for (int set = 0; set < 2 * layer.shape.stages; ++set)
         for (int axis = 0; axis < 2; ++axis) {
           ASSERT_NO_FATAL_FAILURE(isolate(compiled, layer, set, axis));
-          const Floats y = compiled.run(Step::of(layer.allTokens()));
+          const Floats y = compiled.run(Step::range(0, layer.tokens()));
           for (int64_t token = 0; token < layer.tokens(); ++token)
             ASSERT_EQ(
                 rowOf(y, token, features),
@@ -204,10 +197,8 @@ TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
     const size_t matrix = layer.shape.rows.size() - 1;
     const int64_t features = 2 * layer.shape.rows[matrix];
     SCOPED_TRACE(isFloat ? "float" : "int8");
-    Floats oracle;
-    ASSERT_NO_FATAL_FAILURE(runOnAllLevels(layer.module(matrix, isFloat),
-                                           layer.allTokens(), features,
-                                           oracle));
+    const Floats oracle =
+        runEverywhere(layer.module(matrix, isFloat), layer.tokens());
     for (int64_t token = 0; token < layer.tokens(); ++token) {
       const std::vector<double> expected =
           reference(layer, matrix, layer.inputs[token]);

@@ -4,13 +4,12 @@
 // runs: exact sums, bit-equal to each other whatever the batch and the number of
 // threads, and near the dense matrix that the signs stand for.
 #include "dialect/Packing.h"
-#include "test/unit/codegen/CompiledModule.h"
+#include "test/unit/codegen/KernelRuns.h"
 #include "test/unit/codegen/LayerInputs.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 #include <random>
 
 using namespace fairy2;
@@ -58,11 +57,6 @@ struct Layer {
   }
 
   int64_t tokens() const { return int64_t(inputs.size()); }
-  std::vector<int32_t> allTokens() const {
-    std::vector<int32_t> tokens(inputs.size());
-    std::iota(tokens.begin(), tokens.end(), 0);
-    return tokens;
-  }
 
   /// @forward with the results of matrix `observed` as logits.
   std::string module(size_t observed, bool isFloat) const {
@@ -145,7 +139,7 @@ TEST_P(SignKernelTest, IntegerSumsAreThoseOfTheSigns) {
       CompiledModule compiled(layer.module(matrix, false), *target);
       for (int plane = 0; plane < signs.scheme.planes(); ++plane) {
         ASSERT_NO_FATAL_FAILURE(isolate(compiled, layer, plane));
-        const Floats y = compiled.run(Step::of(layer.allTokens()));
+        const Floats y = compiled.run(Step::range(0, layer.tokens()));
         for (int64_t token = 0; token < layer.tokens(); ++token)
           for (int64_t row = 0; row < signs.rows; ++row) {
             int64_t sum = 0;
@@ -173,9 +167,8 @@ TEST_P(SignKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
   const int64_t rows = layer.shape.rows[matrix];
   for (bool isFloat : {false, true}) {
     SCOPED_TRACE(isFloat ? "float" : "int8");
-    Floats oracle;
-    ASSERT_NO_FATAL_FAILURE(runOnAllLevels(
-        layer.module(matrix, isFloat), layer.allTokens(), rows, oracle));
+    const Floats oracle =
+        runEverywhere(layer.module(matrix, isFloat), layer.tokens());
     for (int64_t token = 0; token < layer.tokens(); ++token)
       for (int64_t row = 0; row < rows; ++row) {
         const auto [sum, size] =
