@@ -5,7 +5,6 @@
 #include "codegen/LinkSharedLibrary.h"
 #include "codegen/Manifest.h"
 #include "dialect/Error.h"
-#include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 #include "runtime/File.h"
 
@@ -99,44 +98,6 @@ void nameEntry(ModuleOp llvmModule, const CpuTarget &target) {
   if (!entry)
     throw Error("the module has no function @forward");
   entry.setSymName(entrySymbol(target));
-}
-
-/// What the weight behind a source of a linear layer's pack became.
-QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
-                              const WeightErrors &errors) {
-  QuantizedLayer layer;
-  llvm::raw_string_ostream form(layer.form);
-  Operation *recipe = SymbolTable::lookupNearestSymbolFrom(pack, source);
-  WeightOp weight = weightBehind(recipe);
-  if (auto phases = dyn_cast<PhaseQuantizeOp>(recipe)) {
-    const PhaseScheme scheme = phaseSchemeOf(phases.getScheme());
-    form << scheme.stages << (scheme.stages == 1 ? " stage, " : " stages, ")
-         << nameOf(scheme.scales);
-  } else if (auto signs = dyn_cast<SignQuantizeOp>(recipe)) {
-    const SignScheme scheme = signSchemeOf(signs.getScheme());
-    form << nameOf(scheme.method) << ", " << nameOf(scheme.scales);
-  } else if (pack.getKind() == PackingKind::Int8) {
-    form << "int8";
-  } else {
-    form << weight.getTensorType().getElementType();
-  }
-  layer.name = layerName(weight.getSymName()).str();
-  if (const auto found = errors.find(weight.getSymName().str());
-      found != errors.end())
-    layer.relativeError = found->second.relative();
-  return layer;
-}
-
-std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
-                                            const WeightErrors &errors) {
-  std::vector<QuantizedLayer> layers;
-  packed.walk([&](PackedLinearOp linear) {
-    auto pack = cast<PackOp>(
-        SymbolTable::lookupNearestSymbolFrom(linear, linear.getPackAttr()));
-    for (auto source : pack.getSources().getAsRange<FlatSymbolRefAttr>())
-      layers.push_back(quantizedLayer(pack, source, errors));
-  });
-  return layers;
 }
 
 } // namespace

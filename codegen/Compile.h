@@ -4,6 +4,7 @@
 // between. fairy2-compile is this function with a command line.
 #pragma once
 
+#include "codegen/CompileSummary.h"
 #include "codegen/Pipelines.h"
 #include "codegen/WeightSection.h"
 #include "dialect/ModelAssets.h"
@@ -40,26 +41,6 @@ struct CompileOptions {
   int threads = 1;
   std::filesystem::path output;
   Progress progress;
-};
-
-struct LayerSummary {
-  std::string name;
-  std::string op;
-  std::string kernel; ///< of the first target
-  int64_t parameters = 0, bytes = 0;
-};
-
-/// What became of one linear layer.
-struct QuantizedLayer {
-  std::string name; ///< such as model.layers.0.mlp.up_proj
-  std::string form; ///< such as "2 stages, tensor", "int8", "bf16"
-  std::optional<double> relativeError; ///< ||A - Aq|| / ||A||, if measured
-};
-
-struct CompileSummary {
-  std::vector<LayerSummary> layers;
-  std::vector<QuantizedLayer> linears; ///< in the order of their use
-  int64_t fileBytes = 0;
 };
 
 /// Consumes `module`. Writes the output file, or for an earlier stage its text

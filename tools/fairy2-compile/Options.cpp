@@ -2,10 +2,9 @@
 #include "tools/fairy2-compile/Options.h"
 
 #include "dialect/Fairy2Dialect.h"
+#include "runtime/Artifact.h"
 
 #include <CLI/CLI.hpp>
-
-#include <sys/resource.h>
 
 namespace fairy2 {
 namespace {
@@ -49,14 +48,9 @@ const std::map<std::string, bool> kActivations = {{"int8", false},
 
 /// The targets of this machine that a user's model.so carries by default.
 std::vector<const CpuTarget *> defaultTargets() {
-#if defined(__aarch64__)
-  const char *machine = "aarch64";
-#else
-  const char *machine = "x86-64";
-#endif
   std::vector<const CpuTarget *> targets;
   for (const CpuTarget &target : cpuTargets())
-    if (target.machine() == machine && target.form != LookupForm::Scalar)
+    if (target.machine() == hostMachine() && target.form != LookupForm::Scalar)
       targets.push_back(&target);
   return targets;
 }
@@ -195,89 +189,6 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
     return 2;
   }
   return std::nullopt;
-}
-
-/// "model.layers.*.mlp.up_proj" for that of every number.
-static std::string kindOf(const std::string &layer) {
-  std::string kind;
-  for (size_t i = 0; i < layer.size(); ++i) {
-    if (!std::isdigit((unsigned char)layer[i]))
-      kind += layer[i];
-    else if (i == 0 || !std::isdigit((unsigned char)layer[i - 1]))
-      kind += '*';
-  }
-  return kind;
-}
-
-/// One line for the layers of one kind and form: their mean error, the worst
-/// and whose it is.
-static void printLayers(const std::vector<QuantizedLayer> &layers,
-                        bool isVerbose) {
-  struct Group {
-    int64_t count = 0;
-    double sum = 0;
-    const QuantizedLayer *worst = nullptr;
-  };
-  std::map<std::pair<std::string, std::string>, Group> groups;
-  std::vector<std::pair<std::string, std::string>> order;
-  for (const QuantizedLayer &layer : layers) {
-    const std::pair key{isVerbose ? layer.name : kindOf(layer.name),
-                        layer.form};
-    if (!groups.count(key))
-      order.push_back(key);
-    Group &group = groups[key];
-    ++group.count;
-    if (!layer.relativeError)
-      continue;
-    group.sum += *layer.relativeError;
-    if (!group.worst || *layer.relativeError > *group.worst->relativeError)
-      group.worst = &layer;
-  }
-  if (!order.empty())
-    std::printf("%-36s %-16s %6s %14s\n", "linear layers", "form", "number",
-                "|A-Aq|/|A|");
-  for (const auto &key : order) {
-    const Group &group = groups[key];
-    std::printf("%-36s %-16s %6lld", key.first.c_str(), key.second.c_str(),
-                (long long)group.count);
-    if (group.worst && group.count > 1)
-      std::printf(" %14.4f, worst %.4f in %s", group.sum / double(group.count),
-                  *group.worst->relativeError, group.worst->name.c_str());
-    else if (group.worst)
-      std::printf(" %14.4f", group.sum);
-    std::printf("\n");
-  }
-}
-
-void printSummary(const CommandLine &line, const CompileSummary &summary,
-                  double seconds) {
-  if (line.options.output == "-")
-    return;
-  struct Group {
-    int64_t packs = 0, parameters = 0, bytes = 0;
-  };
-  std::map<std::pair<std::string, std::string>, Group> groups;
-  for (const LayerSummary &layer : summary.layers) {
-    Group &group = groups[{layer.op, layer.kernel}];
-    ++group.packs;
-    group.parameters += layer.parameters;
-    group.bytes += layer.bytes;
-  }
-  if (!groups.empty())
-    std::printf("%-16s %-20s %6s %14s %14s %9s\n", "weights of", "kernel",
-                "packs", "parameters", "bytes", "bits/par.");
-  for (const auto &[key, group] : groups)
-    std::printf("%-16s %-20s %6lld %14lld %14lld %9.3f\n", key.first.c_str(),
-                key.second.empty() ? "-" : key.second.c_str(),
-                (long long)group.packs, (long long)group.parameters,
-                (long long)group.bytes,
-                8.0 * double(group.bytes) / double(group.parameters));
-  printLayers(summary.linears, line.isVerbose);
-  rusage usage;
-  getrusage(RUSAGE_SELF, &usage);
-  std::printf("%s: %lld bytes, %.1f s, peak memory %ld MiB\n",
-              line.options.output.c_str(), (long long)summary.fileBytes,
-              seconds, usage.ru_maxrss / 1024);
 }
 
 } // namespace fairy2

@@ -10,6 +10,8 @@
 #include "tools/ProgressBar.h"
 #include "tools/fairy2-compile/Options.h"
 
+#include <sys/resource.h>
+
 using namespace fairy2;
 
 int main(int argc, char **argv) {
@@ -37,9 +39,16 @@ int main(int argc, char **argv) {
     };
     const CompileSummary summary =
         compile(*module, CheckpointWeights(checkpoint), assets, line.options);
+    if (line.options.output == "-")
+      return 0;
     const std::chrono::duration<double> seconds =
         std::chrono::steady_clock::now() - start;
-    printSummary(line, summary, seconds.count());
+    rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    std::printf("%s%s: %lld bytes, %.1f s, peak memory %ld MiB\n",
+                toTables(summary, line.isVerbose).c_str(),
+                line.options.output.c_str(), (long long)summary.fileBytes,
+                seconds.count(), usage.ru_maxrss / 1024);
     return 0;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-compile: error: %s\n", error.what());

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codegen/CompileSummary.h"
+
+#include "passes/LayerPatterns.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <map>
+
+using namespace mlir;
+
+namespace fairy2 {
+namespace {
+
+/// What the weight behind a source of a linear layer's pack became.
+QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
+                              const WeightErrors &errors) {
+  QuantizedLayer layer;
+  llvm::raw_string_ostream form(layer.form);
+  Operation *recipe = SymbolTable::lookupNearestSymbolFrom(pack, source);
+  WeightOp weight = weightBehind(recipe);
+  if (auto phases = dyn_cast<PhaseQuantizeOp>(recipe)) {
+    const PhaseScheme scheme = phaseSchemeOf(phases.getScheme());
+    form << scheme.stages << (scheme.stages == 1 ? " stage, " : " stages, ")
+         << nameOf(scheme.scales);
+  } else if (auto signs = dyn_cast<SignQuantizeOp>(recipe)) {
+    const SignScheme scheme = signSchemeOf(signs.getScheme());
+    form << nameOf(scheme.method) << ", " << nameOf(scheme.scales);
+  } else if (pack.getKind() == PackingKind::Int8) {
+    form << "int8";
+  } else {
+    form << weight.getTensorType().getElementType();
+  }
+  layer.name = layerName(weight.getSymName()).str();
+  if (const auto found = errors.find(weight.getSymName().str());
+      found != errors.end())
+    layer.relativeError = found->second.relative();
+  return layer;
+}
+
+/// "model.layers.*.mlp.up_proj" for that of every number.
+std::string kindOf(const std::string &layer) {
+  std::string kind;
+  for (size_t i = 0; i < layer.size(); ++i) {
+    if (!llvm::isDigit(layer[i]))
+      kind += layer[i];
+    else if (i == 0 || !llvm::isDigit(layer[i - 1]))
+      kind += '*';
+  }
+  return kind;
+}
+
+/// One line for the weights that one kernel reads.
+void printWeights(llvm::raw_ostream &out,
+                  const std::vector<LayerSummary> &layers) {
+  struct Group {
+    int64_t packs = 0, parameters = 0, bytes = 0;
+  };
+  std::map<std::pair<std::string, std::string>, Group> groups;
+  for (const LayerSummary &layer : layers) {
+    Group &group = groups[{layer.op, layer.kernel}];
+    ++group.packs;
+    group.parameters += layer.parameters;
+    group.bytes += layer.bytes;
+  }
+  if (!groups.empty())
+    out << llvm::format("%-16s %-20s %6s %14s %14s %9s\n", "weights of",
+                        "kernel", "packs", "parameters", "bytes", "bits/par.");
+  for (const auto &[key, group] : groups)
+    out << llvm::format(
+        "%-16s %-20s %6lld %14lld %14lld %9.3f\n", key.first.c_str(),
+        key.second.empty() ? "-" : key.second.c_str(), (long long)group.packs,
+        (long long)group.parameters, (long long)group.bytes,
+        8.0 * double(group.bytes) / double(group.parameters));
+}
+
+/// One line for the layers of one kind and form: their mean error, the worst
+/// and whose it is.
+void printLinears(llvm::raw_ostream &out,
+                  const std::vector<QuantizedLayer> &layers, bool everyLayer) {
+  struct Group {
+    int64_t count = 0;
+    double sum = 0;
+    const QuantizedLayer *worst = nullptr;
+  };
+  using Key = std::pair<std::string, std::string>; // kind and form
+  llvm::MapVector<Key, Group, std::map<Key, unsigned>> groups;
+  for (const QuantizedLayer &layer : layers) {
+    Group &group =
+        groups[{everyLayer ? layer.name : kindOf(layer.name), layer.form}];
+    ++group.count;
+    if (!layer.relativeError)
+      continue;
+    group.sum += *layer.relativeError;
+    if (!group.worst || *layer.relativeError > *group.worst->relativeError)
+      group.worst = &layer;
+  }
+  if (!groups.empty())
+    out << llvm::format("%-36s %-16s %6s %14s\n", "linear layers", "form",
+                        "number", "|A-Aq|/|A|");
+  for (const auto &[key, group] : groups) {
+    out << llvm::format("%-36s %-16s %6lld", key.first.c_str(),
+                        key.second.c_str(), (long long)group.count);
+    if (group.worst)
+      out << llvm::format(" %14.4f", group.sum / double(group.count));
+    if (group.worst && group.count > 1)
+      out << llvm::format(", worst %.4f in ", *group.worst->relativeError)
+          << group.worst->name;
+    out << "\n";
+  }
+}
+
+} // namespace
+
+std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
+                                            const WeightErrors &errors) {
+  std::vector<QuantizedLayer> layers;
+  packed.walk([&](PackedLinearOp linear) {
+    auto pack = cast<PackOp>(
+        SymbolTable::lookupNearestSymbolFrom(linear, linear.getPackAttr()));
+    for (auto source : pack.getSources().getAsRange<FlatSymbolRefAttr>())
+      layers.push_back(quantizedLayer(pack, source, errors));
+  });
+  return layers;
+}
+
+std::string toTables(const CompileSummary &summary, bool everyLayer) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  printWeights(out, summary.layers);
+  printLinears(out, summary.linears, everyLayer);
+  return text;
+}
+
+} // namespace fairy2

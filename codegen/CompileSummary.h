@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What fairy2-compile tells of a model.so: kernels, bits per parameter, and how
+// near the quantized weights are.
+#pragma once
+
+#include "codegen/WeightSection.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+struct LayerSummary {
+  std::string name;
+  std::string op;
+  std::string kernel; ///< of the first target
+  int64_t parameters = 0, bytes = 0;
+};
+
+/// What became of one linear layer.
+struct QuantizedLayer {
+  std::string name; ///< such as model.layers.0.mlp.up_proj
+  std::string form; ///< such as "2 stages, tensor", "int8", "bf16"
+  std::optional<double> relativeError; ///< ||A - Aq|| / ||A||, if measured
+};
+
+struct CompileSummary {
+  std::vector<LayerSummary> layers;
+  std::vector<QuantizedLayer> linears; ///< in the order of their use
+  int64_t fileBytes = 0;
+};
+
+/// The linear layers of a module of stage packed.
+std::vector<QuantizedLayer> quantizedLayers(mlir::ModuleOp packed,
+                                            const WeightErrors &errors);
+
+/// Aligned columns for a terminal: weights by kernel, and linear layers, each
+/// on a line of its own or those of one kind and form together.
+std::string toTables(const CompileSummary &summary, bool everyLayer);
+
+} // namespace fairy2
