@@ -7,6 +7,7 @@
 #include "codegen/RegisterAll.h"
 #include "codegen/WeightSection.h"
 #include "dialect/Error.h"
+#include "runtime/Artifact.h"
 #include "runtime/CpuFeatures.h"
 #include "runtime/include/fairy2/abi.h"
 
@@ -197,13 +198,8 @@ Floats CompiledModule::run(const Step &step, int threads) {
 
 std::vector<const CpuTarget *> runnableTargets() {
   std::vector<const CpuTarget *> targets;
-#if defined(__x86_64__)
-  const char *machine = "x86-64";
-#else
-  const char *machine = "aarch64";
-#endif
   for (const CpuTarget &target : cpuTargets()) {
-    if (target.machine() != machine)
+    if (target.machine() != hostMachine())
       continue;
     SmallVector<StringRef> features;
     target.required.split(features, ',', -1, /*KeepEmpty=*/false);
