@@ -4,8 +4,8 @@
 #include "runtime/tokenizer/DecoderStages.h"
 
 #include "runtime/tokenizer/ByteLevel.h"
-#include "runtime/tokenizer/Growth.h"
 #include "runtime/tokenizer/Pattern.h"
+#include "runtime/tokenizer/Steps.h"
 #include "runtime/tokenizer/Utf8.h"
 
 #include <limits>
@@ -302,23 +302,14 @@ private:
   size_t start, stop;
 };
 
-std::unique_ptr<Decoder> readStep(const JsonField &field);
+std::unique_ptr<Decoder> readAny(const JsonField &field);
 
-class SequenceDecoder final : public Decoder {
+class SequenceDecoder final : public StepSequence<Decoder> {
 public:
-  explicit SequenceDecoder(const JsonField &field) {
-    field.requireKeys({"type", "decoders"});
-    for (const JsonField &element : field["decoders"].elements())
-      decoders.push_back(readStep(element));
-  }
+  explicit SequenceDecoder(const JsonField &field)
+      : StepSequence(field, "decoders", readAny) {}
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
-  }
-  double growth() const override {
-    double product = 1;
-    for (const auto &decoder : decoders)
-      product *= decoder->growth();
-    return product;
   }
 
 private:
@@ -326,8 +317,8 @@ private:
   class Stage final : public TokenSink {
   public:
     Stage(TokenSink &next, const SequenceDecoder &decoder) : first(&next) {
-      for (size_t i = decoder.decoders.size(); i-- > 0;) {
-        stages.push_back(decoder.decoders[i]->open(*first));
+      for (size_t i = decoder.steps.size(); i-- > 0;) {
+        stages.push_back(decoder.steps[i]->open(*first));
         first = stages.back().get();
       }
     }
@@ -339,41 +330,32 @@ private:
     std::vector<std::unique_ptr<TokenSink>> stages;
     TokenSink *first;
   };
-  std::vector<std::unique_ptr<Decoder>> decoders;
 };
 
-std::unique_ptr<Decoder> readStep(const JsonField &field) {
-  const std::string type = field["type"].string();
-  if (type == "Sequence")
-    return std::make_unique<SequenceDecoder>(field);
-  if (type == "Replace")
-    return std::make_unique<ReplaceDecoder>(field);
-  if (type == "Strip")
-    return std::make_unique<StripDecoder>(field);
-  if (type == "Metaspace")
-    return std::make_unique<MetaspaceDecoder>(field);
-  if (type == "ByteLevel") {
-    field.requireKeys(
-        {"type", "add_prefix_space", "trim_offsets", "use_regex"});
-    return std::make_unique<PlainDecoder<ByteLevelStage>>(3);
-  }
-  if (type == "Fuse" || type == "ByteFallback")
-    field.requireKeys({"type"});
-  if (type == "Fuse")
-    return std::make_unique<PlainDecoder<FuseStage>>(1);
-  if (type == "ByteFallback")
-    return std::make_unique<PlainDecoder<ByteFallbackStage>>(1);
-  field["type"].refuse("the decoder " + inQuotes(type) + " is not supported");
+std::unique_ptr<Decoder> readByteLevel(const JsonField &field) {
+  field.requireKeys({"type", "add_prefix_space", "trim_offsets", "use_regex"});
+  return std::make_unique<PlainDecoder<ByteLevelStage, 3>>();
+}
+
+std::unique_ptr<Decoder> readAny(const JsonField &field) {
+  using Type = StepType<Decoder>;
+  static const Type types[] = {
+      Type::of<SequenceDecoder>("Sequence"),
+      Type::of<ReplaceDecoder>("Replace"),
+      Type::of<StripDecoder>("Strip"),
+      Type::of<MetaspaceDecoder>("Metaspace"),
+      {"ByteLevel", readByteLevel},
+      Type::plain<PlainDecoder<FuseStage, 1>>("Fuse"),
+      Type::plain<PlainDecoder<ByteFallbackStage, 1>>("ByteFallback")};
+  return readStep(field, "decoder", types);
 }
 
 } // namespace
 
 std::unique_ptr<Decoder> readDecoder(const JsonField &field) {
   if (field.isNull())
-    return std::make_unique<PlainDecoder<JoinStage>>(2);
-  std::unique_ptr<Decoder> decoder = readStep(field);
-  requireModestGrowth(field, decoder->growth());
-  return decoder;
+    return std::make_unique<PlainDecoder<JoinStage, 2>>();
+  return requireModestGrowth(field, readAny(field));
 }
 
 } // namespace fairy2::tokenizer

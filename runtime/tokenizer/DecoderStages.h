@@ -43,16 +43,13 @@ private:
 };
 
 /// A decoder without settings of its own, as a stage type and its growth.
-template <typename Stage> class PlainDecoder final : public Decoder {
+template <typename Stage, int factor>
+class PlainDecoder final : public Decoder {
 public:
-  explicit PlainDecoder(double factor) : factor(factor) {}
   double growth() const override { return factor; }
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next);
   }
-
-private:
-  double factor;
 };
 
 } // namespace fairy2::tokenizer

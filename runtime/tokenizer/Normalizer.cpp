@@ -4,36 +4,24 @@
 #include "runtime/tokenizer/Normalizer.h"
 
 #include "runtime/tokenizer/ByteLevel.h"
-#include "runtime/tokenizer/Growth.h"
 #include "runtime/tokenizer/Pattern.h"
+#include "runtime/tokenizer/Steps.h"
 #include "runtime/tokenizer/Unicode.h"
 #include "runtime/tokenizer/Utf8.h"
 
 namespace fairy2::tokenizer {
 namespace {
 
-std::unique_ptr<Normalizer> readStep(const JsonField &field);
+std::unique_ptr<Normalizer> readAny(const JsonField &field);
 
-class Sequence final : public Normalizer {
+class Sequence final : public StepSequence<Normalizer> {
 public:
-  explicit Sequence(const JsonField &field) {
-    field.requireKeys({"type", "normalizers"});
-    for (const JsonField &element : field["normalizers"].elements())
-      steps.push_back(readStep(element));
-  }
+  explicit Sequence(const JsonField &field)
+      : StepSequence(field, "normalizers", readAny) {}
   void apply(std::string &text) const override {
     for (const auto &step : steps)
       step->apply(text);
   }
-  double growth() const override {
-    double product = 1;
-    for (const auto &step : steps)
-      product *= step->growth();
-    return product;
-  }
-
-private:
-  std::vector<std::unique_ptr<Normalizer>> steps;
 };
 
 class Prepend final : public Normalizer {
@@ -109,15 +97,11 @@ private:
   std::string content;
 };
 
-class Form final : public Normalizer {
+template <NormalForm form> class Form final : public Normalizer {
 public:
-  explicit Form(NormalForm form) : form(form) {}
   void apply(std::string &text) const override { normalize(text, form); }
   /// The most any character grows is U+FDFA, 3 bytes, which becomes 33.
   double growth() const override { return 11; }
-
-private:
-  NormalForm form;
 };
 
 /// Rewrites character by character: `append(out, c)`, at most to twice the
@@ -168,53 +152,28 @@ public:
   double growth() const override { return 2; }
 };
 
-/// A normalizer without settings of its own.
-std::unique_ptr<Normalizer> makePlain(const std::string &type) {
-  if (type == "NFC")
-    return std::make_unique<Form>(NormalForm::C);
-  if (type == "NFD")
-    return std::make_unique<Form>(NormalForm::D);
-  if (type == "NFKC")
-    return std::make_unique<Form>(NormalForm::KC);
-  if (type == "NFKD")
-    return std::make_unique<Form>(NormalForm::KD);
-  if (type == "Lowercase")
-    return std::make_unique<EachCharacter<appendLowercase>>();
-  if (type == "StripAccents")
-    return std::make_unique<EachCharacter<appendUnlessAccent>>();
-  if (type == "Nmt")
-    return std::make_unique<EachCharacter<appendNmt>>();
-  if (type == "ByteLevel")
-    return std::make_unique<ByteLevel>();
-  return nullptr;
-}
-
-std::unique_ptr<Normalizer> readStep(const JsonField &field) {
-  const std::string type = field["type"].string();
-  if (type == "Sequence")
-    return std::make_unique<Sequence>(field);
-  if (type == "Prepend")
-    return std::make_unique<Prepend>(field);
-  if (type == "Strip")
-    return std::make_unique<Strip>(field);
-  if (type == "Replace")
-    return std::make_unique<Replace>(field);
-  if (std::unique_ptr<Normalizer> plain = makePlain(type)) {
-    field.requireKeys({"type"});
-    return plain;
-  }
-  field["type"].refuse("the normalizer " + inQuotes(type) +
-                       " is not supported");
+std::unique_ptr<Normalizer> readAny(const JsonField &field) {
+  using Type = StepType<Normalizer>;
+  static const Type types[] = {
+      Type::of<Sequence>("Sequence"),
+      Type::of<Prepend>("Prepend"),
+      Type::of<Strip>("Strip"),
+      Type::of<Replace>("Replace"),
+      Type::plain<Form<NormalForm::C>>("NFC"),
+      Type::plain<Form<NormalForm::D>>("NFD"),
+      Type::plain<Form<NormalForm::KC>>("NFKC"),
+      Type::plain<Form<NormalForm::KD>>("NFKD"),
+      Type::plain<EachCharacter<appendLowercase>>("Lowercase"),
+      Type::plain<EachCharacter<appendUnlessAccent>>("StripAccents"),
+      Type::plain<EachCharacter<appendNmt>>("Nmt"),
+      Type::plain<ByteLevel>("ByteLevel")};
+  return readStep(field, "normalizer", types);
 }
 
 } // namespace
 
 std::unique_ptr<Normalizer> readNormalizer(const JsonField &field) {
-  if (field.isNull())
-    return nullptr;
-  std::unique_ptr<Normalizer> normalizer = readStep(field);
-  requireModestGrowth(field, normalizer->growth());
-  return normalizer;
+  return field.isNull() ? nullptr : requireModestGrowth(field, readAny(field));
 }
 
 } // namespace fairy2::tokenizer

@@ -4,8 +4,8 @@
 #include "runtime/tokenizer/PreTokenizer.h"
 
 #include "runtime/tokenizer/ByteLevel.h"
-#include "runtime/tokenizer/Growth.h"
 #include "runtime/tokenizer/KnownPatterns.h"
+#include "runtime/tokenizer/Steps.h"
 #include "runtime/tokenizer/Unicode.h"
 #include "runtime/tokenizer/Utf8.h"
 
@@ -134,15 +134,12 @@ private:
   std::unique_ptr<Pattern> pattern;
 };
 
-std::unique_ptr<PreTokenizer> readStep(const JsonField &field);
+std::unique_ptr<PreTokenizer> readAny(const JsonField &field);
 
-class Sequence final : public PreTokenizer {
+class Sequence final : public StepSequence<PreTokenizer> {
 public:
-  explicit Sequence(const JsonField &field) {
-    field.requireKeys({"type", "pretokenizers"});
-    for (const JsonField &element : field["pretokenizers"].elements())
-      steps.push_back(readStep(element));
-  }
+  explicit Sequence(const JsonField &field)
+      : StepSequence(field, "pretokenizers", readAny) {}
   bool endsInBytes() const override {
     return !steps.empty() && steps.back()->endsInBytes();
   }
@@ -156,42 +153,24 @@ public:
     if (!steps.empty())
       steps.back()->applyToBytes(pieces);
   }
-  double growth() const override {
-    double product = 1;
-    for (const auto &step : steps)
-      product *= step->growth();
-    return product;
-  }
-
-private:
-  std::vector<std::unique_ptr<PreTokenizer>> steps;
 };
 
-/// Splits at whitespace, then isolates punctuation.
-class Bert final : public PreTokenizer {
+/// Splits at whitespace, then what is left at characters of a kind.
+template <bool (*isKind)(char32_t), SplitBehavior behavior>
+class WhitespaceThen final : public PreTokenizer {
 public:
   void apply(Pieces &pieces) const override {
     pieces.split(*whitespace, SplitBehavior::Removed);
-    pieces.split(*punctuation, SplitBehavior::Isolated);
+    pieces.split(*kind, behavior);
   }
 
 private:
   std::unique_ptr<Pattern> whitespace = makeCharacterClass(isWhitespace);
-  std::unique_ptr<Pattern> punctuation = makeCharacterClass(isPunctuation);
+  std::unique_ptr<Pattern> kind = makeCharacterClass(isKind);
 };
-
+using Bert = WhitespaceThen<isPunctuation, SplitBehavior::Isolated>;
 /// Runs of \w and runs of what is neither \w nor whitespace: \w+|[^\w\s]+
-class Words final : public PreTokenizer {
-public:
-  void apply(Pieces &pieces) const override {
-    pieces.split(*whitespace, SplitBehavior::Removed);
-    pieces.split(*word, SplitBehavior::Contiguous);
-  }
-
-private:
-  std::unique_ptr<Pattern> whitespace = makeCharacterClass(isWhitespace);
-  std::unique_ptr<Pattern> word = makeCharacterClass(isWord);
-};
+using Words = WhitespaceThen<isWord, SplitBehavior::Contiguous>;
 
 SplitBehavior readBehavior(const JsonField &field) {
   constexpr std::pair<std::string_view, SplitBehavior> behaviors[] = {
@@ -220,62 +199,55 @@ std::unique_ptr<PreTokenizer> readSplit(const JsonField &field) {
                                  field["invert"].boolean(false));
 }
 
-std::unique_ptr<PreTokenizer> readStep(const JsonField &field) {
-  const std::string type = field["type"].string();
-  if (type == "Sequence")
-    return std::make_unique<Sequence>(field);
-  if (type == "ByteLevel")
-    return std::make_unique<ByteLevel>(field);
-  if (type == "Split")
-    return readSplit(field);
-  if (type == "Metaspace")
-    return std::make_unique<Metaspace>(field);
-  if (type == "Digits") {
-    field.requireKeys({"type", "individual_digits"});
-    return std::make_unique<Split>(makeCharacterClass(isNumeric),
-                                   field["individual_digits"].boolean()
-                                       ? SplitBehavior::Isolated
-                                       : SplitBehavior::Contiguous);
-  }
-  if (type == "Punctuation") {
-    field.requireKeys({"type", "behavior"});
-    const JsonField behavior = field["behavior"];
-    return std::make_unique<Split>(makeCharacterClass(isPunctuation),
-                                   behavior.isNull() ? SplitBehavior::Isolated
-                                                     : readBehavior(behavior));
-  }
-  if (type == "CharDelimiterSplit") {
-    field.requireKeys({"type", "delimiter"});
-    std::string delimiter;
-    appendUtf8(delimiter, field["delimiter"].character());
-    return std::make_unique<Split>(makeLiteral(std::move(delimiter)),
-                                   SplitBehavior::Removed);
-  }
-  if (type == "WhitespaceSplit") {
-    field.requireKeys({"type"});
-    return std::make_unique<Split>(makeCharacterClass(isWhitespace),
-                                   SplitBehavior::Removed);
-  }
-  if (type == "Whitespace") {
-    field.requireKeys({"type"});
-    return std::make_unique<Words>();
-  }
-  if (type == "BertPreTokenizer") {
-    field.requireKeys({"type"});
-    return std::make_unique<Bert>();
-  }
-  field["type"].refuse("the pre-tokenizer " + inQuotes(type) +
-                       " is not supported");
+std::unique_ptr<PreTokenizer> readDigits(const JsonField &field) {
+  field.requireKeys({"type", "individual_digits"});
+  return std::make_unique<Split>(makeCharacterClass(isNumeric),
+                                 field["individual_digits"].boolean()
+                                     ? SplitBehavior::Isolated
+                                     : SplitBehavior::Contiguous);
+}
+
+std::unique_ptr<PreTokenizer> readPunctuation(const JsonField &field) {
+  field.requireKeys({"type", "behavior"});
+  const JsonField behavior = field["behavior"];
+  return std::make_unique<Split>(makeCharacterClass(isPunctuation),
+                                 behavior.isNull() ? SplitBehavior::Isolated
+                                                   : readBehavior(behavior));
+}
+
+std::unique_ptr<PreTokenizer> readDelimiter(const JsonField &field) {
+  field.requireKeys({"type", "delimiter"});
+  std::string delimiter;
+  appendUtf8(delimiter, field["delimiter"].character());
+  return std::make_unique<Split>(makeLiteral(std::move(delimiter)),
+                                 SplitBehavior::Removed);
+}
+
+std::unique_ptr<PreTokenizer> readWhitespace(const JsonField &field) {
+  field.requireKeys({"type"});
+  return std::make_unique<Split>(makeCharacterClass(isWhitespace),
+                                 SplitBehavior::Removed);
+}
+
+std::unique_ptr<PreTokenizer> readAny(const JsonField &field) {
+  using Type = StepType<PreTokenizer>;
+  static const Type types[] = {Type::of<Sequence>("Sequence"),
+                               Type::of<ByteLevel>("ByteLevel"),
+                               Type::of<Metaspace>("Metaspace"),
+                               {"Split", readSplit},
+                               {"Digits", readDigits},
+                               {"Punctuation", readPunctuation},
+                               {"CharDelimiterSplit", readDelimiter},
+                               {"WhitespaceSplit", readWhitespace},
+                               Type::plain<Words>("Whitespace"),
+                               Type::plain<Bert>("BertPreTokenizer")};
+  return readStep(field, "pre-tokenizer", types);
 }
 
 } // namespace
 
 std::unique_ptr<PreTokenizer> readPreTokenizer(const JsonField &field) {
-  if (field.isNull())
-    return nullptr;
-  std::unique_ptr<PreTokenizer> preTokenizer = readStep(field);
-  requireModestGrowth(field, preTokenizer->growth());
-  return preTokenizer;
+  return field.isNull() ? nullptr : requireModestGrowth(field, readAny(field));
 }
 
 } // namespace fairy2::tokenizer
