@@ -5,8 +5,8 @@
 # tuning effort, and prints the table of validation losses as Markdown: each
 # method, with scales of each kind, tries the same learning rates at one seed and
 # fewer tokens, and its best one then runs with every seed. Where the best is the
-# first or last of the rates, the one beyond it (half or double) is tried too. What is done stands in OUTPUT/results.tsv;
-# the same command goes on where it was stopped.
+# first or last of the rates, the one beyond it (half or double) is tried too. What is
+# done stands in OUTPUT/results.tsv; the same command goes on where it was stopped.
 set -euo pipefail
 
 usage() {

@@ -285,9 +285,6 @@ void check(const Recipe &recipe, const std::string &origin) {
                 separator + ", found true");
   if (recipe.train.anneal > 0)
     checkAnnealing(recipe, origin);
-  if (recipe.train.dampening > 0 && recipe.method == "none")
-    throw Error(origin +
-                ": key 'train.dampening': expected 0 with method none");
   if (recipe.train.schedule == "piecewise")
     need(!recipe.train.pieces.empty(), "train.pieces");
 }

@@ -65,7 +65,8 @@ struct Recipe {
     double anneal = 0;
     /// Rate over learningRate at which latents decay towards their quantized
     /// values, so that codes settle in place of flipping back and forth (Nagel et
-    /// al., ICML 2022, who add such a term to the loss).
+    /// al., ICML 2022, who add such a term to the loss). Nothing with method none,
+    /// where both are the same.
     double dampening = 0;
     std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
     bool recompute = false; ///< layers keep their input only, for backward

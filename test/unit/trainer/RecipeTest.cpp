@@ -54,8 +54,6 @@ TEST(RecipeTest, BadInputIsNamed) {
   const std::string broken = folder.write("broken.yaml", "a: [1");
   const std::string soft =
       folder.write("soft.yaml", withoutTypo() + "  anneal: 0.5\n");
-  const std::string damped =
-      folder.write("damped.yaml", withoutTypo() + "  dampening: 2\n");
   const std::string list = folder.write("list.yaml", "[1, 2]");
   struct Case {
     std::string file, override, expected;
@@ -79,8 +77,6 @@ TEST(RecipeTest, BadInputIsNamed) {
       {good, "train.anneal=1.1", "key 'train.anneal': expected a number from"},
       {good, "train.dampening=-1",
        "key 'train.dampening': expected a number from 0"},
-      {damped, "method=none",
-       "damped.yaml: key 'train.dampening': expected 0 with method none"},
       {good, "train.pieces=[[0.5, 1], [0.5, 0]]",
        "key 'train.pieces': expected a list"},
       {good, "data.train=[{path: a, weight: -1}]",
