@@ -3,13 +3,16 @@
 
 #include "dialect/Error.h"
 #include "frontend/Json.h"
+#include "runtime/tokenizer/Utf8.h"
 #include "trainer/Words.h"
 #include "trainer/methods/Methods.h"
 
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 
 namespace fairy2 {
 namespace {
@@ -22,10 +25,19 @@ struct Key {
   std::function<nlohmann::ordered_json()> get;
 };
 
+/// What the JSON of metrics can hold, and a file have as its name. Throws
+/// YAML::Exception.
+std::string plainText(const YAML::Node &node) {
+  auto text = node.as<std::string>();
+  if (!tokenizer::isValidUtf8(text) || text.find('\0') != std::string::npos)
+    throw YAML::RepresentationException(node.Mark(), "not plain text");
+  return text;
+}
+
 Key text(std::string name, std::string &value) {
-  return {std::move(name), "text",
+  return {std::move(name), "text in UTF-8",
           [&value](const YAML::Node &node) {
-            value = node.IsNull() ? "" : node.as<std::string>();
+            value = node.IsNull() ? "" : plainText(node);
             return true;
           },
           [&value] { return value; }};
@@ -78,12 +90,34 @@ Key number(std::string name, double &value, double low, double high) {
           [&value] { return value; }};
 }
 
+/// Reads {path, weight, where}, each at most once; false for anything else.
+bool setFields(DataSource &source, const YAML::Node &item) {
+  if (!item.IsMap() || !item["path"])
+    return false;
+  std::set<std::string> seen;
+  for (const auto &entry : item) {
+    const std::string field = plainText(entry.first);
+    if (!seen.insert(field).second)
+      return false;
+    if (field == "path")
+      source.path = plainText(entry.second);
+    else if (field == "weight")
+      source.weight = entry.second.as<double>();
+    else if (field == "where" && entry.second.IsMap())
+      for (const auto &condition : entry.second)
+        source.where[plainText(condition.first)] = plainText(condition.second);
+    else
+      return false;
+  }
+  return true;
+}
+
 Key sources(std::string name, std::vector<DataSource> &value) {
   return {std::move(name), "a list of paths or of {path, weight, where}",
           [&value](const YAML::Node &node) {
             value.clear();
             if (node.IsScalar()) {
-              value.push_back({node.as<std::string>(), 1});
+              value.push_back({plainText(node), 1, {}});
               return true;
             }
             if (!node.IsSequence())
@@ -91,22 +125,9 @@ Key sources(std::string name, std::vector<DataSource> &value) {
             for (const YAML::Node &item : node) {
               DataSource source;
               if (item.IsScalar()) {
-                source.path = item.as<std::string>();
-              } else {
-                if (!item.IsMap() || !item["path"])
-                  return false;
-                for (const auto &entry : item) {
-                  const auto field = entry.first.as<std::string>();
-                  if (field == "path")
-                    source.path = entry.second.as<std::string>();
-                  else if (field == "weight")
-                    source.weight = entry.second.as<double>();
-                  else if (field == "where" && entry.second.IsMap())
-                    source.where =
-                        entry.second.as<std::map<std::string, std::string>>();
-                  else
-                    return false;
-                }
+                source.path = plainText(item);
+              } else if (!setFields(source, item)) {
+                return false;
               }
               if (!(source.weight > 0 && std::isfinite(source.weight)))
                 return false;
@@ -203,23 +224,36 @@ class Reader {
 public:
   explicit Reader(Recipe &recipe) : keys(keysOf(recipe)) {}
 
-  /// Sets every leaf below `node`; `origin` names the file or override.
+  /// Sets every leaf below `node`, each once; `origin` names the file or
+  /// override.
+  void read(const YAML::Node &node, const std::string &prefix,
+            const std::string &origin) {
+    seen.clear();
+    apply(node, prefix, origin);
+  }
+
+private:
   void apply(const YAML::Node &node, const std::string &prefix,
              const std::string &origin) {
     for (const Key &key : keys)
       if (key.name == prefix) {
+        if (!seen.insert(key.name).second)
+          throw Error(origin + ": key '" + key.name + "' is there twice");
         set(key, node, origin);
         return;
       }
-    if (!node.IsMap())
+    // A map that holds itself ends here as well.
+    if (!node.IsMap() || !isGroup(prefix))
       failUnknown(prefix, origin);
     for (const auto &entry : node) {
-      const auto name = entry.first.as<std::string>();
+      if (!entry.first.IsScalar())
+        throw Error(origin + ": expected a name before a colon, found " +
+                    quoteName(YAML::Dump(entry.first)));
+      const std::string &name = entry.first.Scalar();
       apply(entry.second, prefix.empty() ? name : prefix + "." + name, origin);
     }
   }
 
-private:
   void set(const Key &key, const YAML::Node &node, const std::string &origin) {
     bool good = false;
     try {
@@ -234,21 +268,34 @@ private:
                                    : quoteName(YAML::Dump(node))));
   }
 
+  /// Whether keys begin with `prefix` and a dot.
+  bool isGroup(const std::string &prefix) const {
+    return prefix.empty() ||
+           std::any_of(keys.begin(), keys.end(), [&](const Key &key) {
+             return key.name.starts_with(prefix + ".");
+           });
+  }
+
   [[noreturn]] void failUnknown(const std::string &name,
                                 const std::string &origin) const {
     std::vector<std::string> names;
     for (const Key &key : keys)
       names.push_back(key.name);
-    throw Error(origin + ": unknown key '" + name + "'" +
+    throw Error(origin + ": unknown key " + quoteName(name) +
                 didYouMean(name, names));
   }
 
   std::vector<Key> keys;
+  std::set<std::string> seen;
 };
 
 YAML::Node parse(const std::string &text, const std::string &origin) {
   try {
-    return YAML::Load(text);
+    const std::vector<YAML::Node> documents = YAML::LoadAll(text);
+    if (documents.size() > 1)
+      throw Error(origin + ": expected one YAML document, found " +
+                  std::to_string(documents.size()));
+    return documents.empty() ? YAML::Node() : documents[0];
   } catch (const YAML::Exception &error) {
     throw Error(origin + ": not YAML: " + error.what());
   }
@@ -299,13 +346,13 @@ Recipe Recipe::read(const std::filesystem::path &file,
   const YAML::Node root = parse(readTextFile(file, kMostBytes), file.string());
   if (!root.IsMap())
     throw Error(file.string() + ": expected keys and values");
-  reader.apply(root, "", file.string());
+  reader.read(root, "", file.string());
   for (const std::string &override : overrides) {
     const size_t equals = override.find('=');
     if (equals == std::string::npos || equals == 0)
       throw Error("expected key=value, found '" + override + "'");
-    reader.apply(parse(override.substr(equals + 1), override),
-                 override.substr(0, equals), override);
+    reader.read(parse(override.substr(equals + 1), override),
+                override.substr(0, equals), override);
   }
   check(recipe, file.string());
   return recipe;

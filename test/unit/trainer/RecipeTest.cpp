@@ -55,6 +55,10 @@ TEST(RecipeTest, BadInputIsNamed) {
   const std::string soft =
       folder.write("soft.yaml", withoutTypo() + "  anneal: 0.5\n");
   const std::string list = folder.write("list.yaml", "[1, 2]");
+  const std::string twice =
+      folder.write("twice.yaml", withoutTypo() + "train: {tokens: 4}\n");
+  const std::string pair = folder.write("pair.yaml", "a: 1\n---\nb: 2\n");
+  const std::string odd = folder.write("odd.yaml", "? [a, b]\n: 3\n");
   struct Case {
     std::string file, override, expected;
   };
@@ -96,6 +100,18 @@ TEST(RecipeTest, BadInputIsNamed) {
        "key 'train.anneal': expected 0 where train.device is cuda, for which "
        "soft codes are not here yet"},
       {broken, "", "broken.yaml: not YAML: "},
+      {twice, "", "twice.yaml: key 'train.tokens' is there twice"},
+      {good, "train={clip: 1, clip: 2}", "key 'train.clip' is there twice"},
+      {pair, "", "pair.yaml: expected one YAML document, found 2"},
+      {odd, "", "odd.yaml: expected a name before a colon, found '[a, b]'"},
+      {good, "output=a\xff", "key 'output': expected text in UTF-8"},
+      {good, "output=\"a\\0b\"", "key 'output': expected text in UTF-8"},
+      {good, "data.train=a\xff", "key 'data.train': expected a list of paths"},
+      {good, "data.train=[{path: a, where: {b: c\xff}}]",
+       "key 'data.train': expected a list of paths"},
+      {good, "data.train=[{path: a, path: b}]",
+       "key 'data.train': expected a list of paths"},
+      {good, "data=&a {data: *a}", "unknown key 'data.data'"},
       {list, "", "list.yaml: expected keys and values"},
       {folder.path / "absent.yaml", "", "absent.yaml"},
   };
