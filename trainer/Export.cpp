@@ -6,7 +6,7 @@
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Safetensors.h"
 #include "runtime/File.h"
-
+#include "trainer/Folders.h"
 #include "trainer/TensorData.h"
 
 #include <torch/csrc/autograd/grad_mode.h>
@@ -61,11 +61,8 @@ bool isQuantizedAtRest(const Model &model, size_t index,
 
 void copyTokenizer(const fs::path &source, const fs::path &folder) {
   for (const char *name : kCopied)
-    if (fs::exists(source / name) &&
-        !(fs::exists(folder / name) &&
-          fs::equivalent(source / name, folder / name)))
-      fs::copy_file(source / name, folder / name,
-                    fs::copy_options::overwrite_existing);
+    if (fs::exists(source / name))
+      copyFile(source / name, folder / name);
 }
 
 void writeConfig(const fs::path &from, const fs::path &to, DType type) {
@@ -159,7 +156,7 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
                      const Numerics &numerics, ExportForm form, DType type,
                      const fs::path &source, const fs::path &folder) {
   const at::NoGradGuard noGradients;
-  fs::create_directories(folder);
+  makeFolder(folder);
   copyTokenizer(source, folder);
   writeConfig(source / "config.json", folder / "config.json", type);
   const fs::path file = folder / "model.safetensors";

@@ -120,6 +120,8 @@ void readDocuments(const std::filesystem::path &path,
                    const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use) {
   const FileKind kind = kindOf(path);
+  if (kind.isPlainText && !where.empty())
+    throw Error(path.string() + ": 'where' chooses records of .jsonl files");
   ByteReader bytes(path, kind.compressed);
   std::string buffer;
   if (kind.isPlainText) {

@@ -81,6 +81,10 @@ std::vector<int32_t> readLlmC(const fs::path &path) {
     appendTokens<uint16_t>(cursor, uint64_t(count), tokens);
   else
     appendTokens<uint32_t>(cursor, uint64_t(count), tokens);
+  if (cursor.left() > 0)
+    cursor.fail("expected " + std::to_string(count) +
+                " tokens as its header says, found " +
+                std::to_string(cursor.left()) + " more bytes");
   return tokens;
 }
 

@@ -7,8 +7,10 @@
 #include "runtime/Artifact.h"
 #include "runtime/File.h"
 #include "trainer/Fingerprint.h"
+#include "trainer/Folders.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Model.h"
+#include "trainer/Words.h"
 #include "trainer/data/Documents.h"
 
 #include <algorithm>
@@ -66,6 +68,8 @@ public:
   }
 
   TokenizeResult finish() {
+    if (!file && result.tokens == 0)
+      throw Error(joined(options.inputs) + ": expected text, found none");
     if (file)
       end();
     nlohmann::ordered_json index = {{"format", "fairy2-tokens"},
@@ -137,7 +141,7 @@ TokenizeResult tokenizeFiles(const TokenizeOptions &options) {
     throw Error(options.output + ": holds tokenized text already");
   for (const std::string &input : options.inputs)
     checkDocuments(input);
-  fs::create_directories(options.output);
+  makeFolder(options.output);
   ShardWriter writer(options, sha256OfFile(tokenizerFile(options.model)),
                      config.vocabSize);
   DocumentTokenizer work(

@@ -130,6 +130,16 @@ TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
   EXPECT_NE(messageOf([&] { open("bos", 40); })
                 .find("does not fit the model's vocabulary of 40"),
             std::string::npos);
+  const std::string inTheWay = folder.write("file", "");
+  options.output = inTheWay + "/new";
+  EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),
+            options.output + ": cannot make this folder: Not a directory");
+  options.output = (folder / "none").string();
+  options.inputs = {folder.write("c.txt", ""), folder.write("d.jsonl", "\n")};
+  EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),
+            options.inputs[0] + ", " + options.inputs[1] +
+                ": expected text, found none");
+  EXPECT_FALSE(TokenizedText::isFolder(options.output));
   options.output = (folder / "absent").string();
   options.inputs = {(folder / "absent.txt").string()};
   EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The folders that a run writes to.
+#pragma once
+
+#include "runtime/File.h"
+
+#include <filesystem>
+
+namespace fairy2 {
+
+/// Makes a folder and those above it, where they are missing. Throws Error.
+void makeFolder(const std::filesystem::path &folder);
+
+/// Writes a copy of a file in one step. Throws Error.
+void copyFile(const std::filesystem::path &from,
+              const std::filesystem::path &to);
+
+/// Keeps other processes that ask for it from a folder, until this object or
+/// the process goes. Throws Error when another one has it. Some network file
+/// systems cannot say; there it keeps nobody out.
+class FolderLock {
+public:
+  explicit FolderLock(const std::filesystem::path &folder);
+
+private:
+  FileDescriptor descriptor;
+};
+
+/// Throws Error when the folder holds weights of a model, which a run would
+/// overwrite.
+void requireNoModel(const std::filesystem::path &folder);
+
+} // namespace fairy2
