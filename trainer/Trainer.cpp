@@ -318,8 +318,7 @@ void Trainer::exportModel() {
 
 void Trainer::resume() {
   fingerprint = fingerprintOf(settings, ranks->size());
-  state = std::make_unique<TrainingState>(fs::path(settings.output) / "state",
-                                          *ranks);
+  state = std::make_unique<TrainingState>(settings.output, *ranks);
   state->prepare();
   const std::optional<RunPosition> position =
       state->load(*latents, *optimizer, fingerprint);

@@ -147,6 +147,8 @@ void TrainingState::prepare() {
   together("rank 0 cannot write its state", [&] {
     if (ranks.rank() != 0)
       return;
+    if (!newest())
+      requireNoModel(output);
     std::error_code error;
     fs::create_directories(folder, error);
     if (!error && ::access(folder.c_str(), W_OK | X_OK) != 0)
@@ -154,6 +156,7 @@ void TrainingState::prepare() {
     if (error)
       throw Error("output: cannot write to " + folder.string() + ": " +
                   error.message());
+    lock.emplace(folder);
   });
 }
 
@@ -185,20 +188,25 @@ void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
   });
 }
 
+std::optional<fs::path> TrainingState::newest() const {
+  std::optional<fs::path> path;
+  int64_t most = -1;
+  std::error_code absent;
+  for (const auto &entry : fs::directory_iterator(folder, absent))
+    if (const int64_t step = stepOf(entry.path()); step > most) {
+      most = step;
+      path = entry.path();
+    }
+  return path;
+}
+
 std::optional<RunPosition>
 TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
                     const std::string &fingerprint) const {
-  fs::path newest;
-  int64_t most = -1;
-  if (fs::is_directory(folder))
-    for (const auto &entry : fs::directory_iterator(folder))
-      if (const int64_t step = stepOf(entry.path()); step > most) {
-        most = step;
-        newest = entry.path();
-      }
-  if (most < 0)
+  const std::optional<fs::path> from = newest();
+  if (!from)
     return std::nullopt;
-  const fs::path file = newest / "state.json";
+  const fs::path file = *from / "state.json";
   const nlohmann::json json = readJson(file);
   const JsonObject fields(json, file.string());
   constexpr int64_t kMany = int64_t(1) << 50;
@@ -210,9 +218,9 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
     if (ranks.rank() != 0)
       return;
     try {
-      checkSha256Sums(newest);
+      checkSha256Sums(*from);
     } catch (const Error &error) {
-      throw Error(std::string(error.what()) + "; remove " + newest.string() +
+      throw Error(std::string(error.what()) + "; remove " + from->string() +
                   " to start anew");
     }
   });
@@ -220,12 +228,12 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
                              fields.integer("bad_steps", 0, kMany),
                              fields.string("fingerprint")};
   if (position.fingerprint != fingerprint)
-    throw Error(newest.string() +
+    throw Error(from->string() +
                 " is the state of a run with another recipe, model, data or "
                 "program; remove it to start anew, or choose another output");
   optimizer.setStepsDone(fields.integer("optimizer_steps", 0, kMany));
   together("another rank cannot use the saved state",
-           [&] { restore(newest, weights, optimizer); });
+           [&] { restore(*from, weights, optimizer); });
   weights.publish();
   return position;
 }

@@ -7,6 +7,7 @@
 // one step, and older ones go only then.
 #pragma once
 
+#include "trainer/Folders.h"
 #include "trainer/Optimizer.h"
 #include "trainer/ShardedWeights.h"
 
@@ -25,13 +26,16 @@ struct RunPosition {
 
 class TrainingState {
 public:
-  TrainingState(std::filesystem::path folder, Communicator &ranks)
-      : folder(std::move(folder)), ranks(ranks) {}
+  /// Of the run that writes to `output`; its folders of states are in state/.
+  TrainingState(const std::filesystem::path &output, Communicator &ranks)
+      : output(output), folder(output / "state"), ranks(ranks) {}
 
   // All ranks call these together.
 
-  /// Makes the folder for states. Throws Error where a later save() could not
-  /// write.
+  /// Makes the folder for states and keeps other runs from it. Throws Error
+  /// where a later save() could not write, when another run writes there, and
+  /// when there is no state to go on from but a model, which the run would
+  /// overwrite in the end.
   void prepare();
   /// Throws Error on all ranks when one cannot write, its disk being full,
   /// say; what was saved before stays.
@@ -57,7 +61,11 @@ private:
   void writeIndex(const std::filesystem::path &target, ShardedWeights &weights,
                   const RunPosition &position, int64_t optimizerSteps) const;
 
-  std::filesystem::path folder;
+  /// The folder of the newest state; nothing when there is none.
+  std::optional<std::filesystem::path> newest() const;
+
+  std::filesystem::path output, folder;
+  std::optional<FolderLock> lock; ///< of rank 0
   Communicator &ranks;
 };
 

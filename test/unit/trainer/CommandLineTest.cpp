@@ -4,6 +4,7 @@
 #include "TestFiles.h"
 #include "frontend/Synthesize.h"
 #include "runtime/File.h"
+#include "trainer/Folders.h"
 #include "trainer/Plan.h"
 #include "trainer/SourceVersion.h"
 
@@ -264,6 +265,38 @@ TEST_F(CommandLineTest, AFolderThatCannotBeWrittenIsNamed) {
   refuse("train.txt", "train.txt/state: Not a directory");
 }
 
+/// Hours of training are not lost to a command given again, nor the model that
+/// a run begins with.
+TEST_F(CommandLineTest, AModelIsNotOverwritten) {
+  EXPECT_EQ(run(output("one") + " --smoke").status, 0);
+  const std::string before = weights("one");
+  const Outcome again = run(output("one"));
+  EXPECT_EQ(again.status, 1) << again.text;
+  EXPECT_NE(again.text.find("output: " + (folder / "one").string() +
+                            " holds a model already; remove it, or choose "
+                            "another output"),
+            std::string::npos)
+      << again.text;
+  EXPECT_TRUE(weights("one") == before);
+  EXPECT_EQ(run(output("model")).status, 1);
+  EXPECT_FALSE(std::filesystem::exists(folder / "model/state"));
+}
+
+/// Two runs in one folder would remove each other's states.
+TEST_F(CommandLineTest, OneRunAtATimeWritesToAFolder) {
+  std::filesystem::create_directories(folder / "two/state");
+  {
+    const FolderLock other(folder / "two/state");
+    const Outcome refused = run(output("two") + " --smoke");
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_NE(refused.text.find("two/state: another run is writing there"),
+              std::string::npos)
+        << refused.text;
+    EXPECT_FALSE(std::filesystem::exists(folder / "two/metrics.jsonl"));
+  }
+  EXPECT_EQ(run(output("two") + " --smoke --nproc 2").status, 0);
+}
+
 /// A state of two ranks of which one's file is gone serves nobody.
 TEST_F(CommandLineTest, HalfOfAStateIsRefused) {
   for (const char *sharding : {"zero1", "zero3"}) {
@@ -367,6 +400,8 @@ TEST_F(CommandLineTest, BadDataIsOneSentence) {
        "d4.bin: token 266 does not fit the model's "
        "vocabulary of 264"},
       {"d5.bin", shard.substr(0, 1100), "d5.bin: the file ends before its"},
+      {"long.bin", shard + "abc",
+       "long.bin: expected 60 tokens as its header says, found 3 more bytes"},
       {"d6.jsonl", "{\"text\": \"\xff\xfe\"}\n", "d6.jsonl:1"},
       {"d7.jsonl", "", "d7.jsonl:1: expected lines of at most 256 MiB"},
       {"loop.txt", "", "loop.txt: cannot open: Too many levels of symbolic"},
@@ -383,6 +418,14 @@ TEST_F(CommandLineTest, BadDataIsOneSentence) {
         << "found: " << outcome.text << "\nexpected: " << c.expected;
     EXPECT_FALSE(std::filesystem::exists(folder / "bad")) << c.name;
   }
+  // A condition that cannot be met is not passed over.
+  const Outcome where =
+      run(output("bad") + " 'data.train=[{path: " +
+          (folder / "train.txt").string() + ", where: {a: b}}]'");
+  EXPECT_EQ(where.status, 1);
+  EXPECT_NE(where.text.find("train.txt: 'where' chooses records of .jsonl"),
+            std::string::npos)
+      << where.text;
   // In plain text, broken UTF-8 counts as U+FFFD, as the runtime reads it.
   folder.write("d6.txt", tinyText(400, 1) + "\xff\xfe");
   EXPECT_EQ(run(output("bytes") + " --stop-after 1 data.train=" +

@@ -95,6 +95,7 @@ TEST_F(TrainerTest, TheLossFallsAndTheCompiledModelAgrees) {
 TEST_F(TrainerTest, TheExportHasEqualCodes) {
   for (const char *type : {"F32", "BF16"}) {
     recipe.exportOptions.type = type;
+    recipe.output = (folder / type).string();
     recipe.train.tokens = 5 * 4 * 48;
     Trainer trainer(recipe);
     trainer.run();
