@@ -2,7 +2,6 @@
 #include "trainer/Model.h"
 
 #include "dialect/Error.h"
-#include "frontend/Checkpoint.h"
 #include "trainer/Device.h"
 #include "trainer/GrowModel.h"
 #include "trainer/LayerNodes.h"
@@ -21,13 +20,6 @@
 
 namespace fairy2 {
 namespace {
-
-std::string shapeText(const std::vector<int64_t> &shape) {
-  std::string text = "[";
-  for (const int64_t extent : shape)
-    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
-  return text + "]";
-}
 
 /// What config.json may ask of the compiler, and not of these layers.
 void refuseUntrainable(const HFConfig &config) {
@@ -118,22 +110,8 @@ Model Model::filled(const HFConfig &config, const FillParameter &fill) {
 }
 
 Model Model::load(const std::filesystem::path &folder) {
-  return filled(HFConfig::read(folder, architectures()),
-                fromCheckpoint(folder));
-}
-
-FillParameter Model::fromCheckpoint(const std::filesystem::path &folder) {
-  const auto checkpoint =
-      std::make_shared<const Checkpoint>(Checkpoint::open(folder));
-  return [checkpoint](Parameter &parameter) {
-    const TensorInfo &tensor = checkpoint->tensor(parameter.name);
-    if (tensor.shape != parameter.shape)
-      throw Error(tensor.file + ": tensor '" + tensor.name +
-                  "': expected shape " + shapeText(parameter.shape) +
-                  " as config.json says, found " + shapeText(tensor.shape));
-    checkpoint->readFloats(tensor, 0, parameter.count(),
-                           parameter.latent.mutable_data_ptr<float>());
-  };
+  const HFConfig config = HFConfig::read(folder, architectures());
+  return filled(config, fromCheckpoint(config, folder));
 }
 
 FillParameter Model::fromRandom(const HFConfig &config, uint64_t seed) {

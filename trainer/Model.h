@@ -82,8 +82,11 @@ public:
   /// A model with values from `fill`.
   static Model filled(const HFConfig &config, const FillParameter &fill);
 
-  /// Values from the checkpoint in `folder`. Throws Error.
-  static FillParameter fromCheckpoint(const std::filesystem::path &folder);
+  /// Values from the checkpoint in `folder`; of a packed one, what its codes
+  /// and scales stand for. Throws Error, also for a tensor that a model of that
+  /// config has not.
+  static FillParameter fromCheckpoint(const HFConfig &config,
+                                      const std::filesystem::path &folder);
   /// Normal weights of deviation 0.02, projections back into the residual
   /// stream smaller by sqrt(2 * layers), norms 1 and biases 0.
   static FillParameter fromRandom(const HFConfig &config, uint64_t seed);

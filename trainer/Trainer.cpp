@@ -26,7 +26,7 @@ namespace {
 FillParameter initialValues(const Recipe &recipe, const HFConfig &config) {
   const auto seed = uint64_t(recipe.seed);
   if (recipe.initialize == "checkpoint")
-    return Model::fromCheckpoint(recipe.model);
+    return Model::fromCheckpoint(config, recipe.model);
   if (recipe.initialize == "random")
     return Model::fromRandom(config, seed);
   if (!fs::is_directory(recipe.initialize))

@@ -2,6 +2,7 @@
 #include "trainer/Model.h"
 
 #include "TestFiles.h"
+#include "frontend/Checkpoint.h"
 #include "frontend/Json.h"
 #include "frontend/Synthesize.h"
 #include "runtime/File.h"
@@ -125,8 +126,9 @@ TEST(ModelTest, WrongShapesAreNamed) {
   std::filesystem::rename(folder / "m" / "config.json", folder / "old.json");
   folder.write("m/config.json", config.dump());
   EXPECT_EQ(messageOf([&] { Model::load(folder / "m"); }),
-            "model.safetensors: tensor 'model.layers.0.mlp.gate_proj.weight': "
-            "expected shape [50, 32] as config.json says, found [48, 32]");
+            (folder / "m/model.safetensors").string() +
+                ": tensor 'model.layers.0.mlp.gate_proj.weight': "
+                "expected shape [50, 32] as config.json says, found [48, 32]");
 }
 
 /// Biases, per-head norms and sliding windows reach the loss: each parameter of
@@ -179,6 +181,29 @@ TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
         EXPECT_GT(norm, 0) << architecture << " " << name;
     }
   }
+}
+
+/// A checkpoint that is not the config's, or damaged, is no start.
+TEST(ModelTest, WhatDoesNotFitIsNamed) {
+  const TestFolder folder;
+  writeTinyModel(folder / "m");
+  nlohmann::json config = readJson(folder / "m/config.json");
+  config["num_hidden_layers"] = 1;
+  folder.write("m/config.json", config.dump());
+  EXPECT_NE(messageOf([&] {
+              Model::load(folder / "m");
+            }).find("m/model.safetensors: tensor 'model.layers.1."),
+            std::string::npos);
+  writeTinyModel(folder / "nan");
+  const Checkpoint checkpoint = Checkpoint::open(folder / "nan");
+  std::string bytes = readWholeFile(folder / "nan/model.safetensors");
+  bytes.replace(size_t(checkpoint.tensor("model.norm.weight").offset) + 8, 4,
+                std::string("\0\0\xc0\x7f", 4));
+  folder.write("nan/model.safetensors", bytes);
+  EXPECT_NE(messageOf([&] { Model::load(folder / "nan"); })
+                .find("nan/model.safetensors: tensor 'model.norm.weight': "
+                      "expected finite values, found NaN at row 0, column 2"),
+            std::string::npos);
 }
 
 /// The gradient of the loss as a function of the effective weights is what

@@ -479,6 +479,21 @@ TEST_F(TrainerTest, PackedExportsCompileToTheLibraryOfTheirLatents) {
   EXPECT_EQ(libraries.size(), 3u);
 }
 
+/// What was trained and packed can be trained further: it begins at the loss
+/// that it had.
+TEST_F(TrainerTest, TrainingGoesOnFromAPackedExport) {
+  for (const char *scales : {"tensor", "row"}) {
+    recipe.model = (folder / "model").string();
+    recipe.scales = scales;
+    recipe.exportOptions.form = "packed";
+    recipe.output = (folder / "packed").string() + scales;
+    const double loss = Trainer(recipe).run().validationLoss.value();
+    recipe.model = recipe.output;
+    Trainer further(recipe);
+    EXPECT_NEAR(further.validate().value(), loss, 0.02 * loss) << scales;
+  }
+}
+
 TEST_F(TrainerTest, SignsCompileToTheLossOfTraining) {
   recipe.train.tokens = 10 * 4 * 48;
   for (const auto &[method, scales] :
