@@ -10,6 +10,7 @@
 #include "trainer/Report.h"
 #include "trainer/Schedule.h"
 #include "trainer/SourceVersion.h"
+#include "trainer/data/Documents.h"
 
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -106,8 +107,9 @@ void Trainer::loadData() {
                                       uint64_t(settings.seed));
   if (settings.data.validation.empty())
     return;
-  validation = tokenizer->encode(readWholeFile(settings.data.validation),
-                                 /*addSpecial=*/false);
+  validation = tokenizer->encode(
+      readText(settings.data.validation, settings.data.textField),
+      /*addSpecial=*/false);
   const int64_t pieces = settings.data.validationPieces;
   const auto most = size_t(pieces * settings.data.sequenceLength);
   if (pieces > 0 && validation.size() > most)

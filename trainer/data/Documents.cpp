@@ -6,6 +6,9 @@
 
 #include "dialect/Error.h"
 #include "frontend/Json.h"
+#include "runtime/File.h"
+#include "trainer/data/TokenShards.h"
+#include "trainer/data/TokenizedText.h"
 
 #include <zstd.h>
 
@@ -110,6 +113,19 @@ void useLine(std::string_view line, int64_t number, const std::string &path,
 }
 
 } // namespace
+
+std::string readText(const std::filesystem::path &path,
+                     const std::string &textField) {
+  if (isTokenShard(path) || TokenizedText::isFolder(path))
+    throw Error(path.string() + ": expected text, found tokens");
+  if (path.extension() != ".jsonl" && path.extension() != ".zst")
+    return readWholeFile(path.string());
+  std::string all;
+  readDocuments(path, textField, {}, [&](const std::string &text) {
+    all += (all.empty() ? "" : "\n\n") + text;
+  });
+  return all;
+}
 
 void checkDocuments(const std::filesystem::path &path) {
   const ByteReader opened(path, kindOf(path).compressed);

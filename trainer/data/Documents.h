@@ -19,6 +19,11 @@ void readDocuments(const std::filesystem::path &path,
                    const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use);
 
+/// A file as one text: the documents of a .jsonl, .jsonl.zst or .txt.zst joined
+/// by blank lines, and any other file as it is. Throws Error, also for tokens.
+std::string readText(const std::filesystem::path &path,
+                     const std::string &textField);
+
 /// Throws Error when readDocuments() cannot begin: the name has another ending,
 /// or the file cannot be opened.
 void checkDocuments(const std::filesystem::path &path);

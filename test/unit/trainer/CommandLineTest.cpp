@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <zstd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -295,6 +296,41 @@ TEST_F(CommandLineTest, OneRunAtATimeWritesToAFolder) {
     EXPECT_FALSE(std::filesystem::exists(folder / "two/metrics.jsonl"));
   }
   EXPECT_EQ(run(output("two") + " --smoke --nproc 2").status, 0);
+}
+
+/// What is validated may be the same files as what is trained on, and nothing
+/// that is no text is taken for one.
+TEST_F(CommandLineTest, ValidationReadsDocuments) {
+  const std::string a = tinyText(9, 4), b = tinyText(9, 5);
+  folder.write("val.jsonl",
+               "{\"text\": \"" + a + "\"}\n{\"text\": \"" + b + "\"}\n");
+  folder.write("joined.txt", a + "\n\n" + b);
+  for (const std::string name : {"val.jsonl", "joined.txt"}) {
+    const std::string plain = readWholeFile(folder / name);
+    std::string packed(ZSTD_compressBound(plain.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), plain.data(),
+                                plain.size(), 1));
+    folder.write(name + ".zst", packed);
+  }
+  std::vector<double> losses;
+  for (const char *name :
+       {"joined.txt", "val.jsonl", "val.jsonl.zst", "joined.txt.zst"}) {
+    const std::string out = std::string("of-") + name;
+    const Outcome outcome =
+        run(output(out.c_str()) +
+            " --smoke data.validation=" + (folder / name).string());
+    ASSERT_EQ(outcome.status, 0) << outcome.text;
+    losses.push_back(
+        lastLineWith("validation_loss", out.c_str())["validation_loss"]);
+    EXPECT_EQ(losses.back(), losses.front()) << name;
+  }
+  folder.write("shard.bin", "x");
+  const Outcome tokens = run(
+      output("bad") + " data.validation=" + (folder / "shard.bin").string());
+  EXPECT_EQ(tokens.status, 1);
+  EXPECT_NE(tokens.text.find("shard.bin: expected text, found tokens"),
+            std::string::npos)
+      << tokens.text;
 }
 
 /// A state of two ranks of which one's file is gone serves nobody.
