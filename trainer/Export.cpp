@@ -7,6 +7,7 @@
 #include "frontend/Safetensors.h"
 #include "runtime/File.h"
 #include "trainer/Folders.h"
+#include "trainer/Sha256.h"
 #include "trainer/TensorData.h"
 
 #include <torch/csrc/autograd/grad_mode.h>
@@ -85,7 +86,7 @@ void roundTo(DType type, const at::Tensor &tensor) {
     tensor.copy_(host);
 }
 
-void writeSafetensors(const fs::path &file,
+std::string writeSafetensors(const fs::path &file,
                       const std::vector<NamedShape> &tensors,
                       const std::function<at::Tensor(size_t)> &valuesOf,
                       DType type) {
@@ -100,10 +101,16 @@ void writeSafetensors(const fs::path &file,
     offset += bytes;
   }
   OutputFile out(file);
-  out.append(bytesOf(formatSafetensorsHeader(entries)));
+  Sha256 hash;
+  const auto append = [&](std::span<const uint8_t> bytes) {
+    hash.add(bytes);
+    out.append(bytes);
+  };
+  append(bytesOf(formatSafetensorsHeader(entries)));
   for (size_t i = 0; i < tensors.size(); ++i)
-    out.append(storedBytes(valuesOf(i), type));
+    append(storedBytes(valuesOf(i), type));
   out.commit();
+  return hash.finish();
 }
 
 const char *nameOf(ExportForm form) {

@@ -54,8 +54,9 @@ struct NamedShape {
 };
 
 /// Writes tensors of float32 values to a safetensors file of elements `type`
-/// that appears in one step; holds one tensor at a time.
-void writeSafetensors(const std::filesystem::path &file,
+/// that appears in one step; holds one tensor at a time. Returns the SHA-256 of
+/// the file, in hexadecimal.
+std::string writeSafetensors(const std::filesystem::path &file,
                       const std::vector<NamedShape> &tensors,
                       const std::function<at::Tensor(size_t)> &valuesOf,
                       DType type);

@@ -6,13 +6,9 @@
 
 #include "trainer/Recipe.h"
 
-#include <filesystem>
 #include <string>
 
 namespace fairy2 {
-
-/// SHA-256 of a file's bytes in hexadecimal. Throws Error.
-std::string sha256OfFile(const std::filesystem::path &file);
 
 /// The fingerprint of a run of that many processes, in hexadecimal. Keys that
 /// do not change the result (output, how often to save and to validate, how a

@@ -4,9 +4,8 @@
 #include "dialect/Error.h"
 #include "frontend/Json.h"
 #include "runtime/File.h"
-#include "trainer/Fingerprint.h"
+#include "trainer/Sha256.h"
 
-#include <map>
 #include <sstream>
 
 namespace fairy2 {
@@ -18,12 +17,10 @@ namespace {
 constexpr const char *kFile = "SHA256SUMS";
 constexpr size_t kDigits = 64;
 
-using Sums = std::map<std::string, std::string>; ///< hash by name
-
-Sums readSums(const fs::path &file) {
+Sha256Sums readSums(const fs::path &file) {
   constexpr int64_t kMostBytes = int64_t(16) << 20;
   std::istringstream text(readTextFile(file, kMostBytes));
-  Sums sums;
+  Sha256Sums sums;
   int64_t number = 0;
   for (std::string line; std::getline(text, line);) {
     ++number;
@@ -42,11 +39,16 @@ Sums readSums(const fs::path &file) {
 
 } // namespace
 
-void writeSha256Sums(const fs::path &folder) {
-  Sums sums;
-  for (const auto &entry : fs::directory_iterator(folder))
-    if (entry.path().filename() != kFile)
-      sums[entry.path().filename().string()] = sha256OfFile(entry.path());
+void writeSha256Sums(const fs::path &folder, const Sha256Sums &known) {
+  Sha256Sums sums;
+  for (const auto &entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name == kFile)
+      continue;
+    const auto hash = known.find(name);
+    sums[name] =
+        hash != known.end() ? hash->second : sha256OfFile(entry.path());
+  }
   std::string text;
   for (const auto &[name, hash] : sums)
     text += hash + "  " + name + "\n";
@@ -56,7 +58,7 @@ void writeSha256Sums(const fs::path &folder) {
 }
 
 void checkSha256Sums(const fs::path &folder) {
-  const Sums sums = readSums(folder / kFile);
+  const Sha256Sums sums = readSums(folder / kFile);
   for (const auto &[name, hash] : sums)
     if (sha256OfFile(folder / name) != hash)
       throw Error((folder / name).string() +

@@ -5,11 +5,18 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <string>
 
 namespace fairy2 {
 
-/// Hashes all files of `folder` into its SHA256SUMS. Throws Error.
-void writeSha256Sums(const std::filesystem::path &folder);
+/// Hashes by the names of files.
+using Sha256Sums = std::map<std::string, std::string>;
+
+/// Writes the hashes of all files of `folder` to its SHA256SUMS; reads those
+/// that are not `known`. Throws Error.
+void writeSha256Sums(const std::filesystem::path &folder,
+                     const Sha256Sums &known = {});
 
 /// Throws Error naming the first file whose content is not the one that was
 /// hashed, that is gone, or that SHA256SUMS does not list.

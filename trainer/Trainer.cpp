@@ -9,6 +9,7 @@
 #include "trainer/Memory.h"
 #include "trainer/Report.h"
 #include "trainer/Schedule.h"
+#include "trainer/Sha256.h"
 #include "trainer/SourceVersion.h"
 #include "trainer/data/Documents.h"
 

@@ -7,7 +7,6 @@
 #include "frontend/Json.h"
 #include "runtime/File.h"
 #include "trainer/Export.h"
-#include "trainer/Sha256Sums.h"
 
 #include <cerrno>
 #include <charconv>
@@ -96,8 +95,9 @@ int64_t stepOf(const fs::path &path) {
 
 } // namespace
 
-void TrainingState::writeOwn(const fs::path &target, ShardedWeights &weights,
-                             AdamW &optimizer) const {
+std::string TrainingState::writeOwn(const fs::path &target,
+                                    ShardedWeights &weights,
+                                    AdamW &optimizer) const {
   const std::vector<OwnPart> parts = weights.ownParts();
   std::vector<NamedShape> shapes;
   std::vector<at::Tensor> tensors;
@@ -107,14 +107,15 @@ void TrainingState::writeOwn(const fs::path &target, ShardedWeights &weights,
       shapes.push_back(
           {partName(u, kind, parts[u].begin), tensors.back().sizes().vec()});
     }
-  writeSafetensors(
+  return writeSafetensors(
       target / rankFile(ranks.rank()), shapes,
       [&](size_t i) { return tensors[i]; }, DType::F32);
 }
 
 void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,
                                const RunPosition &position,
-                               int64_t optimizerSteps) const {
+                               int64_t optimizerSteps,
+                               const Sha256Sums &hashes) const {
   nlohmann::ordered_json map;
   const std::vector<OwnPart> parts = weights.ownParts();
   for (int rank = 0; rank < (weights.divides() ? ranks.size() : 1); ++rank)
@@ -128,7 +129,22 @@ void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,
                                     {"bad_steps", position.badSteps},
                                     {"optimizer_steps", optimizerSteps},
                                     {"fingerprint", position.fingerprint}});
-  writeSha256Sums(target);
+  writeSha256Sums(target, hashes);
+}
+
+Sha256Sums TrainingState::exchanged(const std::string &ownHash) const {
+  constexpr size_t kDigits = 64;
+  std::vector<double> digits(size_t(ranks.size()) * kDigits);
+  std::copy(ownHash.begin(), ownHash.end(),
+            digits.begin() + ptrdiff_t(size_t(ranks.rank()) * kDigits));
+  digits = ranks.sums(digits);
+  Sha256Sums hashes;
+  for (int rank = 0; rank < ranks.size(); ++rank) {
+    const auto begin = digits.begin() + ptrdiff_t(size_t(rank) * kDigits);
+    if (*begin != 0) // a rank that wrote a file
+      hashes[rankFile(rank)] = std::string(begin, begin + kDigits);
+  }
+  return hashes;
 }
 
 void TrainingState::together(const char *otherRanksFailure,
@@ -172,14 +188,16 @@ void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
     fs::remove_all(temporary);
     fs::create_directories(temporary);
   });
+  std::string hash;
   together(kFailure, [&] {
     if (leads || weights.divides())
-      writeOwn(temporary, weights, optimizer);
+      hash = writeOwn(temporary, weights, optimizer);
   });
+  const Sha256Sums hashes = exchanged(hash);
   together(kFailure, [&] {
     if (!leads)
       return;
-    writeIndex(temporary, weights, position, optimizer.stepsDone());
+    writeIndex(temporary, weights, position, optimizer.stepsDone(), hashes);
     fs::remove_all(target);
     fs::rename(temporary, target);
     for (const auto &entry : fs::directory_iterator(folder))

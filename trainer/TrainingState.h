@@ -9,6 +9,7 @@
 
 #include "trainer/Folders.h"
 #include "trainer/Optimizer.h"
+#include "trainer/Sha256Sums.h"
 #include "trainer/ShardedWeights.h"
 
 #include <filesystem>
@@ -56,10 +57,14 @@ private:
                 const std::function<void()> &action) const;
   void restore(const std::filesystem::path &from, ShardedWeights &weights,
                AdamW &optimizer) const;
-  void writeOwn(const std::filesystem::path &target, ShardedWeights &weights,
-                AdamW &optimizer) const;
+  /// Returns the file's SHA-256.
+  std::string writeOwn(const std::filesystem::path &target,
+                       ShardedWeights &weights, AdamW &optimizer) const;
+  /// The hashes of all ranks' files, of which each knows its own.
+  Sha256Sums exchanged(const std::string &ownHash) const;
   void writeIndex(const std::filesystem::path &target, ShardedWeights &weights,
-                  const RunPosition &position, int64_t optimizerSteps) const;
+                  const RunPosition &position, int64_t optimizerSteps,
+                  const Sha256Sums &hashes) const;
 
   /// The folder of the newest state; nothing when there is none.
   std::optional<std::filesystem::path> newest() const;

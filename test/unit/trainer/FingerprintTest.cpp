@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Fingerprint.h"
+#include "trainer/Sha256.h"
 
 #include "TestFiles.h"
 

@@ -3,8 +3,8 @@
 
 #include "TestFiles.h"
 #include "runtime/File.h"
-#include "trainer/Fingerprint.h"
 #include "trainer/LoadTokenizer.h"
+#include "trainer/Sha256.h"
 #include "trainer/data/Corpus.h"
 
 #include <gtest/gtest.h>
