@@ -41,7 +41,7 @@ int tokenizeMain(int argc, char **argv) {
       ->type_name("FIELD=VALUE");
   app.add_option("--shard-tokens", options.shardTokens,
                  "Tokens after which a new shard begins")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 50))
       ->capture_default_str();
   try {
     app.parse(argc, argv);

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <string_view>
 
 using namespace fairy2;
@@ -24,23 +25,35 @@ constexpr int64_t kSmokeSteps = 10;
 
 volatile std::sig_atomic_t stopAsked = 0;
 
-void askToStop(int) { stopAsked = 1; }
+/// The state is saved after the step, which may take long: who presses Ctrl-C
+/// again does not want to wait. Two signals at once are one wish: a terminal
+/// sends one to every process, and so does the launcher.
+void askToStop(int signal) {
+  static time_t askedAt = 0;
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  if (!stopAsked)
+    askedAt = now.tv_sec;
+  else if (signal == SIGINT && now.tv_sec - askedAt >= 2) {
+    std::signal(SIGINT, SIG_DFL);
+    ::raise(SIGINT);
+  }
+  stopAsked = 1;
+}
 
 int train(const Recipe &recipe, int64_t mostSteps) {
-  std::signal(SIGTERM, askToStop);
-  std::signal(SIGINT, askToStop);
   returnFreedTensors();
   const at::Device device = openDevice(recipe.train.device);
   Trainer trainer(recipe, Communicator::fromEnvironment(device));
+  // Until here there is nothing to save, and signals end the program.
+  std::signal(SIGTERM, askToStop);
+  std::signal(SIGINT, askToStop);
   int64_t steps = 0;
   const RunResult result =
       trainer.run([&] { return stopAsked != 0 || ++steps == mostSteps; });
   const bool leads = trainer.leads();
-  if (!result.finished) {
-    if (leads)
-      std::fprintf(stderr, "\nstopped; the same command goes on from here\n");
+  if (!result.finished)
     return kStoppedExit;
-  }
   if (!leads)
     return 0;
   if (result.validationLoss)
@@ -64,7 +77,8 @@ int main(int argc, char **argv) {
              "train.tokens=1e6 output=/tmp/demo\n"
              "fairy2-train tokenize --help tells how to tokenize text once.\n"
              "Exit status: 0 done, 1 error, 2 bad command line, 3 stopped by "
-             "SIGTERM, SIGINT or --stop-after with its state saved.");
+             "SIGTERM, SIGINT (Ctrl-C; again ends it without) or --stop-after "
+             "with its state saved.");
   std::string file;
   std::vector<std::string> overrides;
   bool dryRun = false, smoke = false;
@@ -80,7 +94,7 @@ int main(int argc, char **argv) {
   app.add_flag("--smoke", smoke, "Do 10 steps in place of all");
   app.add_option("--stop-after", mostSteps,
                  "Steps after which to save and stop, exit status 3")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 50));
   app.add_option("--nproc", processes,
                  "Processes on this machine that share each step's sequences")
       ->check(CLI::Range(1, 1024))

@@ -9,12 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,12 +48,26 @@ int freePort() {
   return ntohs(address.sin_port);
 }
 
+/// The program's own file: started by that name, it is listed by it too.
+std::string ownFile() {
+  constexpr const char *kLink = "/proc/self/exe";
+  std::error_code error;
+  const auto file = std::filesystem::read_symlink(kLink, error);
+  return !error && std::filesystem::exists(file, error) ? file.string() : kLink;
+}
+
 pid_t start(int rank, int processes, int port, char **argv) {
+  const std::string program = ownFile();
+  const pid_t launcher = ::getpid();
   const pid_t child = ::fork();
   if (child < 0)
     throw Error(std::string("cannot start a process: ") + std::strerror(errno));
   if (child != 0)
     return child;
+  // A launcher that is killed leaves nobody who could be told to stop.
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != launcher)
+    std::_Exit(127);
   ::setenv("RANK", std::to_string(rank).c_str(), 1);
   ::setenv("LOCAL_RANK", std::to_string(rank).c_str(), 1);
   ::setenv("WORLD_SIZE", std::to_string(processes).c_str(), 1);
@@ -62,7 +78,7 @@ pid_t start(int rank, int processes, int port, char **argv) {
            std::to_string(std::max(1u, cores / unsigned(processes))).c_str(),
            0);
   ::setenv("MASTER_PORT", std::to_string(port).c_str(), 1);
-  ::execv("/proc/self/exe", argv);
+  ::execv(program.c_str(), argv);
   std::_Exit(127);
 }
 
