@@ -2,24 +2,78 @@
 #include "trainer/Metrics.h"
 
 #include "dialect/Error.h"
+#include "runtime/File.h"
+#include "trainer/Folders.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 namespace fairy2 {
 
-Metrics::Metrics(const std::filesystem::path &folder, bool append)
-    : path((folder / "metrics.jsonl").string()),
-      out(std::fopen(path.c_str(), append ? "a" : "w"), &std::fclose) {
+namespace {
+
+/// Columns of the terminal that is stderr; 0 when it is none or does not say.
+size_t terminalColumns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+/// The lines of a run's metrics up to step `done`.
+std::string linesUntil(const std::string &text, int64_t done) {
+  std::string kept;
+  for (size_t begin = 0, end; begin < text.size(); begin = end + 1) {
+    end = text.find('\n', begin);
+    if (end == std::string::npos)
+      break; // a line is not there before its end is
+    const std::string_view line(text.data() + begin, end - begin);
+    const auto values = nlohmann::json::parse(line, nullptr, false);
+    if (values.is_object() && values.value("step", int64_t(0)) <= done)
+      kept.append(line).append("\n");
+  }
+  return kept;
+}
+
+void keepLinesUntil(const std::filesystem::path &file, int64_t done) {
+  if (!std::filesystem::exists(file))
+    return;
+  const std::string kept = linesUntil(readWholeFile(file.string()), done);
+  OutputFile out(file);
+  out.append({reinterpret_cast<const uint8_t *>(kept.data()), kept.size()});
+  out.commit();
+}
+
+} // namespace
+
+std::string timeText(int64_t seconds) {
+  const long long minutes = seconds / 60, hours = minutes / 60;
+  char text[40];
+  if (hours >= 24)
+    std::snprintf(text, sizeof text, "%lld d %02lld h", hours / 24, hours % 24);
+  else if (hours > 0)
+    std::snprintf(text, sizeof text, "%lld h %02lld min", hours, minutes % 60);
+  else
+    std::snprintf(text, sizeof text, "%lld:%02lld", minutes,
+                  (long long)seconds % 60);
+  return text;
+}
+
+Metrics::Metrics(const std::filesystem::path &folder, int64_t done)
+    : path((folder / "metrics.jsonl").string()), out(nullptr, &std::fclose) {
+  const std::filesystem::path events = folder / "tensorboard";
+  if (done > 0)
+    keepLinesUntil(path, done);
+  else
+    std::filesystem::remove_all(events);
+  out.reset(std::fopen(path.c_str(), done > 0 ? "a" : "w"));
   if (!out)
     throw Error(path + ": cannot open to write: " + std::strerror(errno));
-  const std::filesystem::path events = folder / "tensorboard";
-  if (!append)
-    std::filesystem::remove_all(events);
-  std::filesystem::create_directories(events);
-  board.emplace(events);
+  makeFolder(events);
+  board.emplace(events, done + 1);
 }
 
 void Metrics::write(const nlohmann::ordered_json &values) {
@@ -49,12 +103,33 @@ void Metrics::progress(int64_t step, int64_t steps, double loss,
   const double elapsed = std::chrono::duration<double>(now - start).count();
   const auto left =
       int64_t(elapsed / double(step - firstStep) * double(steps - step));
-  std::fprintf(stderr,
-               "%sstep %lld/%lld  loss %.4f  lr %.2e  %.0f tokens/s  "
-               "%lld:%02lld left%s",
-               terminal ? "\r\033[K" : "", (long long)step, (long long)steps,
-               loss, learningRate, tokensPerSecond, (long long)(left / 60),
-               (long long)(left % 60), terminal && step < steps ? "" : "\n");
+  char numbers[160];
+  std::snprintf(numbers, sizeof numbers,
+                "step %lld/%lld  loss %.4f  lr %.2e  %.0f tokens/s  ",
+                (long long)step, (long long)steps, loss, learningRate,
+                tokensPerSecond);
+  std::string line = numbers + timeText(left) + " left";
+  if (!terminal) {
+    std::fprintf(stderr, "%s\n", line.c_str());
+    return;
+  }
+  // A line that breaks cannot be drawn over.
+  if (const size_t columns = terminalColumns(); columns > 0)
+    line.resize(std::min(line.size(), columns - 1));
+  std::fprintf(stderr, "\r\033[K%s", line.c_str());
+  lineOpen = true;
+  if (step == steps)
+    endLine();
+}
+
+void Metrics::tell(const std::string &text) {
+  endLine();
+  std::fprintf(stderr, "%s\n", text.c_str());
+}
+
+void Metrics::endLine() {
+  if (std::exchange(lineOpen, false))
+    std::fputc('\n', stderr);
 }
 
 } // namespace fairy2

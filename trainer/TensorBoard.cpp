@@ -78,13 +78,16 @@ uint32_t crc32c(std::string_view bytes) {
   return ~crc;
 }
 
-TensorBoard::TensorBoard(const std::filesystem::path &folder)
+TensorBoard::TensorBoard(const std::filesystem::path &folder, int64_t firstStep)
     : path((folder / fileName()).string()),
       out(std::fopen(path.c_str(), "wb"), &std::fclose) {
   if (!out)
     throw Error(path + ": cannot open to write: " + std::strerror(errno));
   // Event { wall_time = 1, file_version = 3 }
   record(doubleField(1, now()) + bytesField(3, "brain.Event:2"));
+  // Event { wall_time = 1, step = 2, session_log = 7 { status = 1: START } }
+  record(doubleField(1, now()) + integerField(2, firstStep) +
+         bytesField(7, integerField(1, 1)));
 }
 
 void TensorBoard::scalar(const std::string &tag, int64_t step, float value) {

@@ -18,8 +18,9 @@ uint32_t crc32c(std::string_view bytes);
 
 class TensorBoard {
 public:
-  /// Starts a new event file in `folder`. Throws Error.
-  explicit TensorBoard(const std::filesystem::path &folder);
+  /// Starts a new event file in `folder`. What other files there hold of
+  /// `firstStep` and later is to be forgotten. Throws Error.
+  TensorBoard(const std::filesystem::path &folder, int64_t firstStep);
 
   /// Throws Error when the disk is full.
   void scalar(const std::string &tag, int64_t step, float value);

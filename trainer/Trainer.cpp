@@ -11,6 +11,7 @@
 #include "trainer/Schedule.h"
 #include "trainer/Sha256.h"
 #include "trainer/SourceVersion.h"
+#include "trainer/Words.h"
 #include "trainer/data/Documents.h"
 
 #include <torch/csrc/autograd/autograd.h>
@@ -285,10 +286,8 @@ void Trainer::report(const StepResult &result, double tokensPerSecond) {
     line["bytes_sent"] = ranks->bytesSent() - bytesBefore;
   if (result.skipped) {
     line["skipped"] = true;
-    std::fprintf(stderr,
-                 "\nstep %lld: the loss or its gradient is not finite: "
-                 "skipped\n",
-                 (long long)done);
+    metrics->tell("step " + std::to_string(done) +
+                  ": the loss or its gradient is not finite: skipped");
   }
   metrics->write(line);
 }
@@ -297,15 +296,16 @@ std::optional<double> Trainer::reportValidation() {
   const std::optional<double> loss = validate();
   if (loss && leads()) {
     metrics->write({{"step", done}, {"validation_loss", *loss}});
-    std::fprintf(stderr, "\nstep %lld: validation loss %.4f\n", (long long)done,
-                 *loss);
+    char text[40];
+    std::snprintf(text, sizeof text, ": validation loss %.4f", *loss);
+    metrics->tell("step " + std::to_string(done) + text);
   }
   return loss;
 }
 
 std::string Trainer::compileCommand() const {
   const std::string options = compilerOptions(form, numerics());
-  return "fairy2-compile " + settings.output + " -o model.so" +
+  return "fairy2-compile " + shellWord(settings.output) + " -o model.so" +
          (options.empty() ? "" : " " + options);
 }
 
@@ -347,8 +347,7 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   // Nobody saves before all have looked for what was saved.
   ranks->barrier();
   if (leads()) {
-    metrics = std::make_unique<Metrics>(fs::path(settings.output),
-                                        /*append=*/done > 0);
+    metrics = std::make_unique<Metrics>(settings.output, done);
     metrics->write({{"recipe", settings.toJson()},
                     {"fingerprint", fingerprint},
                     {"source", sourceVersion()},
@@ -367,6 +366,8 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
       reportValidation();
     if (ranks->sums({double(shouldStop())})[0] > 0) {
       save();
+      if (leads())
+        metrics->tell("stopped; the same command goes on from here");
       return {};
     }
     if (done < steps() && settings.train.saveEvery > 0 &&

@@ -2,6 +2,8 @@
 #include "trainer/Words.h"
 
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <numeric>
 
 namespace fairy2 {
@@ -30,6 +32,18 @@ std::string joined(const std::vector<std::string> &words) {
   for (const std::string &word : words)
     text += (text.empty() ? "" : ", ") + word;
   return text;
+}
+
+std::string shellWord(const std::string &text) {
+  const auto isPlain = [](unsigned char c) {
+    return c >= 128 || std::isalnum(c) || std::strchr("_-./,:=@%+", c);
+  };
+  if (!text.empty() && std::all_of(text.begin(), text.end(), isPlain))
+    return text;
+  std::string word = "'";
+  for (const char c : text)
+    word += c == '\'' ? "'\\''" : std::string(1, c);
+  return word + "'";
 }
 
 std::string didYouMean(const std::string &word,

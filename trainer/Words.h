@@ -16,4 +16,7 @@ std::string joined(const std::vector<std::string> &words);
 std::string didYouMean(const std::string &word,
                        const std::vector<std::string> &names);
 
+/// `text` as one word of a shell's command, in quotes where it needs them.
+std::string shellWord(const std::string &text);
+
 } // namespace fairy2

@@ -15,10 +15,14 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <pty.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,6 +53,43 @@ protected:
               const std::string &environment = "") const {
     return call(environment + " " + FAIRY2_TRAIN + " " +
                 (folder / "r.yaml").string() + " " + arguments);
+  }
+  /// A file of /proc, whose size is not known.
+  static std::string readAll(const std::string &path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  /// A run in a process of its own.
+  pid_t start(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(),
+                     {FAIRY2_TRAIN, (folder / "r.yaml").string()});
+    std::vector<char *> pointers;
+    for (std::string &argument : arguments)
+      pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::execv(FAIRY2_TRAIN, pointers.data());
+      std::_Exit(127);
+    }
+    return child;
+  }
+  static void await(const std::function<bool()> &happened) {
+    for (int i = 0; i < 1200; ++i) {
+      if (happened())
+        return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ADD_FAILURE() << "did not happen in a minute";
+  }
+  /// Until a run is about to do its first step.
+  void awaitMetrics(const char *name) const {
+    await([&] {
+      std::error_code absent;
+      const auto size =
+          std::filesystem::file_size(folder / name / "metrics.jsonl", absent);
+      return !absent && size > 0;
+    });
   }
   static Outcome call(const std::string &command) {
     Outcome outcome;
@@ -331,6 +372,94 @@ TEST_F(CommandLineTest, ValidationReadsDocuments) {
   EXPECT_NE(tokens.text.find("shard.bin: expected text, found tokens"),
             std::string::npos)
       << tokens.text;
+}
+
+/// On a terminal of 30 columns each step is drawn over the one before.
+TEST_F(CommandLineTest, ProgressFitsTheTerminal) {
+  winsize size = {24, 30, 0, 0};
+  int terminal = -1;
+  const std::string recipe = (folder / "r.yaml").string();
+  const std::string out = output("tty");
+  const pid_t child = ::forkpty(&terminal, nullptr, nullptr, &size);
+  if (child == 0) {
+    ::execl(FAIRY2_TRAIN, FAIRY2_TRAIN, recipe.c_str(), out.c_str(), nullptr);
+    std::_Exit(127);
+  }
+  std::string shown;
+  char buffer[4096];
+  for (ssize_t got; (got = ::read(terminal, buffer, sizeof buffer)) > 0;)
+    shown.append(buffer, size_t(got));
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ::close(terminal);
+  EXPECT_EQ(status, 0) << shown;
+  EXPECT_NE(shown.find("\r\033[Kstep 20/20  loss"), std::string::npos) << shown;
+  size_t lines = 0;
+  const std::string clear = "\r\033[K";
+  for (size_t at = 0; (at = shown.find(clear, at)) != std::string::npos;
+       ++lines) {
+    at += clear.size();
+    EXPECT_LT(shown.find('\r', at) - at, 30u) << shown;
+  }
+  EXPECT_GT(lines, 0u);
+  EXPECT_EQ(shown.find("\n\r\n"), std::string::npos) << "an empty line";
+}
+
+/// While there is nothing to save, a signal ends the program as any other: here
+/// one that waits for its data.
+TEST_F(CommandLineTest, ASignalBeforeTheFirstStepEndsAtOnce) {
+  const std::string pipe = (folder / "pipe.txt").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const pid_t child = start({output("early"), "data.train=" + pipe});
+  int writer = -1;
+  await([&] {
+    writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK);
+    return writer >= 0; // somebody reads
+  });
+  ::kill(child, SIGTERM);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  ::close(writer);
+}
+
+/// The first Ctrl-C waits for the end of the step, to save; a later one does
+/// not. Two that come together are one.
+TEST_F(CommandLineTest, AnotherInterruptEndsAStep) {
+  const pid_t child = start({output("long"), "train.accumulation=65536"});
+  awaitMetrics("long");
+  ::kill(child, SIGINT);
+  ::kill(child, SIGINT);
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, WNOHANG), 0);
+  ::kill(child, SIGINT);
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+}
+
+/// Nobody could tell the ranks to stop when the launcher is gone, so they save
+/// their state.
+TEST_F(CommandLineTest, AKilledLauncherStopsItsRanks) {
+  const pid_t launcher =
+      start({output("orphans"), "train.tokens=1e9", "--nproc", "2"});
+  awaitMetrics("orphans");
+  // A process list shows the ranks by the program's name.
+  const std::string id = std::to_string(launcher);
+  const int rank =
+      std::stoi(readAll("/proc/" + id + "/task/" + id + "/children"));
+  EXPECT_EQ(readAll("/proc/" + std::to_string(rank) + "/comm"),
+            "fairy2-train\n");
+  ::kill(launcher, SIGKILL);
+  ::waitpid(launcher, nullptr, 0);
+  await([&] {
+    std::error_code absent;
+    for (const auto &entry :
+         std::filesystem::directory_iterator(folder / "orphans/state", absent))
+      if (entry.path().extension().empty())
+        return true;
+    return false;
+  });
 }
 
 /// A state of two ranks of which one's file is gone serves nobody.

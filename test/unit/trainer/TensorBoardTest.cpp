@@ -22,7 +22,7 @@ TEST(TensorBoardTest, Crc32cMatchesItsPublishedValues) {
 TEST(TensorBoardTest, FramesHoldTheScalars) {
   const TestFolder folder;
   {
-    TensorBoard board(folder.path);
+    TensorBoard board(folder.path, 300);
     board.scalar("loss", 300, 1.5f);
   }
   std::string bytes;
@@ -39,13 +39,15 @@ TEST(TensorBoardTest, FramesHoldTheScalars) {
     EXPECT_EQ(crc, (plain >> 15 | plain << 17) + 0xa282ead8u);
     at += 16 + size;
   }
-  ASSERT_EQ(events.size(), 2u);
+  ASSERT_EQ(events.size(), 3u);
   EXPECT_NE(events[0].find("brain.Event:2"), std::string::npos);
-  // After wall_time: step 300 as a varint, then the nested summary.
+  // After wall_time: step 300 as a varint, then the start of a session.
+  EXPECT_EQ(events[1].substr(9), std::string("\x10\xac\x02\x3a\x02\x08\x01"));
+  // The same step, then the nested summary.
   const std::string expected("\x10\xac\x02\x2a\x0d\x0a\x0b\x0a\x04loss"
                              "\x15\x00\x00\xc0\x3f",
                              18);
-  EXPECT_EQ(events[1].substr(9), expected);
+  EXPECT_EQ(events[2].substr(9), expected);
 }
 
 } // namespace
