@@ -11,7 +11,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstring>
 #include <random>
 
 using namespace fairy2;
@@ -24,7 +23,7 @@ protected:
   size_t filesInFolder() const {
     size_t count = 0;
     for ([[maybe_unused]] const auto &entry :
-         std::filesystem::directory_iterator(folder.path))
+         std::filesystem::directory_iterator(folder.path()))
       ++count;
     return count;
   }

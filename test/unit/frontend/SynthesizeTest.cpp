@@ -51,7 +51,7 @@ TEST_F(SynthesizeTest, WritesWhatTheReaderExpects) {
   const SynthesizeResult result = synthesize("out", options);
   EXPECT_EQ(namesIn(folder / "out"),
             (std::set<std::string>{"config.json", "model.safetensors"}));
-  EXPECT_EQ(readAll(folder / "out/config.json"), kConfig);
+  EXPECT_EQ(readFile(folder / "out/config.json"), kConfig);
 
   const HFConfig config = HFConfig::read(folder / "out");
   const Checkpoint checkpoint = Checkpoint::open(folder / "out");
@@ -74,8 +74,8 @@ TEST_F(SynthesizeTest, SeedAndNameDecideTheValues) {
   synthesize("b", {.seed = 5, .type = DType::F32});
   synthesize("c", {.seed = 6, .type = DType::F32});
   const std::string file = "model.safetensors";
-  EXPECT_EQ(readAll(folder / "a" / file), readAll(folder / "b" / file));
-  EXPECT_NE(readAll(folder / "a" / file), readAll(folder / "c" / file));
+  EXPECT_EQ(readFile(folder / "a" / file), readFile(folder / "b" / file));
+  EXPECT_NE(readFile(folder / "a" / file), readFile(folder / "c" / file));
   const Checkpoint checkpoint = Checkpoint::open(folder / "a");
   EXPECT_NE(floatsOf(checkpoint, "model.layers.0.mlp.up_proj.weight"),
             floatsOf(checkpoint, "model.layers.1.mlp.up_proj.weight"));
@@ -216,7 +216,7 @@ TEST_F(SynthesizeTest, OverwritesItsOwnSource) {
   SynthesizeOptions options;
   options.overwrite = true;
   synthesizeCheckpoint(folder / "out/config.json", folder / "out/", options);
-  EXPECT_EQ(readAll(folder / "out/config.json"), kConfig);
+  EXPECT_EQ(readFile(folder / "out/config.json"), kConfig);
   EXPECT_FALSE(Checkpoint::open(folder / "out").tensors().empty());
 }
 
@@ -253,7 +253,7 @@ TEST_F(SynthesizeTest, ByteTokenizerNamesAllBytes) {
   options.byteTokenizer = true;
   synthesize("out", options);
   const auto tokenizer =
-      nlohmann::json::parse(readAll(folder / "out/tokenizer.json"));
+      nlohmann::json::parse(readFile(folder / "out/tokenizer.json"));
   const auto &vocab = tokenizer["model"]["vocab"];
   EXPECT_EQ(vocab.size(), 259u);
   EXPECT_EQ(vocab["<0x00>"], 3);
@@ -281,7 +281,7 @@ protected:
                                 "' 2>&1";
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-            readAll(folder / "log")};
+            readFile(folder / "log")};
   }
   std::string quoted(const char *name) const {
     return "'" + (folder / name).string() + "'";
@@ -300,7 +300,7 @@ TEST_F(SynthToolTest, WritesACheckpoint) {
   synthesize("same", options);
   ASSERT_EQ(namesIn(folder / "out"), namesIn(folder / "same"));
   for (const std::string &name : namesIn(folder / "same"))
-    EXPECT_EQ(readAll(folder / "out" / name), readAll(folder / "same" / name));
+    EXPECT_EQ(readFile(folder / "out" / name), readFile(folder / "same" / name));
   // No bar where nobody watches.
   EXPECT_EQ(outcome.text.find('\r'), std::string::npos);
 }

@@ -5,25 +5,17 @@
 // marks that keep a user's text from becoming a control token.
 #include "dialect/Error.h"
 #include "runtime/ChatTemplate.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <fstream>
-#include <sstream>
 
 using namespace fairy2;
 
 namespace {
 
 const std::string kFolder = FAIRY2_SOURCE_DIR "/test/unit/jinja/";
-
-std::string readFile(const std::string &path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream content;
-  content << in.rdbuf();
-  return content.str();
-}
 
 /// The text, or the message of the Error.
 std::string

@@ -151,8 +151,8 @@ TEST_F(ArtifactTest, OtherFilesAreNamed) {
   EXPECT_EQ(errorOf([&] { Artifact::open(folder.file("absent.so")); }),
             folder.file("absent.so") +
                 ": cannot open: No such file or directory");
-  EXPECT_EQ(errorOf([&] { Artifact::open(folder.path.string()); }),
-            folder.path.string() + ": expected a regular file, found a folder");
+  EXPECT_EQ(errorOf([&] { Artifact::open(folder.path().string()); }),
+            folder.path().string() + ": expected a regular file, found a folder");
 }
 
 TEST_F(ArtifactTest, AlteredRegionsAreNamed) {

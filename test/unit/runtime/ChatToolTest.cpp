@@ -13,6 +13,7 @@
 #include <pty.h>
 #include <unistd.h>
 
+using namespace fairy2;
 using namespace fairy2::test;
 
 namespace {

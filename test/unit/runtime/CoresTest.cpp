@@ -3,7 +3,7 @@
 // Affinity masks and control groups, the latter from made-up files.
 #include "runtime/Cores.h"
 
-#include "test/unit/runtime/FakeModel.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -11,7 +11,6 @@
 #include <thread>
 
 using namespace fairy2;
-using namespace fairy2::test;
 
 namespace {
 
@@ -34,12 +33,12 @@ TEST(CoresTest, AffinityMaskLimitsTheCores) {
 class CgroupTest : public testing::Test {
 protected:
   void limit(const std::string &group, const std::string &content) {
-    std::filesystem::create_directories(folder.path / group);
-    writeFile(folder.path / group / "cpu.max", content);
+    std::filesystem::create_directories(folder.path() / group);
+    writeFile(folder.path() / group / "cpu.max", content);
   }
   std::optional<double> found(const std::string &membership) {
     writeFile(folder.file("membership"), membership);
-    return cgroupCpuLimit(folder.file("membership"), folder.path);
+    return cgroupCpuLimit(folder.file("membership"), folder.path());
   }
   TemporaryFolder folder;
 };

@@ -4,26 +4,13 @@
 #include "test/unit/runtime/FakeModel.h"
 
 #include "codegen/ArtifactWriter.h"
-#include "dialect/Error.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-#include <stdexcept>
 
 namespace fairy2::test {
 namespace {
 
 using nlohmann::json;
-
-std::filesystem::path makeFolder() {
-  std::string name =
-      (std::filesystem::temp_directory_path() / "fairy2-test-XXXXXX").string();
-  if (!mkdtemp(name.data()))
-    throw std::runtime_error("cannot make " + name);
-  return name;
-}
 
 template <typename T> std::span<const uint8_t> bytesOf(const T &container) {
   return {reinterpret_cast<const uint8_t *>(container.data()),
@@ -53,9 +40,6 @@ json fakeManifest() {
 }
 
 } // namespace
-
-TemporaryFolder::TemporaryFolder() : path(makeFolder()) {}
-TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path); }
 
 std::vector<uint8_t> fakeImage() {
   const std::string content = readFile(FAIRY2_FAKE_MODULE);
@@ -152,27 +136,6 @@ std::vector<int32_t> fakeGreedy(std::vector<int32_t> tokens, size_t count) {
     tokens.push_back(ids.back());
   }
   return ids;
-}
-
-std::string readFile(const std::string &path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream content;
-  content << in.rdbuf();
-  return content.str();
-}
-
-void writeFile(const std::string &path, const std::string &content) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  out << content;
-}
-
-std::string errorOf(const std::function<void()> &body) {
-  try {
-    body();
-  } catch (const Error &error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 } // namespace fairy2::test

@@ -4,10 +4,11 @@
 // of the artefact writer.
 #pragma once
 
+#include "test/unit/TestFiles.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,18 +24,6 @@ inline constexpr const char *kFakeChatTemplate =
     "{{ bos_token }}{% for message in messages %}{{ message.role }}."
     "{{ message.content }}{{ eos_token }}{% endfor %}"
     "{% if add_generation_prompt %}assistant.{% endif %}";
-
-/// A new folder, removed with its content on destruction.
-class TemporaryFolder {
-public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder &) = delete;
-  TemporaryFolder &operator=(const TemporaryFolder &) = delete;
-
-  std::string file(const std::string &name) const { return path / name; }
-  const std::filesystem::path path;
-};
 
 /// FakeModule.c as the linker made it.
 std::vector<uint8_t> fakeImage();
@@ -58,10 +47,5 @@ std::string writeFakeModel(const std::string &path,
 std::vector<float> fakeLogits(const std::vector<int32_t> &tokens);
 /// The `count` ids that greedy decoding must give after them.
 std::vector<int32_t> fakeGreedy(std::vector<int32_t> tokens, size_t count);
-
-std::string readFile(const std::string &path);
-void writeFile(const std::string &path, const std::string &content);
-/// The message of the fairy2::Error that `body` throws, or "no error".
-std::string errorOf(const std::function<void()> &body);
 
 } // namespace fairy2::test

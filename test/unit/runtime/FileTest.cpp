@@ -3,7 +3,7 @@
 // Output appears whole or not at all.
 #include "runtime/File.h"
 
-#include "test/unit/runtime/FakeModel.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -11,7 +11,6 @@
 #include <random>
 
 using namespace fairy2;
-using namespace fairy2::test;
 
 namespace {
 
@@ -22,7 +21,7 @@ std::span<const uint8_t> bytesOf(const std::string &text) {
 size_t filesIn(const TemporaryFolder &folder) {
   size_t count = 0;
   for ([[maybe_unused]] const auto &entry :
-       std::filesystem::directory_iterator(folder.path))
+       std::filesystem::directory_iterator(folder.path()))
     ++count;
   return count;
 }
@@ -92,8 +91,8 @@ TEST(OutputFileTest, ImpossibleTargetsAreNamed) {
             absent + ": cannot create: No such file or directory");
   const std::string tail = ": expected a regular file or a new name for the "
                            "output, found a folder or device";
-  EXPECT_EQ(errorOf([&] { OutputFile file(folder.path); }),
-            folder.path.string() + tail);
+  EXPECT_EQ(errorOf([&] { OutputFile file(folder.path()); }),
+            folder.path().string() + tail);
   EXPECT_EQ(errorOf([&] { OutputFile file("/dev/null"); }), "/dev/null" + tail);
 }
 
@@ -129,8 +128,8 @@ TEST(InputFileTest, PipesAndFoldersAreRefused) {
   ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_EQ(errorOf([&] { InputFile::open(pipe); }),
             pipe + ": expected a regular file, found a device or pipe");
-  EXPECT_EQ(errorOf([&] { InputFile::open(folder.path); }),
-            folder.path.string() + ": expected a regular file, found a folder");
+  EXPECT_EQ(errorOf([&] { InputFile::open(folder.path()); }),
+            folder.path().string() + ": expected a regular file, found a folder");
 }
 
 } // namespace

@@ -3,7 +3,6 @@
 // Generation with the fake model, whose greedy text follows from its formula.
 #include "runtime/Generate.h"
 
-#include "runtime/Status.h"
 #include "test/unit/runtime/FakeModel.h"
 
 #include <gtest/gtest.h>

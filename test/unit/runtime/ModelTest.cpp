@@ -107,7 +107,7 @@ TEST_F(ModelTest, TokenizerIsBuiltOnDemand) {
 TEST_F(ModelTest, RelativePathWorksAndIsNotSearched) {
   writeFakeModel(path);
   const auto before = std::filesystem::current_path();
-  std::filesystem::current_path(folder.path);
+  std::filesystem::current_path(folder.path());
   EXPECT_EQ(errorOf([] { Model::open("model.so"); }), "no error");
   std::filesystem::current_path(before);
 }

@@ -3,14 +3,13 @@
 // The .npy bytes as NumPy's format.py defines them.
 #include "runtime/Npy.h"
 
-#include "test/unit/runtime/FakeModel.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
 using namespace fairy2;
-using namespace fairy2::test;
 
 namespace {
 

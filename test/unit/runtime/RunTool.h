@@ -22,7 +22,7 @@ inline Outcome runTool(const TemporaryFolder &folder, const std::string &tool,
                        const std::string &arguments,
                        const std::string &input = "") {
   writeFile(folder.file("in"), input);
-  const std::string command = "cd " + folder.path.string() + " && " +
+  const std::string command = "cd " + folder.path().string() + " && " +
                               FAIRY2_BINARY_DIR "/bin/" + tool + " " +
                               arguments + " >out 2>err <in";
   const int status = std::system(command.c_str());

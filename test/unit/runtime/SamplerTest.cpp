@@ -3,20 +3,17 @@
 // The sampler against the distributions that its options define.
 #include "runtime/Sampler.h"
 
-#include "runtime/Status.h"
-#include "test/unit/runtime/FakeModel.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <limits>
-#include <map>
 #include <numeric>
 #include <random>
 #include <set>
 
 using namespace fairy2;
-using fairy2::test::errorOf;
 
 namespace {
 

@@ -3,7 +3,7 @@
 // Stop strings in every cut of the text into pieces.
 #include "runtime/StopMatcher.h"
 
-#include "test/unit/runtime/FakeModel.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
@@ -58,7 +58,7 @@ TEST(StopMatcherTest, HoldsBackOnlyWhatMayStillMatch) {
 }
 
 TEST(StopMatcherTest, EmptyStopIsRefused) {
-  EXPECT_EQ(fairy2::test::errorOf([] {
+  EXPECT_EQ(errorOf([] {
               StopMatcher matcher({"a", ""});
             }),
             "stop: expected text, found an empty string");

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+using namespace fairy2;
 using namespace fairy2::test;
 
 namespace {

@@ -20,8 +20,8 @@ namespace {
 double seconds() { return double(std::clock()) / CLOCKS_PER_SEC; }
 
 int run(const char *path, const char *textPath, size_t step) {
-  const std::string file = test::readFile(path);
-  const std::string text = test::readFile(textPath);
+  const std::string file = readFile(path);
+  const std::string text = readFile(textPath);
   if (text.empty()) {
     std::fprintf(stderr, "%s: expected text, found none\n", textPath);
     return 1;

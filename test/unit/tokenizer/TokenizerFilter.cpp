@@ -70,7 +70,7 @@ struct Parts {
 };
 
 int run(const char *path) {
-  const std::string file = test::readFile(path);
+  const std::string file = readFile(path);
   const bool isJson = !std::string_view(path).ends_with(".model");
   const auto parts = isJson ? std::make_unique<Parts>(file, path) : nullptr;
   const auto tokenizer = isJson ? Tokenizer::fromJson(file, path)
