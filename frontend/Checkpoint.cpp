@@ -14,7 +14,6 @@
 #include <set>
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,7 +31,7 @@ constexpr char kHowToConvert[] =
 
 std::string errnoText() { return std::strerror(errno); }
 
-/// One open file, mapped read-only as a whole.
+/// One open file.
 class DataFile {
 public:
   explicit DataFile(const fs::path &path) : fullName(path.string()) {
@@ -49,25 +48,10 @@ public:
   }
   DataFile(const DataFile &) = delete;
   DataFile &operator=(const DataFile &) = delete;
-  ~DataFile() {
-    if (mapping)
-      ::munmap(mapping, size_t(bytes));
-    ::close(descriptor);
-  }
+  ~DataFile() { ::close(descriptor); }
 
   const std::string &path() const { return fullName; }
   int64_t size() const { return bytes; }
-  uint8_t *data() const { return static_cast<uint8_t *>(mapping); }
-
-  void map() {
-    if (bytes == 0)
-      return;
-    void *address =
-        ::mmap(nullptr, size_t(bytes), PROT_READ, MAP_PRIVATE, descriptor, 0);
-    if (address == MAP_FAILED)
-      throw Error(fullName + ": cannot be mapped: " + errnoText());
-    mapping = address;
-  }
 
   /// Reads [offset, offset + count). `what` is "tensor 'x'" or the like.
   void read(int64_t offset, int64_t count, void *out,
@@ -94,7 +78,6 @@ private:
   std::string fullName;
   int descriptor;
   int64_t bytes = 0;
-  void *mapping = nullptr;
 };
 
 bool isPickleName(const fs::path &path) {
@@ -260,7 +243,6 @@ struct Checkpoint::State {
       else
         otherTypes.emplace(entry.name, OtherTensor{place, entry.dtype});
     }
-    file->map();
     files.emplace(name, std::move(file));
   }
 
@@ -352,21 +334,6 @@ const TensorInfo &Checkpoint::tensor(const std::string &name) const {
     throw Error(start + "expected type F32, F16 or BF16, found " +
                 place->second.typeName);
   throw Error(start + "is missing");
-}
-
-std::span<const uint8_t> Checkpoint::bytes(const TensorInfo &tensor) const {
-  const DataFile &file = state->fileOf(tensor);
-  return {file.data() + tensor.offset, size_t(tensor.bytes)};
-}
-
-void Checkpoint::release(const TensorInfo &tensor) const {
-  const DataFile &file = state->fileOf(tensor);
-  const int64_t page = ::sysconf(_SC_PAGESIZE);
-  const int64_t begin = (tensor.offset + page - 1) / page * page;
-  const int64_t end = (tensor.offset + tensor.bytes) / page * page;
-  // Best effort: the data stays valid whether or not the kernel follows.
-  if (begin < end)
-    ::madvise(file.data() + begin, size_t(end - begin), MADV_DONTNEED);
 }
 
 void Checkpoint::readBytes(const StoredTensor &tensor, int64_t begin,

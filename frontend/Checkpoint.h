@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A Hugging Face checkpoint's tensors: one model.safetensors, or shards with
-// model.safetensors.index.json. Files are mapped, never copied whole; every
-// header is checked before a byte of data is touched. Plain C++, no MLIR: the
+// model.safetensors.index.json. Tensors are read in pieces, never whole files;
+// every header is checked before a byte of data is touched. Plain C++, no MLIR: the
 // trainer reads with it too. All functions throw fairy2::Error naming the file
 // and the tensor, and all const functions may be called from many threads.
 #pragma once
@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -57,16 +56,6 @@ public:
   /// The texts beside the tensors in the headers of all files. Opening fails
   /// when two files disagree about a key that begins with "fairy2.".
   const std::map<std::string, std::string> &metadata() const;
-
-  /// The stored bytes of the tensor, at any alignment, valid as long as the
-  /// checkpoint lives. They are mapped: touching them counts as this process's
-  /// memory until release(), and if someone truncates the file meanwhile, the
-  /// process dies of SIGBUS. Prefer readBytes() and readFloats(), which have
-  /// neither trouble; this is for reading in place, at random.
-  std::span<const uint8_t> bytes(const TensorInfo &tensor) const;
-  /// Lets the kernel drop the tensor's mapped pages from this process, so that
-  /// a compile's peak memory is a few layers and not the model.
-  void release(const TensorInfo &tensor) const;
 
   /// Copies the tensor's stored bytes [begin, end) to `out`. Throws when the
   /// file became shorter since it was opened.

@@ -30,8 +30,10 @@ static void pack(const std::filesystem::path &model,
             tensor.shape[0], columns, scheme, tensor.name);
       },
       [&](size_t i) {
-        const auto bytes = checkpoint.bytes(checkpoint.tensor(items[i].name));
-        return std::vector<uint8_t>(bytes.begin(), bytes.end());
+        const TensorInfo &tensor = checkpoint.tensor(items[i].name);
+        std::vector<uint8_t> bytes(size_t(tensor.bytes));
+        checkpoint.readBytes(tensor, 0, tensor.bytes, bytes.data());
+        return bytes;
       });
 }
 

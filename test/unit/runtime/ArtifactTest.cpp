@@ -152,7 +152,8 @@ TEST_F(ArtifactTest, OtherFilesAreNamed) {
             folder.file("absent.so") +
                 ": cannot open: No such file or directory");
   EXPECT_EQ(errorOf([&] { Artifact::open(folder.path().string()); }),
-            folder.path().string() + ": expected a regular file, found a folder");
+            folder.path().string() +
+                ": expected a regular file, found a folder");
 }
 
 TEST_F(ArtifactTest, AlteredRegionsAreNamed) {

@@ -129,7 +129,8 @@ TEST(InputFileTest, PipesAndFoldersAreRefused) {
   EXPECT_EQ(errorOf([&] { InputFile::open(pipe); }),
             pipe + ": expected a regular file, found a device or pipe");
   EXPECT_EQ(errorOf([&] { InputFile::open(folder.path()); }),
-            folder.path().string() + ": expected a regular file, found a folder");
+            folder.path().string() +
+                ": expected a regular file, found a folder");
 }
 
 } // namespace
