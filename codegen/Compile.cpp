@@ -133,7 +133,11 @@ static void requireSignOptions(const CompileOptions &options,
                 "for");
 }
 
-void resolveScheme(ModuleOp module, CompileOptions &options) {
+/// Gives stages and scales their values: what the options ask for, or what the
+/// weights of the module are stored with, or the defaults. Throws Error when
+/// options and stored weights, or options of phases and a method of signs,
+/// disagree.
+static void resolveScheme(ModuleOp module, CompileOptions &options) {
   WeightOp stored;
   for (auto weight : module.getOps<WeightOp>())
     if (!stored && weight.getPhases())

@@ -55,10 +55,4 @@ std::string optCommand(Stage stage, const CompileOptions &options);
 /// The method that resolved options name: none, complex_phase_v2, ternary, ..
 std::string methodName(const CompileOptions &options);
 
-/// Gives stages and scales their values: what the options ask for, or what the
-/// weights of the module are stored with, or the defaults. Throws Error when
-/// options and stored weights, or options of phases and a method of signs,
-/// disagree.
-void resolveScheme(mlir::ModuleOp module, CompileOptions &options);
-
 } // namespace fairy2

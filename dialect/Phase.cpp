@@ -222,7 +222,7 @@ WidelyLinear dequantizedEntry(const PhaseMatrix &q, int64_t at,
   return sum;
 }
 
-/// Real rows i and n + i, where each is wanted.
+/// Real rows i and n + i.
 template <typename Rounding>
 void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
                     float *bottom) {
@@ -232,20 +232,14 @@ void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
     for (int64_t at = first, j = first - i * m; at < last; ++at, ++j) {
       const WidelyLinear sum = dequantizedEntry(q, at, scales, round);
       const RealBlock block = toRealBlock(sum);
-      if (top) {
-        top[j] = round(block.a11);
-        top[m + j] = round(block.a12);
-      }
-      if (bottom) {
-        bottom[j] = round(block.a21);
-        bottom[m + j] = round(block.a22);
-      }
+      top[j] = round(block.a11);
+      top[m + j] = round(block.a12);
+      bottom[j] = round(block.a21);
+      bottom[m + j] = round(block.a22);
     }
   });
-  if (top)
-    multiplyRow(q, i, top);
-  if (bottom)
-    multiplyRow(q, q.rows + i, bottom);
+  multiplyRow(q, i, top);
+  multiplyRow(q, q.rows + i, bottom);
 }
 
 void dequantizePair(const PhaseMatrix &q, int64_t i, float *top,
@@ -323,13 +317,6 @@ std::vector<float> dequantizePhases(const PhaseMatrix &q) {
   for (int64_t i = 0; i < n; ++i)
     dequantizePair(q, i, a.data() + i * width, a.data() + (n + i) * width);
   return a;
-}
-
-void dequantizeRow(const PhaseMatrix &q, int64_t realRow, float *out) {
-  if (realRow < q.rows)
-    dequantizePair(q, realRow, out, nullptr);
-  else
-    dequantizePair(q, realRow - q.rows, nullptr, out);
 }
 
 void packSignPlanes(const PhaseMatrix &q, uint8_t *out) {

@@ -105,8 +105,6 @@ PhaseMatrix quantizePhases(const float *a, int64_t realRows,
 /// The dense float32 matrix [2n, 2m] that the codes and scales stand for, summed
 /// in the arithmetic of the scheme's mode.
 std::vector<float> dequantizePhases(const PhaseMatrix &matrix);
-/// Row `realRow` of it, 2m values.
-void dequantizeRow(const PhaseMatrix &matrix, int64_t realRow, float *out);
 
 /// Sign-plane packing: a code i^k = a + i b is stored as the two sign bits
 /// p = a + b > 0 and q = a - b > 0, so one bit per real parameter and stage.

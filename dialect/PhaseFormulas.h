@@ -21,10 +21,6 @@ FAIRY2_HOST_DEVICE constexpr int realPart(Phase p) {
 FAIRY2_HOST_DEVICE constexpr int imagPart(Phase p) {
   return p == Phase::I ? 1 : p == Phase::MinusI ? -1 : 0;
 }
-constexpr Phase multiply(Phase a, Phase b) {
-  return Phase((uint8_t(a) + uint8_t(b)) & 3);
-}
-constexpr Phase conjugate(Phase p) { return Phase((4 - uint8_t(p)) & 3); }
 
 FAIRY2_HOST_DEVICE inline float magnitude(float x) {
   return __builtin_fabsf(x);

@@ -3,7 +3,6 @@
 
 #include "dialect/Error.h"
 
-#include <cmath>
 
 using namespace mlir;
 
@@ -63,10 +62,6 @@ RankedTensorType ModelBuilder::activations(int64_t features) {
 
 Location ModelBuilder::locationOf(const std::string &name) {
   return NameLoc::get(builder.getStringAttr(name));
-}
-
-bool ModelBuilder::hasTensor(const std::string &name) const {
-  return checkpoint.tensors().count(name) != 0 || findPacked(name);
 }
 
 const PackedWeight *ModelBuilder::findPacked(const std::string &name) const {

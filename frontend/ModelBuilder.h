@@ -51,7 +51,6 @@ public:
   /// The rows whose logits are wanted.
   mlir::Value wantedRows(mlir::Value x);
 
-  bool hasTensor(const std::string &name) const;
   /// The stored type of a tensor that must be there.
   DType storedType(const std::string &name) const;
   /// Says that the model deliberately leaves this tensor alone.

@@ -261,8 +261,7 @@ BenchmarkRow measurePrefill(Session &session, BandwidthProbe &probe,
   return row;
 }
 
-} // namespace
-
+/// "model name" of /proc/cpuinfo.
 std::string cpuName() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);)
@@ -270,6 +269,8 @@ std::string cpuName() {
       return line.substr(std::min(line.find(':') + 2, line.size()));
   return "unknown";
 }
+
+} // namespace
 
 BenchmarkResult benchmark(std::shared_ptr<const Model> model,
                           const BenchmarkOptions &options) {

@@ -70,9 +70,6 @@ struct BenchmarkResult {
   std::vector<KernelRow> kernels; ///< by threads, then the most time first
 };
 
-/// "model name" of /proc/cpuinfo.
-std::string cpuName();
-
 /// Throws StatusError when counts are out of range or exceed the context.
 BenchmarkResult benchmark(std::shared_ptr<const Model> model,
                           const BenchmarkOptions &options);

@@ -32,11 +32,6 @@ Value Emitter::constant(Type type, int64_t value) {
       *this, splatOf(type, getIntegerAttr(getElementTypeOrSelf(type), value)));
 }
 
-Value Emitter::bytePattern(ArrayRef<int8_t> values) {
-  return arith::ConstantOp::create(
-      *this, DenseElementsAttr::get(bytes(int64_t(values.size())), values));
-}
-
 Value Emitter::splat(Value scalar, int64_t lanes) {
   return vector::BroadcastOp::create(*this, vector(scalar.getType(), lanes),
                                      scalar);

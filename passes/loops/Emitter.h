@@ -42,7 +42,6 @@ public:
   mlir::Value constant(mlir::Type type, int value) {
     return constant(type, int64_t(value));
   }
-  mlir::Value bytePattern(llvm::ArrayRef<int8_t> values);
   mlir::Value splat(mlir::Value scalar, int64_t lanes = kLanes);
 
   // Arithmetic on index, integer and float values and vectors.

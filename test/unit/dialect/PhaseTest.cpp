@@ -19,8 +19,6 @@ using namespace fairy2;
 
 namespace {
 
-std::complex<int> valueOf(Phase p) { return {realPart(p), imagPart(p)}; }
-
 std::vector<float> randomMatrix(int64_t count, uint32_t seed) {
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0, 0.05f);
@@ -28,15 +26,6 @@ std::vector<float> randomMatrix(int64_t count, uint32_t seed) {
   for (float &v : a)
     v = normal(random);
   return a;
-}
-
-TEST(PhaseTest, GroupIsCyclicOfOrderFour) {
-  for (int a = 0; a < 4; ++a)
-    for (int b = 0; b < 4; ++b)
-      EXPECT_EQ(valueOf(multiply(Phase(a), Phase(b))),
-                valueOf(Phase(a)) * valueOf(Phase(b)));
-  for (int a = 0; a < 4; ++a)
-    EXPECT_EQ(valueOf(conjugate(Phase(a))), std::conj(valueOf(Phase(a))));
 }
 
 TEST(PhaseTest, NearestPhaseHasTheLargestInnerProduct) {
@@ -232,22 +221,6 @@ TEST(PhaseTest, TilesAreMatricesOfTheirOwn) {
           ASSERT_EQ(dense[(n + i0 + i) * columns + j0 + j],
                     ownDense[(h + i) * 2 * w + j]);
     }
-}
-
-TEST(PhaseTest, RowsOfTheDenseMatrixOneByOne) {
-  const int64_t rows = 140, columns = 136;
-  const std::vector<float> a = randomMatrix(rows * columns, 19);
-  for (ScaleGranularity scales : kGranularities) {
-    const PhaseMatrix q =
-        quantizePhases(a.data(), rows, columns, {2, scales}, "a");
-    const std::vector<float> dense = dequantizePhases(q);
-    std::vector<float> row(columns);
-    for (int64_t i = 0; i < rows; ++i) {
-      dequantizeRow(q, i, row.data());
-      EXPECT_TRUE(std::equal(row.begin(), row.end(),
-                             dense.begin() + i * columns));
-    }
-  }
 }
 
 /// Bit patterns of bfloat16 as the fixture has them.
