@@ -46,9 +46,16 @@ bool hasVnni(const CpuTarget &target) {
   return target.features.contains("+avx512vnni");
 }
 
-struct LowerTableLookup : OpConversionPattern<TableLookupOp> {
-  LowerTableLookup(MLIRContext *context, const CpuTarget &target)
-      : OpConversionPattern(context), target(target) {}
+/// A pattern that asks what the CPU can do.
+template <typename Op> struct TargetPattern : OpConversionPattern<Op> {
+  TargetPattern(MLIRContext *context, const CpuTarget &target)
+      : OpConversionPattern<Op>(context), target(target) {}
+
+  const CpuTarget &target;
+};
+
+struct LowerTableLookup : TargetPattern<TableLookupOp> {
+  using TargetPattern::TargetPattern;
 
   LogicalResult
   matchAndRewrite(TableLookupOp op, OpAdaptor adaptor,
@@ -98,8 +105,6 @@ private:
     }
     return vector::FromElementsOp::create(b, type, found);
   }
-
-  const CpuTarget &target;
 };
 
 /// Byte `place` of each 32-bit lane, extended to 32 bits.
@@ -114,9 +119,8 @@ Value byteOfLane(ImplicitLocOpBuilder &b, Value words, int64_t place,
   return arith::ShRSIOp::create(b, top, constant(b, type, 24));
 }
 
-struct LowerSum4Accumulate : OpConversionPattern<Sum4AccumulateOp> {
-  LowerSum4Accumulate(MLIRContext *context, const CpuTarget &target)
-      : OpConversionPattern(context), target(target) {}
+struct LowerSum4Accumulate : TargetPattern<Sum4AccumulateOp> {
+  using TargetPattern::TargetPattern;
 
   LogicalResult
   matchAndRewrite(Sum4AccumulateOp op, OpAdaptor adaptor,
@@ -144,14 +148,10 @@ struct LowerSum4Accumulate : OpConversionPattern<Sum4AccumulateOp> {
                                                four);
     return success();
   }
-
-private:
-  const CpuTarget &target;
 };
 
-struct LowerDot4Accumulate : OpConversionPattern<Dot4AccumulateOp> {
-  LowerDot4Accumulate(MLIRContext *context, const CpuTarget &target)
-      : OpConversionPattern(context), target(target) {}
+struct LowerDot4Accumulate : TargetPattern<Dot4AccumulateOp> {
+  using TargetPattern::TargetPattern;
 
   LogicalResult
   matchAndRewrite(Dot4AccumulateOp op, OpAdaptor adaptor,
@@ -176,9 +176,6 @@ struct LowerDot4Accumulate : OpConversionPattern<Dot4AccumulateOp> {
     rewriter.replaceOp(op, total);
     return success();
   }
-
-private:
-  const CpuTarget &target;
 };
 
 bool isHalf(Value value) {
