@@ -4,7 +4,6 @@
 // knows which fields may be there, RopeConfig.cpp reads the rotary ones.
 #include "frontend/HFConfig.h"
 
-#include "dialect/Error.h"
 #include "frontend/Architectures.h"
 #include "frontend/ConfigFields.h"
 #include "frontend/Json.h"

@@ -9,7 +9,6 @@
 #include "runtime/Status.h"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <new>
 #include <string>

@@ -5,7 +5,6 @@
 #include "runtime/jinja/Builtins.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 namespace fairy2::jinja {

@@ -6,7 +6,6 @@
 #include "runtime/jinja/Value.h"
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>

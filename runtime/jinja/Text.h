@@ -6,7 +6,6 @@
 // tokenizer knows which text may spell control tokens and which may not.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 

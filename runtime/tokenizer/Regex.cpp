@@ -16,7 +16,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
-#include <new>
 
 namespace fairy2::tokenizer {
 namespace {

@@ -4,7 +4,6 @@
 // post-processor on the way in; vocabulary and decoder on the way out.
 #include "runtime/Tokenizer.h"
 
-#include "dialect/Error.h"
 #include "runtime/tokenizer/AddedTokens.h"
 #include "runtime/tokenizer/Decoder.h"
 #include "runtime/tokenizer/Model.h"

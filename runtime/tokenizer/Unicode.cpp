@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
-#include <new>
 
 namespace fairy2::tokenizer {
 namespace {

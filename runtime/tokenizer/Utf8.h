@@ -6,7 +6,6 @@
 // each maximal prefix of a well-formed sequence).
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <string_view>
 

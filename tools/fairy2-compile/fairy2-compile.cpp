@@ -2,7 +2,6 @@
 //
 // fairy2-compile: a Hugging Face checkpoint becomes one native library.
 #include "codegen/Compile.h"
-#include "dialect/Error.h"
 #include "frontend/CheckpointWeights.h"
 #include "frontend/ImportModel.h"
 #include "frontend/ReadAssets.h"

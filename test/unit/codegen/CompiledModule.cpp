@@ -17,7 +17,6 @@
 #include "llvm/ADT/StringExtras.h"
 
 #include <barrier>
-#include <cstring>
 #include <dlfcn.h>
 #include <fstream>
 #include <numeric>

@@ -6,7 +6,6 @@
 
 #include "test/unit/frontend/ConfigTest.h"
 
-#include <cmath>
 
 using namespace fairy2;
 

@@ -4,7 +4,6 @@
 //
 // For tests: writes the checkpoint in MODEL_DIR with every ..proj.weight as
 // phases.
-#include "dialect/Error.h"
 #include "frontend/PackedCheckpoint.h"
 
 #include <cstdio>

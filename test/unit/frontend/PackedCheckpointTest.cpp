@@ -4,7 +4,6 @@
 // damaged file says is believed.
 #include "frontend/PackedCheckpoint.h"
 
-#include "frontend/Safetensors.h"
 #include "test/unit/frontend/TestFiles.h"
 
 #include <fstream>
