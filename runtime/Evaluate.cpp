@@ -192,7 +192,7 @@ const char *nameOf(Protocol protocol) {
 
 std::vector<std::string> readDocuments(const std::string &path,
                                        Protocol protocol) {
-  const std::string text = readWholeFile(path);
+  const std::string text = readPlainText(path);
   const bool isJsonl = path.ends_with(".jsonl");
   if (!isJsonl && protocol != Protocol::Reference)
     return {text};

@@ -119,7 +119,7 @@ std::string readText(const std::filesystem::path &path,
   if (isTokenShard(path) || TokenizedText::isFolder(path))
     throw Error(path.string() + ": expected text, found tokens");
   if (path.extension() != ".jsonl" && path.extension() != ".zst")
-    return readWholeFile(path.string());
+    return readPlainText(path.string());
   std::string all;
   readDocuments(path, textField, {}, [&](const std::string &text) {
     all += (all.empty() ? "" : "\n\n") + text;

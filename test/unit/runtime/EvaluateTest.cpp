@@ -149,6 +149,11 @@ TEST_F(EvaluateTest, DocumentsOfAFile) {
               records + ": line 2: expected a JSON object with a string "
                         "\"text\", found other text");
   }
+  for (const char *magic : {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd\x04"}) {
+    writeFile(lines, magic);
+    EXPECT_EQ(errorOf([&] { readDocuments(lines, Protocol::Gptq); }),
+              lines + ": expected text, found a compressed file");
+  }
 }
 
 TEST_F(EvaluateTest, ThreadsDoNotChangeTheFigure) {

@@ -365,6 +365,13 @@ TEST_F(CommandLineTest, ValidationReadsDocuments) {
         lastLineWith("validation_loss", out.c_str())["validation_loss"]);
     EXPECT_EQ(losses.back(), losses.front()) << name;
   }
+  folder.write("text.gz", "\x1f\x8b\x08");
+  const Outcome packed =
+      run(output("bad") + " data.validation=" + (folder / "text.gz").string());
+  EXPECT_EQ(packed.status, 1);
+  EXPECT_NE(packed.text.find("text.gz: expected text, found a compressed file"),
+            std::string::npos)
+      << packed.text;
   folder.write("shard.bin", "x");
   const Outcome tokens = run(
       output("bad") + " data.validation=" + (folder / "shard.bin").string());
