@@ -59,8 +59,10 @@ public:
   std::string file(std::string_view name) const {
     return (folder / name).string();
   }
-  void write(std::string_view name, std::string_view bytes) const {
+  /// Returns the file's path.
+  std::string write(std::string_view name, std::string_view bytes) const {
     writeFile(folder / name, bytes);
+    return file(name);
   }
 
   /// errorOf() with "DIR" for the folder.

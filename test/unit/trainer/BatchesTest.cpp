@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Batches.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "trainer/TensorData.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ protected:
     return {integersOf(tensor), integersOf(tensor) + tensor.numel()};
   }
 
-  TestFolder folder;
+  TemporaryFolder folder;
   HFConfig config;
   Recipe::Data data;
 };
@@ -89,7 +89,7 @@ TEST_F(BatchesTest, ASlidingWindowLimitsAttention) {
 
 TEST_F(BatchesTest, SequencesMustFitTheModel) {
   data.sequenceLength = 65;
-  EXPECT_EQ(messageOf([&] {
+  EXPECT_EQ(errorOf([&] {
               BatchMaker(config, data, {1, 2});
             }),
             "data.sequence_length: expected at most the model's 64 positions, "

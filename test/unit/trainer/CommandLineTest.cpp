@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train as a user starts it: several processes, signals, bad input.
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "frontend/Synthesize.h"
 #include "runtime/File.h"
 #include "trainer/Folders.h"
@@ -124,7 +124,7 @@ protected:
     return readWholeFile(folder / name / "model.safetensors");
   }
 
-  TestFolder folder;
+  TemporaryFolder folder;
 };
 
 /// Two ranks sum two gradients, and so does one rank that accumulates: even

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/Corpus.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/data/Documents.h"
 #include "trainer/data/TokenShards.h"
@@ -31,7 +31,7 @@ std::vector<std::string> documentsOf(const std::string &path) {
 }
 
 TEST(DocumentsTest, ReadsAllKindsOfFiles) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::string lines = "{\"text\": \"one\"}\n\n{\"text\": \"two\\n\"}";
   const std::vector<std::string> expected = {"one", "two\n"};
   EXPECT_EQ(documentsOf(folder.write("a.jsonl", lines)), expected);
@@ -47,11 +47,11 @@ TEST(DocumentsTest, ReadsAllKindsOfFiles) {
 }
 
 TEST(DocumentsTest, BadFilesAreNamed) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::string whole = compressed(tinyText(500, 1));
   const std::pair<std::string, std::string> cases[] = {
       {folder.write("a.csv", "x"), "a.csv: expected a name that ends in .txt"},
-      {folder.path / "absent.txt", "absent.txt: cannot open: No such file"},
+      {folder.path() / "absent.txt", "absent.txt: cannot open: No such file"},
       {folder.write("bad.jsonl", "{\"text\": \"a\"}\n{\"text\": }"),
        "bad.jsonl:2"},
       {folder.write("field.jsonl", "{\"txt\": \"a\"}"),
@@ -62,14 +62,14 @@ TEST(DocumentsTest, BadFilesAreNamed) {
        "cut.txt.zst: the zstd stream ends in the middle of a frame"},
   };
   for (const auto &[path, expected] : cases) {
-    const std::string message = messageOf([&] { documentsOf(path); });
+    const std::string message = errorOf([&] { documentsOf(path); });
     EXPECT_NE(message.find(expected), std::string::npos)
         << "found: " << message << "\nexpected: " << expected;
   }
 }
 
 TEST(DocumentsTest, RecordsAreChosenByTheirFields) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::string path =
       folder.write("a.jsonl", "{\"text\": \"a\", \"from\": \"x\"}\n"
                               "{\"text\": \"b\", \"from\": \"y\"}\n"
@@ -78,7 +78,7 @@ TEST(DocumentsTest, RecordsAreChosenByTheirFields) {
   const auto add = [&](std::string text) { chosen += text; };
   readDocuments(path, "text", {{"from", "x"}}, add);
   EXPECT_EQ(chosen, "ac");
-  EXPECT_NE(messageOf([&] {
+  EXPECT_NE(errorOf([&] {
               readDocuments(path, "text", {{"form", "x"}}, add);
             }).find("a.jsonl:1: field 'form'"),
             std::string::npos);
@@ -91,7 +91,7 @@ std::vector<int32_t> allOf(const Corpus &corpus) {
 /// Joined documents have the tokens of the text file that holds them, in pieces
 /// of a mebibyte.
 TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "model");
   const auto tokenizer = loadTokenizer(folder / "model");
   const std::string file =
@@ -103,7 +103,7 @@ TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
 }
 
 TEST(CorpusTest, SeparatesDocuments) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "model");
   const auto tokenizer = loadTokenizer(folder / "model");
   const std::string file =
@@ -120,15 +120,15 @@ TEST(CorpusTest, SeparatesDocuments) {
   EXPECT_EQ(tokens("bos", both), (std::vector<int32_t>{0, a, 0, b}));
   EXPECT_EQ(tokens("eos", both), (std::vector<int32_t>{a, 10, b, 10}));
   EXPECT_EQ(tokens("both", both), (std::vector<int32_t>{0, a, 10, 0, b, 10}));
-  EXPECT_NE(messageOf([&] { tokens("eos", {0, {}}); }).find("eos_token_id"),
+  EXPECT_NE(errorOf([&] { tokens("eos", {0, {}}); }).find("eos_token_id"),
             std::string::npos);
   data.separator = "none";
-  EXPECT_NE(messageOf([&] {
+  EXPECT_NE(errorOf([&] {
               Corpus::read({file}, data, {*tokenizer, "", both, 1});
             }).find("does not fit the model's vocabulary of 1"),
             std::string::npos);
   const std::string shard = folder.write("a.bin", "");
-  EXPECT_EQ(messageOf([&] {
+  EXPECT_EQ(errorOf([&] {
               Corpus::read({shard, 1, {{"from", "x"}}}, data,
                            {*tokenizer, "", both, 256});
             }),
@@ -157,7 +157,7 @@ std::string megatron(uint8_t type, const std::vector<int32_t> &sizes,
 }
 
 TEST(TokenShardsTest, ReadsLlmCAndMegatron) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::vector<int32_t> expected = {5, 65000, 7};
   EXPECT_EQ(readTokenShard(
                 folder.write("a.bin", llmC(20240520, 3,
@@ -181,7 +181,7 @@ TEST(TokenShardsTest, ReadsLlmCAndMegatron) {
 }
 
 TEST(TokenShardsTest, BadShardsAreNamed) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   folder.write("e.bin", bytesOf<uint16_t>({1, 2}));
   folder.write("f.bin", bytesOf<int32_t>({-1}));
   folder.write("g.bin", "");
@@ -207,7 +207,7 @@ TEST(TokenShardsTest, BadShardsAreNamed) {
   };
   for (const auto &[path, expected] : cases) {
     const std::string message =
-        messageOf([&] { readTokenShard(path, {}, {}); });
+        errorOf([&] { readTokenShard(path, {}, {}); });
     EXPECT_NE(message.find(expected), std::string::npos)
         << "found: " << message << "\nexpected: " << expected;
   }
@@ -268,7 +268,7 @@ TEST(MixtureTest, SkippingIsTheSameAsTaking) {
 
 TEST(MixtureTest, TooShortSourcesAreRefused) {
   EXPECT_EQ(
-      messageOf([] { Mixture({Corpus(std::vector<int32_t>(9))}, {1}, 10, 1); }),
+      errorOf([] { Mixture({Corpus(std::vector<int32_t>(9))}, {1}, 10, 1); }),
       "data.train[0]: expected at least 10 tokens, one sequence, found "
       "9");
 }

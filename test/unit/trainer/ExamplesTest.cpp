@@ -2,7 +2,7 @@
 //
 // Launch examples and shipped recipes: they parse, and the launchers' own
 // programs are replaced by ones that show what would run.
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "runtime/File.h"
 #include "trainer/Plan.h"
 #include "trainer/Recipe.h"
@@ -21,12 +21,12 @@ const std::string kTrainer = FAIRY2_SOURCE_DIR "/trainer";
 
 /// What stands for srun prints its environment and arguments.
 TEST(ExamplesTest, SlurmSetsTheEnvironment) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   folder.write("scontrol", "#!/bin/sh\necho node7\necho node8\n");
   folder.write("srun", "#!/bin/sh\n"
                        "echo $MASTER_ADDR $MASTER_PORT $OMP_NUM_THREADS $*\n");
-  EXPECT_EQ(outputOf("chmod +x " + folder.path.string() +
-                     "/s*; PATH=" + folder.path.string() +
+  EXPECT_EQ(outputOf("chmod +x " + folder.path().string() +
+                     "/s*; PATH=" + folder.path().string() +
                      ":$PATH SLURM_JOB_ID=41000 SLURM_JOB_NODELIST=node[7-8] "
                      "SLURM_CPUS_PER_TASK=3 bash " +
                      kTrainer + "/examples/slurm.sbatch r.yaml a=b"),
@@ -39,14 +39,14 @@ TEST(ExamplesTest, SkyPilotSetsTheEnvironment) {
   for (const char *key : {"name", "num_nodes", "workdir", "resources", "envs",
                           "setup", "run"})
     EXPECT_TRUE(task[key]) << key;
-  const TestFolder folder;
+  const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "build/bin");
   folder.write("build/bin/fairy2-train",
                "#!/bin/sh\n"
                "echo $RANK $WORLD_SIZE $MASTER_ADDR $MASTER_PORT $*\n");
   folder.write("run.sh", task["run"].as<std::string>());
   folder.write("setup.sh", task["setup"].as<std::string>());
-  const std::string path = folder.path.string();
+  const std::string path = folder.path().string();
   outputOf("bash -n " + path + "/setup.sh");
   EXPECT_EQ(outputOf("cd " + path +
                      " && chmod +x build/bin/fairy2-train && "
@@ -59,7 +59,7 @@ TEST(ExamplesTest, SkyPilotSetsTheEnvironment) {
 /// --dry-run of every recipe, with a small model in place of its own, which may
 /// not be here.
 TEST(ExamplesTest, EveryRecipeIsPlanned) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "model");
   int recipes = 0;
   for (const auto &entry :

@@ -2,7 +2,7 @@
 #include "trainer/Fingerprint.h"
 #include "trainer/Sha256.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 
 #include <gtest/gtest.h>
 
@@ -11,17 +11,17 @@ using namespace fairy2;
 namespace {
 
 TEST(FingerprintTest, Sha256MatchesItsPublishedValue) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   EXPECT_EQ(sha256OfFile(folder.write("a", "abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_NE(messageOf([&] {
+  EXPECT_NE(errorOf([&] {
               sha256OfFile(folder / "absent");
             }).find("absent: cannot open"),
             std::string::npos);
 }
 
 TEST(FingerprintTest, CountsWhatChangesTheResult) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "model");
   Recipe recipe;
   recipe.model = (folder / "model").string();

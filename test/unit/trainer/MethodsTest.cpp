@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/methods/Methods.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "dialect/Phase.h"
 #include "trainer/TensorData.h"
 
@@ -65,7 +65,7 @@ TEST(MethodsTest, ScalesAreSharedByRowsAndTiles) {
     const at::Tensor row =
         quantizedWeight(a.narrow(0, 7, 1).contiguous(), *makeMethod(name), "a");
     EXPECT_TRUE(q.narrow(0, 7, 1).equal(row)) << name;
-    EXPECT_EQ(messageOf([&] { makeMethod(name, "tile"); }),
+    EXPECT_EQ(errorOf([&] { makeMethod(name, "tile"); }),
               "scales: expected tensor or row for a method of real numbers, "
               "found tile");
   }
@@ -208,13 +208,13 @@ TEST(MethodsTest, SignsHaveTheirLevelsAndErrors) {
     at::Tensor bad = a.clone();
     bad.index_put_({at::tensor(3), at::tensor(4)},
                    std::numeric_limits<float>::infinity());
-    EXPECT_EQ(messageOf([&] { quantizedWeight(bad, *method, "w"); }),
+    EXPECT_EQ(errorOf([&] { quantizedWeight(bad, *method, "w"); }),
               "w: expected finite values, found infinity at row 3, column 4");
   }
 }
 
 TEST(MethodsTest, UnknownNamesGetTheNearest) {
-  const std::string message = messageOf([] { makeMethod("complex_phase_2"); });
+  const std::string message = errorOf([] { makeMethod("complex_phase_2"); });
   EXPECT_NE(message.find("found 'complex_phase_2'; did you mean "
                          "'complex_phase_v2'?"),
             std::string::npos)

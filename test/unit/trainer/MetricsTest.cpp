@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Metrics.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "runtime/File.h"
 #include "trainer/Words.h"
 
@@ -14,14 +14,14 @@ namespace {
 /// After a crash the steps since the last save are done again, and each is told
 /// once; a line that was not written to its end does not spoil the next.
 TEST(MetricsTest, GoesOnAfterTheSavedStep) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::string kept = "{\"recipe\":{}}\n{\"step\":1,\"loss\":5.0}\n"
                            "{\"step\":2,\"loss\":null}\n";
   folder.write("metrics.jsonl", kept + "not JSON\n{\"step\":3,\"loss\":4.0}\n"
                                        "{\"step\":4,\"lo");
-  Metrics(folder.path, 2).write({{"step", 3}});
+  Metrics(folder.path(), 2).write({{"step", 3}});
   EXPECT_EQ(readWholeFile(folder / "metrics.jsonl"), kept + "{\"step\":3}\n");
-  Metrics(folder.path, 0).write({{"step", 1}});
+  Metrics(folder.path(), 0).write({{"step", 1}});
   EXPECT_EQ(readWholeFile(folder / "metrics.jsonl"), "{\"step\":1}\n");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Model.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/Json.h"
 #include "frontend/Synthesize.h"
@@ -85,7 +85,7 @@ TEST(ModelTest, GoldenLogitsAreThoseOfTransformers) {
 
 TEST(ModelTest, AGrownModelComputesTheSame) {
   for (const char *tied : {"true", "false"}) {
-    const TestFolder folder;
+    const TemporaryFolder folder;
     writeTinyModel(folder / "small",
                    std::string(", \"tie_word_embeddings\": ") + tied);
     nlohmann::json config = readJson(folder / "small" / "config.json");
@@ -106,12 +106,12 @@ TEST(ModelTest, AGrownModelComputesTheSame) {
 }
 
 TEST(ModelTest, ModelsThatCannotGrowSayWhy) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "small");
   nlohmann::json config = readJson(folder / "small" / "config.json");
   config["hidden_size"] = 40;
   const std::string file = folder.write("config.json", config.dump());
-  EXPECT_EQ(messageOf([&] {
+  EXPECT_EQ(errorOf([&] {
               Model::fromSmaller(HFConfig::readFile(file), folder / "small", 1);
             }),
             "initialize: cannot grow the model: expected hidden_size to be a "
@@ -119,13 +119,13 @@ TEST(ModelTest, ModelsThatCannotGrowSayWhy) {
 }
 
 TEST(ModelTest, WrongShapesAreNamed) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "m");
   nlohmann::json config = readJson(folder / "m" / "config.json");
   config["intermediate_size"] = 50;
   std::filesystem::rename(folder / "m" / "config.json", folder / "old.json");
   folder.write("m/config.json", config.dump());
-  EXPECT_EQ(messageOf([&] { Model::load(folder / "m"); }),
+  EXPECT_EQ(errorOf([&] { Model::load(folder / "m"); }),
             (folder / "m/model.safetensors").string() +
                 ": tensor 'model.layers.0.mlp.gate_proj.weight': "
                 "expected shape [50, 32] as config.json says, found [48, 32]");
@@ -140,7 +140,7 @@ TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
       {"Qwen2ForCausalLM", "qwen2"},
       {"Qwen3ForCausalLM", "qwen3"}};
   for (const auto &[architecture, type] : kinds) {
-    const TestFolder folder;
+    const TemporaryFolder folder;
     nlohmann::json config = {{"architectures", {architecture}},
                              {"model_type", type},
                              {"hidden_size", 32},
@@ -185,12 +185,12 @@ TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
 
 /// A checkpoint that is not the config's, or damaged, is no start.
 TEST(ModelTest, WhatDoesNotFitIsNamed) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "m");
   nlohmann::json config = readJson(folder / "m/config.json");
   config["num_hidden_layers"] = 1;
   folder.write("m/config.json", config.dump());
-  EXPECT_NE(messageOf([&] {
+  EXPECT_NE(errorOf([&] {
               Model::load(folder / "m");
             }).find("m/model.safetensors: tensor 'model.layers.1."),
             std::string::npos);
@@ -200,7 +200,7 @@ TEST(ModelTest, WhatDoesNotFitIsNamed) {
   bytes.replace(size_t(checkpoint.tensor("model.norm.weight").offset) + 8, 4,
                 std::string("\0\0\xc0\x7f", 4));
   folder.write("nan/model.safetensors", bytes);
-  EXPECT_NE(messageOf([&] { Model::load(folder / "nan"); })
+  EXPECT_NE(errorOf([&] { Model::load(folder / "nan"); })
                 .find("nan/model.safetensors: tensor 'model.norm.weight': "
                       "expected finite values, found NaN at row 0, column 2"),
             std::string::npos);
@@ -209,7 +209,7 @@ TEST(ModelTest, WhatDoesNotFitIsNamed) {
 /// The gradient of the loss as a function of the effective weights is what
 /// reaches the latents.
 TEST(ModelTest, TheGradientPassesTheQuantizerUnchanged) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "m");
   const Model model = Model::load(folder / "m");
   Recipe::Data data;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Plan.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "trainer/Model.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ using namespace fairy2;
 namespace {
 
 TEST(PlanTest, CountsAreThoseOfTheModel) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   writeTinyModel(folder / "model");
   Recipe recipe;
   recipe.model = (folder / "model").string();
@@ -46,7 +46,7 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
 /// Llama-2-7B fits eight ranks of 40 GB with ZeRO-3, and one of 141 GB without
 /// does not hold it.
 TEST(PlanTest, SevenBillionParametersFitEightRanks) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::string file = folder.write("config.json", R"({
     "architectures": ["LlamaForCausalLM"], "model_type": "llama",
     "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Report.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 
 #include <gtest/gtest.h>
 
@@ -17,7 +17,7 @@ size_t count(const std::string &text, const std::string &part) {
 }
 
 TEST(ReportTest, HasACurveForEachSeries) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   std::string lines =
       "{\"recipe\": {\"model\": \"<m>\"}, \"parameters\": 12}\n";
   for (int step = 1; step <= 1000; ++step)
@@ -40,10 +40,10 @@ TEST(ReportTest, HasACurveForEachSeries) {
 }
 
 TEST(ReportTest, BrokenLinesAreNamed) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   const std::string file =
       folder.write("metrics.jsonl", "{\"step\": 1}\n{\"step\": \n");
-  EXPECT_NE(messageOf([&] { reportOf(file, ""); }).find("metrics.jsonl:2"),
+  EXPECT_NE(errorOf([&] { reportOf(file, ""); }).find("metrics.jsonl:2"),
             std::string::npos);
 }
 

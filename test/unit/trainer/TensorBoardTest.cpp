@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/TensorBoard.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "runtime/File.h"
 
 #include <gtest/gtest.h>
@@ -20,13 +20,13 @@ TEST(TensorBoardTest, Crc32cMatchesItsPublishedValues) {
 
 /// Takes the file apart frame by frame, as a reader does.
 TEST(TensorBoardTest, FramesHoldTheScalars) {
-  const TestFolder folder;
+  const TemporaryFolder folder;
   {
-    TensorBoard board(folder.path, 300);
+    TensorBoard board(folder.path(), 300);
     board.scalar("loss", 300, 1.5f);
   }
   std::string bytes;
-  for (const auto &entry : std::filesystem::directory_iterator(folder.path))
+  for (const auto &entry : std::filesystem::directory_iterator(folder.path()))
     bytes = readWholeFile(entry.path());
   std::vector<std::string> events;
   for (size_t at = 0; at < bytes.size();) {

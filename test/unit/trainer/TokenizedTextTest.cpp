@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/TokenizedText.h"
 
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "runtime/File.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Sha256.h"
@@ -54,7 +54,7 @@ protected:
     folder.write("out/00000.tokens", content);
   }
 
-  TestFolder folder;
+  TemporaryFolder folder;
   std::unique_ptr<Tokenizer> tokenizer;
   std::string sha256;
   TokenizeOptions options;
@@ -117,32 +117,32 @@ TEST_F(TokenizedTextTest, RecordsAreChosen) {
 
 TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
   tokenizeFiles(options);
-  EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),
+  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
             options.output + ": holds tokenized text already");
-  EXPECT_EQ(messageOf([&] { open("eos"); }),
+  EXPECT_EQ(errorOf([&] { open("eos"); }),
             options.output + "/index.json: was tokenized with the separator "
                              "'bos', and data.separator is 'eos'");
-  EXPECT_EQ(messageOf([&] {
+  EXPECT_EQ(errorOf([&] {
               TokenizedText::open(options.output, "bos", "other", 264);
             }),
             options.output + "/index.json: was tokenized with another "
                              "tokenizer than the model's");
-  EXPECT_NE(messageOf([&] { open("bos", 40); })
+  EXPECT_NE(errorOf([&] { open("bos", 40); })
                 .find("does not fit the model's vocabulary of 40"),
             std::string::npos);
   const std::string inTheWay = folder.write("file", "");
   options.output = inTheWay + "/new";
-  EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),
+  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
             options.output + ": cannot make this folder: Not a directory");
   options.output = (folder / "none").string();
   options.inputs = {folder.write("c.txt", ""), folder.write("d.jsonl", "\n")};
-  EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),
+  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
             options.inputs[0] + ", " + options.inputs[1] +
                 ": expected text, found none");
   EXPECT_FALSE(TokenizedText::isFolder(options.output));
   options.output = (folder / "absent").string();
   options.inputs = {(folder / "absent.txt").string()};
-  EXPECT_EQ(messageOf([&] { tokenizeFiles(options); }),
+  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
             (folder / "absent.txt").string() +
                 ": cannot open: No such file or directory");
   EXPECT_FALSE(std::filesystem::exists(options.output));
@@ -165,19 +165,19 @@ TEST_F(TokenizedTextTest, DamagedShardsAreNamed) {
     std::filesystem::remove_all(options.output);
     tokenizeFiles(options);
     damage(c.offset, c.bytes);
-    const std::string message = messageOf([&] { open(); });
+    const std::string message = errorOf([&] { open(); });
     EXPECT_NE(message.find("00000.tokens: "), std::string::npos) << message;
     EXPECT_NE(message.find(c.expected), std::string::npos)
         << "found: " << message << "\nexpected: " << c.expected;
   }
   folder.write("out/00000.tokens", "short");
-  EXPECT_NE(messageOf([&] { open(); }).find("ends before its header"),
+  EXPECT_NE(errorOf([&] { open(); }).find("ends before its header"),
             std::string::npos);
   folder.write("out/index.json",
                "{\"format\": \"fairy2-tokens\", \"separator\": \"bos\", "
                "\"tokenizer_sha256\": \"" +
                    sha256 + "\", \"shards\": [{\"file\": \"../a.jsonl\"}]}");
-  EXPECT_NE(messageOf([&] { open(); })
+  EXPECT_NE(errorOf([&] { open(); })
                 .find("shards[0].file': expected a name, found '../a.jsonl'"),
             std::string::npos);
 }

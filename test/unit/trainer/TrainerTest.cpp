@@ -4,7 +4,7 @@
 #include "trainer/Trainer.h"
 
 #include "SerialKernels.h"
-#include "TestFiles.h"
+#include "TinyModels.h"
 #include "dialect/Phase.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/Json.h"
@@ -54,7 +54,7 @@ protected:
   std::string compiled(const Trainer &trainer) const {
     const std::string command = trainer.compileCommand();
     const auto arguments = command.find(' ');
-    outputOf("cd " + folder.path.string() + " && " + FAIRY2_COMPILE +
+    outputOf("cd " + folder.path().string() + " && " + FAIRY2_COMPILE +
              command.substr(arguments) + kOneLevel);
     return readWholeFile(folder / "model.so");
   }
@@ -75,7 +75,7 @@ protected:
     return all;
   }
 
-  TestFolder folder;
+  TemporaryFolder folder;
   Recipe recipe;
 };
 
@@ -176,7 +176,7 @@ TEST_F(TrainerTest, AStepThatIsNotFiniteIsSkipped) {
   const std::vector<float> after = latentsOf(trainer);
   EXPECT_EQ(std::vector<float>(before.begin() + 256, before.end()),
             std::vector<float>(after.begin() + 256, after.end()));
-  EXPECT_EQ(messageOf([&] { trainer.step(); }),
+  EXPECT_EQ(errorOf([&] { trainer.step(); }),
             "step 4: the loss or its gradient was not finite in 3 steps in a "
             "row; try a smaller train.learning_rate");
 }
@@ -246,7 +246,7 @@ TEST_F(TrainerTest, TheStateOfAnotherRunIsRefused) {
   int64_t steps = 0;
   Trainer(recipe).run([&] { return ++steps == 3; });
   recipe.train.clip = 0.5;
-  EXPECT_NE(messageOf([&] {
+  EXPECT_NE(errorOf([&] {
               Trainer(recipe).run();
             }).find("step-3 is the state of a run with another recipe"),
             std::string::npos);
@@ -304,7 +304,7 @@ protected:
     writeSha256Sums(state);
   }
   void expectRefusal(const std::string &expected) {
-    const std::string found = messageOf([&] { Trainer(recipe).run(); });
+    const std::string found = errorOf([&] { Trainer(recipe).run(); });
     EXPECT_NE(found.find(expected), std::string::npos)
         << "found: " << found << "\nexpected: " << expected;
   }
@@ -438,7 +438,7 @@ TEST_F(TrainerTest, DistillationFollowsTheTeacher) {
 
   writeTinyModel(folder / "other", ", \"rope_theta\": 77");
   recipe.teacher.model = (folder / "other").string();
-  EXPECT_NE(messageOf([&] {
+  EXPECT_NE(errorOf([&] {
               Trainer trainer(recipe);
             }).find("expected a teacher with the model's head_dim and"),
             std::string::npos);
@@ -512,7 +512,7 @@ TEST_F(TrainerTest, SignsCompileToTheLossOfTraining) {
 
 TEST_F(TrainerTest, ExportsThatCannotBeAreRefused) {
   const auto refusal = [&] {
-    return messageOf([&] { Trainer trainer(recipe); });
+    return errorOf([&] { Trainer trainer(recipe); });
   };
   recipe.method = "ternary";
   recipe.exportOptions.form = "packed";
@@ -556,10 +556,10 @@ TEST_F(TrainerTest, MetricsHoldEveryStep) {
 
 TEST_F(TrainerTest, MissingInputFailsBeforeTheFirstStep) {
   recipe.data.train[0].path = (folder / "absent.txt").string();
-  EXPECT_NE(messageOf([&] { Trainer trainer(recipe); }).find("absent.txt"),
+  EXPECT_NE(errorOf([&] { Trainer trainer(recipe); }).find("absent.txt"),
             std::string::npos);
   recipe.initialize = "nowhere";
-  EXPECT_EQ(messageOf([&] { Trainer trainer(recipe); }),
+  EXPECT_EQ(errorOf([&] { Trainer trainer(recipe); }),
             "initialize: expected checkpoint, random or a folder with a "
             "smaller model, found 'nowhere'");
 }

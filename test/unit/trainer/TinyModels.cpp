@@ -1,37 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "TestFiles.h"
+#include "TinyModels.h"
 
 #include "frontend/Synthesize.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <random>
 
 namespace fairy2 {
 
-TestFolder::TestFolder() {
-  std::string name =
-      (std::filesystem::temp_directory_path() / "fairy2-test-XXXXXX").string();
-  path = ::mkdtemp(name.data());
-}
-
-TestFolder::~TestFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path, ignored);
-}
-
-std::string TestFolder::write(const std::string &name,
-                              const std::string &content) const {
-  std::ofstream(path / name, std::ios::binary) << content;
-  return (path / name).string();
-}
-
 void writeTinyModel(const std::filesystem::path &folder,
                     const std::string &fields, int intermediateSize) {
-  const TestFolder scratch;
+  const TemporaryFolder scratch;
   const std::string config = scratch.write("config.json", R"({
     "architectures": ["LlamaForCausalLM"], "model_type": "llama",
     "hidden_size": 32, "num_hidden_layers": 2,
