@@ -111,8 +111,7 @@ std::string methodName(const CompileOptions &options) {
 }
 
 /// What phases alone have is not asked for beside a method of signs.
-static void requireSignOptions(const CompileOptions &options,
-                               WeightOp stored) {
+static void requireSignOptions(const CompileOptions &options, WeightOp stored) {
   const std::string method = nameOf(*options.signs);
   auto refuse = [&](const char *option) {
     throw Error(std::string(option) +
@@ -182,8 +181,8 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
     add("fairy2-to-quantized{" +
         (options.signs ? std::string("signs=") + nameOf(*options.signs) + " "
                        : std::string()) +
-        "stages=" + std::to_string(options.stages.value_or(2)) + " scales=" +
-        nameOf(options.scales.value_or(ScaleGranularity::Tensor)) +
+        "stages=" + std::to_string(options.stages.value_or(2)) +
+        " scales=" + nameOf(options.scales.value_or(ScaleGranularity::Tensor)) +
         " mode=" + nameOf(options.mode) + listOption("keep", options.keep) +
         listOption("stages-for", options.stagesFor) +
         " float-activations=" + (options.floatActivations ? "true" : "false") +
@@ -191,8 +190,8 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
         " kv-cache=" + nameOf(options.cache) + "}");
   if (stage >= Stage::Packed)
     add("fairy2-to-packed");
-  std::string cpu = "{cpu=" + target.name.str() +
-                    " batch=" + std::to_string(options.batch);
+  std::string cpu =
+      "{cpu=" + target.name.str() + " batch=" + std::to_string(options.batch);
   if (options.prefetchL1 >= 0)
     cpu += " prefetch-l1=" + std::to_string(options.prefetchL1);
   if (options.prefetchL2 >= 0)
@@ -207,8 +206,7 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
 }
 
 CompileSummary compile(ModuleOp module, const WeightStore &weights,
-                       const ModelAssets &assets,
-                       const CompileOptions &asked) {
+                       const ModelAssets &assets, const CompileOptions &asked) {
   CompileOptions options = asked;
   resolveScheme(module, options);
   CompileSummary summary;

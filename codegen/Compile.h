@@ -17,7 +17,16 @@
 
 namespace fairy2 {
 
-enum class Stage { Model, Quantized, Packed, Loops, Llvm, Assembly, Object, So };
+enum class Stage {
+  Model,
+  Quantized,
+  Packed,
+  Loops,
+  Llvm,
+  Assembly,
+  Object,
+  So
+};
 
 struct CompileOptions {
   /// A method of real signs in place of phases; then there are no stages.

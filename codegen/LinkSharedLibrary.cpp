@@ -65,11 +65,19 @@ linkSharedLibrary(const std::vector<std::string> &objects) {
   const std::string linker = findLinker();
   std::list<TemporaryFile> inputs;
   TemporaryFile output("so"), messages("txt");
-  std::vector<std::string> command = {
-      linker,        "-shared",        "--gc-sections", "-z",    "now",
-      "-z",          "noexecstack",    "--build-id=none",
-      "--hash-style=gnu", "-soname",   "model.so",      "-o",
-      output.name().str()};
+  std::vector<std::string> command = {linker,
+                                      "-shared",
+                                      "--gc-sections",
+                                      "-z",
+                                      "now",
+                                      "-z",
+                                      "noexecstack",
+                                      "--build-id=none",
+                                      "--hash-style=gnu",
+                                      "-soname",
+                                      "model.so",
+                                      "-o",
+                                      output.name().str()};
   for (const std::string &object : objects) {
     inputs.emplace_back("o");
     inputs.back().write(object);

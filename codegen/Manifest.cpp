@@ -17,9 +17,8 @@ namespace {
 std::vector<int64_t> packShape(PackOp pack) {
   std::vector<int64_t> shape;
   for (auto symbol : pack.getSources().getAsRange<FlatSymbolRefAttr>()) {
-    auto type =
-        weightBehind(SymbolTable::lookupNearestSymbolFrom(pack, symbol))
-            .getTensorType();
+    auto type = weightBehind(SymbolTable::lookupNearestSymbolFrom(pack, symbol))
+                    .getTensorType();
     if (shape.empty())
       shape.assign(type.getShape().begin(), type.getShape().end());
     else
@@ -50,8 +49,7 @@ int64_t layerBehind(Value operand, func::FuncOp entry,
   auto view = operand.getDefiningOp<memref::ViewOp>();
   if (!view || view.getSource() != entry.getArgument(0))
     return -1;
-  const std::optional<int64_t> start =
-      getConstantIntValue(view.getByteShift());
+  const std::optional<int64_t> start = getConstantIntValue(view.getByteShift());
   if (!start)
     return -1;
   for (const auto &[i, layer] : llvm::enumerate(layers))
@@ -88,13 +86,12 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
   manifest["model"] = assets.model;
   manifest["scheme"] = {
       {"method", methodName(options)},
-      {"stages", options.signs ? SignScheme{*options.signs}.planes()
-                               : *options.stages},
+      {"stages",
+       options.signs ? SignScheme{*options.signs}.planes() : *options.stages},
       {"scales", nameOf(*options.scales)},
       {"mode", nameOf(options.mode)},
-      {"activations", options.floatActivations || options.stages == 0
-                          ? "float"
-                          : "int8"},
+      {"activations",
+       options.floatActivations || options.stages == 0 ? "float" : "int8"},
       {"lm_head", nameOf(options.head)},
       {"kv_cache", nameOf(options.cache)}};
   manifest["batch"] = options.batch;

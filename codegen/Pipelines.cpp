@@ -130,18 +130,16 @@ void buildLlvmPipeline(OpPassManager &pm, const CpuOptions &options) {
 }
 
 void registerPipelines() {
-  PassPipelineRegistration<QuantizeOptions>(
-      "fairy2-to-quantized", "stage model to stage quantized",
-      buildQuantizePipeline);
+  PassPipelineRegistration<QuantizeOptions>("fairy2-to-quantized",
+                                            "stage model to stage quantized",
+                                            buildQuantizePipeline);
   PassPipelineRegistration<>("fairy2-to-packed",
                              "stage quantized to stage packed",
                              [](OpPassManager &pm) { buildPackPipeline(pm); });
-  PassPipelineRegistration<CpuOptions>("fairy2-to-loops",
-                                       "stage packed to stage loops",
-                                       buildLoopsPipeline);
-  PassPipelineRegistration<CpuOptions>("fairy2-to-llvm",
-                                       "stage loops to the LLVM dialect",
-                                       buildLlvmPipeline);
+  PassPipelineRegistration<CpuOptions>(
+      "fairy2-to-loops", "stage packed to stage loops", buildLoopsPipeline);
+  PassPipelineRegistration<CpuOptions>(
+      "fairy2-to-llvm", "stage loops to the LLVM dialect", buildLlvmPipeline);
 }
 
 } // namespace fairy2

@@ -22,8 +22,9 @@ const char *nameOf(CacheKind cache);
 struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
   Option<std::string> signs{
       *this, "signs",
-      llvm::cl::desc("method of real signs in place of phases: bitnet, ternary, "
-                     "sign2 or int2"),
+      llvm::cl::desc(
+          "method of real signs in place of phases: bitnet, ternary, "
+          "sign2 or int2"),
       llvm::cl::init("")};
   Option<int64_t> stages{*this, "stages",
                          llvm::cl::desc("residual stages; 0 keeps all layers "
@@ -43,9 +44,9 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
   ListOption<std::string> stagesFor{
       *this, "stages-for",
       llvm::cl::desc("REGEX=T: other stages for some layers")};
-  Option<bool> floatActivations{
-      *this, "float-activations",
-      llvm::cl::desc("leave activations in float32"), llvm::cl::init(false)};
+  Option<bool> floatActivations{*this, "float-activations",
+                                llvm::cl::desc("leave activations in float32"),
+                                llvm::cl::init(false)};
   Option<HeadKind> head{
       *this, "lm-head", llvm::cl::desc("what becomes of the head"),
       llvm::cl::init(HeadKind::Keep),
@@ -56,11 +57,10 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
   Option<CacheKind> cache{
       *this, "kv-cache", llvm::cl::desc("what keys and values are stored as"),
       llvm::cl::init(CacheKind::F16),
-      llvm::cl::values(
-          clEnumValN(CacheKind::F32, "f32", "float32"),
-          clEnumValN(CacheKind::F16, "f16", "float16"),
-          clEnumValN(CacheKind::Int8, "int8",
-                     "int8 with a scale per key and per value"))};
+      llvm::cl::values(clEnumValN(CacheKind::F32, "f32", "float32"),
+                       clEnumValN(CacheKind::F16, "f16", "float16"),
+                       clEnumValN(CacheKind::Int8, "int8",
+                                  "int8 with a scale per key and per value"))};
 };
 
 struct CpuOptions : mlir::PassPipelineOptions<CpuOptions> {

@@ -178,7 +178,8 @@ public:
   }
 
 private:
-  template <typename T> static T *at(std::vector<uint8_t> &out, int64_t offset) {
+  template <typename T>
+  static T *at(std::vector<uint8_t> &out, int64_t offset) {
     return reinterpret_cast<T *>(out.data() + offset);
   }
   int64_t rowValues(size_t i) const {

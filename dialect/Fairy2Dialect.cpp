@@ -48,8 +48,8 @@ LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-static LogicalResult
-verifyStages(function_ref<InFlightDiagnostic()> emitError, int64_t stages) {
+static LogicalResult verifyStages(function_ref<InFlightDiagnostic()> emitError,
+                                  int64_t stages) {
   if (stages < 1 || stages > kMaxStages)
     return emitError() << "expected 1 to " << kMaxStages << " stages, found "
                        << stages;

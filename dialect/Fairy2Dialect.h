@@ -82,7 +82,6 @@ inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::SignMethod method) {
 
 namespace fairy2 {
 
-
 /// The most elements of one weight: byte counts of any layout fit 64 bits.
 constexpr int64_t kMaxWeightElements = int64_t(1) << 40;
 /// The largest extent of a KV cache type.
@@ -96,8 +95,8 @@ inline SignScheme signSchemeOf(SignSchemeAttr scheme) {
   return {scheme.getMethod(), scheme.getScales()};
 }
 
-/// The weight that a fairy2.phase_quantize or fairy2.sign_quantize reads, or the
-/// weight itself: a source of a pack.
+/// The weight that a fairy2.phase_quantize or fairy2.sign_quantize reads, or
+/// the weight itself: a source of a pack.
 WeightOp weightBehind(mlir::Operation *source);
 
 /// The form in which the planes of `recipes`, which are all of one kind, width

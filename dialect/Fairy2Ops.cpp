@@ -142,8 +142,8 @@ LogicalResult WeightOp::verify() {
   if (getValue() && getValue()->getType() != getType())
     return emitOpError("expected a value of type ")
            << getType() << ", found " << getValue()->getType();
-  if (getPhases() &&
-      (!getFile() || shape.size() != 2 || !getTensorType().getElementType().isF32()))
+  if (getPhases() && (!getFile() || shape.size() != 2 ||
+                      !getTensorType().getElementType().isF32()))
     return emitOpError("expected phases for a float32 matrix in a file");
   if (getOffset() && int64_t(*getOffset()) < 0)
     return emitOpError("expected an offset of at least 0, found ")
@@ -311,18 +311,16 @@ static LogicalResult verifyRecipes(LinearOpTy op, StringRef what,
   for (auto [symbol, result] : llvm::zip(op.getRecipes(), op.getResults())) {
     auto recipe =
         lookUp<RecipeOp>(op, cast<FlatSymbolRefAttr>(symbol), symbols, what);
-    if (!recipe ||
-        failed(verifyShape(op,
-                           weightType(recipe, recipe.getWeightAttr(), symbols),
-                           {featuresOf(result), featuresOf(op.getInput())})))
+    if (!recipe || failed(verifyShape(
+                       op, weightType(recipe, recipe.getWeightAttr(), symbols),
+                       {featuresOf(result), featuresOf(op.getInput())})))
       return failure();
     if (scheme && scheme != recipe.getScheme())
       return op.emitOpError("expected matrices of one scheme, found ")
              << scheme << " and " << recipe.getScheme();
     scheme = recipe.getScheme();
   }
-  if ((scheme.getActivations() == ActivationKind::Int8) !=
-      bool(op.getScales()))
+  if ((scheme.getActivations() == ActivationKind::Int8) != bool(op.getScales()))
     return op.emitOpError("expected the input that ") << scheme << " asks for";
   return verifyBiases(op, op.getBiases(),
                       llvm::map_to_vector(op.getResults(), featuresOf),
@@ -381,11 +379,11 @@ SignPlanePack signPlanePackOf(ArrayRef<Operation *> recipes, bool hasBias) {
 
 SignPlanePack signPlanePackOf(PackOp pack) {
   return signPlanePackOf(
-      llvm::map_to_vector(
-          pack.getSources().getAsRange<FlatSymbolRefAttr>(),
-          [&](FlatSymbolRefAttr source) {
-            return SymbolTable::lookupNearestSymbolFrom(pack, source);
-          }),
+      llvm::map_to_vector(pack.getSources().getAsRange<FlatSymbolRefAttr>(),
+                          [&](FlatSymbolRefAttr source) {
+                            return SymbolTable::lookupNearestSymbolFrom(pack,
+                                                                        source);
+                          }),
       bool(pack.getBiases()));
 }
 
@@ -398,12 +396,11 @@ verifyPlaneSources(PackOp pack, StringRef what, SymbolTableCollection &symbols,
   SmallVector<Operation *> recipes;
   RankedTensorType first;
   for (Attribute source : pack.getSources()) {
-    auto recipe = lookUp<RecipeOp>(pack, cast<FlatSymbolRefAttr>(source),
-                                   symbols, what);
+    auto recipe =
+        lookUp<RecipeOp>(pack, cast<FlatSymbolRefAttr>(source), symbols, what);
     if (!recipe)
       return failure();
-    RankedTensorType type =
-        weightType(recipe, recipe.getWeightAttr(), symbols);
+    RankedTensorType type = weightType(recipe, recipe.getWeightAttr(), symbols);
     if (!type)
       return failure();
     if (!first)

@@ -19,9 +19,9 @@ constexpr int64_t roundUp(int64_t value, int64_t multiple) {
 }
 
 /// Sign planes of several matrices with m columns each, stacked by rows; each
-/// starts a new tile of 16 rows. Phases: a row of codes stands for two real rows
-/// (parts), its sets are U and W of every stage. Signs (Signs.h): a row stands for
-/// one, its sets are the planes, and m is half of the columns.
+/// starts a new tile of 16 rows. Phases: a row of codes stands for two real
+/// rows (parts), its sets are U and W of every stage. Signs (Signs.h): a row
+/// stands for one, its sets are the planes, and m is half of the columns.
 /// Biases: float32 [tile][part][16 rows]; factors of the rows likewise. Scales:
 /// float32 [tile][set][re, im], or where 64 x 64 entries share them, float32
 /// [64 rows of a matrix][span of 64 columns][set][re, im]; of signs
@@ -36,21 +36,19 @@ struct SignPlanePack {
 
   static SignPlanePack ofPhases(std::vector<int64_t> rows, int64_t columns,
                                 PhaseScheme scheme, bool hasBias) {
-    return {std::move(rows), columns, 2 * scheme.stages, scheme.scales, false,
-            hasBias};
+    return {std::move(rows), columns, 2 * scheme.stages,
+            scheme.scales,   false,   hasBias};
   }
   static SignPlanePack ofSigns(std::vector<int64_t> rows, int64_t columns,
                                SignScheme scheme, bool hasBias) {
-    return {std::move(rows), columns, scheme.planes(), scheme.scales, true,
-            hasBias};
+    return {std::move(rows), columns, scheme.planes(),
+            scheme.scales,   true,    hasBias};
   }
 
   int sets() const { return setCount; }
   /// Real rows that a row of codes stands for.
   int64_t parts() const { return isReal ? 1 : 2; }
-  bool hasFactors() const {
-    return !isReal && scales == ScaleGranularity::Row;
-  }
+  bool hasFactors() const { return !isReal && scales == ScaleGranularity::Row; }
   bool isTiled() const { return scales == ScaleGranularity::Tile; }
   SignPlaneLayout matrix(size_t i) const { return {rows[i], columns, sets()}; }
   int64_t tiles() const {
@@ -97,9 +95,7 @@ struct SignPlanePack {
   }
 
   /// Floats that hold one value for every real row of a tile, and of all.
-  int64_t tileRowValues() const {
-    return parts() * SignPlaneLayout::kTileRows;
-  }
+  int64_t tileRowValues() const { return parts() * SignPlaneLayout::kTileRows; }
   int64_t rowValues() const { return tiles() * tileRowValues(); }
 
 private:

@@ -133,19 +133,19 @@ public:
     const Phase *uCodes = q.set(2 * stage), *wCodes = q.set(2 * stage + 1);
     parallelFor(q.rows, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        forEachTile(q, i, [&](int64_t first, int64_t last,
-                              const AxisScales *scales) {
-          for (int64_t j = first; j < last; ++j) {
-            WidelyLinear &r = residual[j];
-            float re, im;
-            scaledPhase(uCodes[j], scales[2 * stage], re, im);
-            r.uRe = round(r.uRe - re);
-            r.uIm = round(r.uIm - im);
-            scaledPhase(wCodes[j], scales[2 * stage + 1], re, im);
-            r.wRe = round(r.wRe - re);
-            r.wIm = round(r.wIm - im);
-          }
-        });
+        forEachTile(q, i,
+                    [&](int64_t first, int64_t last, const AxisScales *scales) {
+                      for (int64_t j = first; j < last; ++j) {
+                        WidelyLinear &r = residual[j];
+                        float re, im;
+                        scaledPhase(uCodes[j], scales[2 * stage], re, im);
+                        r.uRe = round(r.uRe - re);
+                        r.uIm = round(r.uIm - im);
+                        scaledPhase(wCodes[j], scales[2 * stage + 1], re, im);
+                        r.wRe = round(r.wRe - re);
+                        r.wIm = round(r.wIm - im);
+                      }
+                    });
     });
   }
 
@@ -185,9 +185,9 @@ private:
   PhaseMatrix &q;
   const ParallelFor &parallelFor;
   const Rounding round = {};
-  std::vector<WidelyLinear> residual; ///< [n][m]
-  std::vector<WidelyLinearSums> rowSums;      ///< [n][column of tiles]
-  std::vector<double> rowNorms;       ///< [2n], or empty
+  std::vector<WidelyLinear> residual;    ///< [n][m]
+  std::vector<WidelyLinearSums> rowSums; ///< [n][column of tiles]
+  std::vector<double> rowNorms;          ///< [2n], or empty
 };
 
 template <typename Rounding>
@@ -280,13 +280,15 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            std::span<const float> rowFactors,
                            QuantizationError *error) {
   if (realRows % 2 || realColumns % 2)
-    throw Error(name + ": expected even extents to pair rows and columns as "
-                       "complex numbers, found " +
+    throw Error(name +
+                ": expected even extents to pair rows and columns as "
+                "complex numbers, found " +
                 std::to_string(realRows) + " x " + std::to_string(realColumns));
   if (scheme.mode == QuantizeMode::OfficialBF16 &&
       scheme.scales != ScaleGranularity::Tensor)
-    throw Error(name + ": expected scales per tensor in official mode, found "
-                       "scales per " +
+    throw Error(name +
+                ": expected scales per tensor in official mode, found "
+                "scales per " +
                 nameOf(scheme.scales));
   if (!rowFactors.empty() && (scheme.scales != ScaleGranularity::Row ||
                               int64_t(rowFactors.size()) != realRows))

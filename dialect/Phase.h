@@ -26,10 +26,10 @@ namespace fairy2 {
 constexpr int64_t kMaxStages = 8;
 
 /// Canonical: float32, and values as they are stored. OfficialBF16: values, U
-/// and W, scales, residuals and sums are rounded to bfloat16 where the reference
-/// implementation (Fairy2i-W2) run on bfloat16 weights rounds; scales are per
-/// tensor. It finds that implementation's codes and scales but for exact ties,
-/// which depend on its vector library there.
+/// and W, scales, residuals and sums are rounded to bfloat16 where the
+/// reference implementation (Fairy2i-W2) run on bfloat16 weights rounds; scales
+/// are per tensor. It finds that implementation's codes and scales but for
+/// exact ties, which depend on its vector library there.
 enum class QuantizeMode { Canonical, OfficialBF16 };
 /// "canonical" or "official_bf16", and back.
 const char *nameOf(QuantizeMode mode);
@@ -81,13 +81,14 @@ struct PhaseMatrix {
 
 /// Quantizes the matrix of shape [2n, 2m] that `readRows` reads, each row once,
 /// in residual stages, in the arithmetic of the scheme's mode; per matrix (or
-/// tile) and stage s_re = mean |re| over the codes +-1 and s_im = mean |im| over the
-/// codes +-i, at least 1e-6; sums are in double, row by row. With row scales,
-/// row r of A' is row r of A over its factor: `rowFactors`, one per real row
-/// and finite, or where that is empty the row's root mean square. A row of
-/// factor 0 counts as zero. Throws Error naming `name` when an extent is odd or
-/// a value is not finite. Fairy2i (arXiv 2512.02901); the group and ties as in
-/// README.md here. `error` is told how near the result is, if it is not null.
+/// tile) and stage s_re = mean |re| over the codes +-1 and s_im = mean |im|
+/// over the codes +-i, at least 1e-6; sums are in double, row by row. With row
+/// scales, row r of A' is row r of A over its factor: `rowFactors`, one per
+/// real row and finite, or where that is empty the row's root mean square. A
+/// row of factor 0 counts as zero. Throws Error naming `name` when an extent is
+/// odd or a value is not finite. Fairy2i (arXiv 2512.02901); the group and ties
+/// as in README.md here. `error` is told how near the result is, if it is not
+/// null.
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
@@ -102,8 +103,8 @@ PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            std::span<const float> rowFactors = {},
                            QuantizationError *error = nullptr);
 
-/// The dense float32 matrix [2n, 2m] that the codes and scales stand for, summed
-/// in the arithmetic of the scheme's mode.
+/// The dense float32 matrix [2n, 2m] that the codes and scales stand for,
+/// summed in the arithmetic of the scheme's mode.
 std::vector<float> dequantizePhases(const PhaseMatrix &matrix);
 
 /// Sign-plane packing: a code i^k = a + i b is stored as the two sign bits

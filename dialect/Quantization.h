@@ -33,8 +33,7 @@ void serialFor(int64_t count,
 
 /// Writes rows [begin, end) of a real matrix to `out`, row-major, as float32.
 /// Called from many threads at once.
-using RowReader =
-    std::function<void(int64_t begin, int64_t end, float *out)>;
+using RowReader = std::function<void(int64_t begin, int64_t end, float *out)>;
 /// Reads a row-major matrix in memory, which must outlive the reader.
 RowReader rowsOf(const float *a, int64_t columns);
 

@@ -115,8 +115,8 @@ private:
       const float outer = std::max(meanOf(magnitude), kSmallestScale);
       const auto rest = [&](float x) { return x - (x >= 0 ? outer : -outer); };
       scales[0] = outer;
-      scales[1] = std::max(
-          meanOf([&](float x) { return std::fabs(rest(x)); }), kSmallestScale);
+      scales[1] = std::max(meanOf([&](float x) { return std::fabs(rest(x)); }),
+                           kSmallestScale);
       set([&](float x) {
         return uint8_t((x >= 0 ? 1 : 0) | (rest(x) >= 0 ? 2 : 0));
       });
@@ -176,9 +176,8 @@ SignMatrix quantizeSigns(const RowReader &readRows, int64_t rows,
                 nameOf(scheme.method) + ", found scales per tile");
   SignMatrix q{rows, columns, scheme, {}, {}};
   q.signs.resize(size_t(rows * columns));
-  q.scales.resize(
-      size_t(scheme.scales == ScaleGranularity::Row ? rows : 1) *
-      scheme.planes());
+  q.scales.resize(size_t(scheme.scales == ScaleGranularity::Row ? rows : 1) *
+                  scheme.planes());
   SignCoder coder(q, parallelFor);
   coder.read(readRows, name);
   coder.code();
@@ -214,10 +213,10 @@ bool unpackSign(const SignPlaneLayout &layout, const uint8_t *packed, int plane,
   using L = SignPlaneLayout;
   const bool isRight = column >= layout.columns;
   const int64_t j = isRight ? column - layout.columns : column;
-  const uint8_t byte = packed[row / L::kTileRows * layout.tileBytes() +
-                              plane * layout.setBytes() +
-                              j / L::kGroupColumns * L::kTileRows +
-                              row % L::kTileRows];
+  const uint8_t byte =
+      packed[row / L::kTileRows * layout.tileBytes() +
+             plane * layout.setBytes() + j / L::kGroupColumns * L::kTileRows +
+             row % L::kTileRows];
   return byte >> (j % L::kGroupColumns + (isRight ? 4 : 0)) & 1;
 }
 

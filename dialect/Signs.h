@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Quantizers of real numbers, which complex phases are compared with at equal
-// bits: bitnet, ternary, sign2 and int2. Each makes of a matrix a sum of at most
-// two planes of signs times scales. Plain C++: the one definition that compiler
-// and trainer share.
+// bits: bitnet, ternary, sign2 and int2. Each makes of a matrix a sum of at
+// most two planes of signs times scales. Plain C++: the one definition that
+// compiler and trainer share.
 #pragma once
 
 #include "dialect/Phase.h"
@@ -13,8 +13,8 @@
 
 namespace fairy2 {
 
-/// BitNet ("bitnet", 1 bit): sign(a - mean) times mean |a|; the mean is not added
-/// back (Wang et al., arXiv 2310.11453, as Fairy2i's baseline has it).
+/// BitNet ("bitnet", 1 bit): sign(a - mean) times mean |a|; the mean is not
+/// added back (Wang et al., arXiv 2310.11453, as Fairy2i's baseline has it).
 /// Ternary ("ternary"): round(a / (mean |a| + 1e-5)) clamped to -1, 0, 1, times
 /// mean |a|: BitNet b1.58 (Ma et al., arXiv 2402.17764).
 /// TwoSigns ("sign2", 2 bits): signs times mean |a|, then the same of what is
@@ -45,8 +45,9 @@ struct SignScheme {
 struct SignMatrix {
   int64_t rows = 0, columns = 0;
   SignScheme scheme;
-  std::vector<uint8_t> signs; ///< [row][column]; bit p is set where sign p is +1
-  std::vector<float> scales;  ///< [row, or 1][plane]
+  std::vector<uint8_t>
+      signs;                 ///< [row][column]; bit p is set where sign p is +1
+  std::vector<float> scales; ///< [row, or 1][plane]
 
   const float *scalesOf(int64_t row) const {
     return scales.data() +
@@ -73,10 +74,10 @@ SignMatrix quantizeSigns(const RowReader &readRows, int64_t rows,
                          const ParallelFor &parallelFor = serialFor,
                          QuantizationError *error = nullptr);
 
-/// Writes the planes in the layout {rows, columns / 2, planes} to `out`: the low
-/// nibble of a byte holds the signs of four columns of the left half, the high
-/// nibble those of the same columns of the right half. The number of columns is
-/// even.
+/// Writes the planes in the layout {rows, columns / 2, planes} to `out`: the
+/// low nibble of a byte holds the signs of four columns of the left half, the
+/// high nibble those of the same columns of the right half. The number of
+/// columns is even.
 void packSigns(const SignMatrix &matrix, uint8_t *out);
 
 /// The bit of (plane, row, column), read back from packed bytes.

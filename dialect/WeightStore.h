@@ -7,7 +7,6 @@
 
 #include "dialect/Phase.h"
 
-
 namespace fairy2 {
 
 class WeightStore {

@@ -2,9 +2,9 @@
 //
 // A Hugging Face checkpoint's tensors: one model.safetensors, or shards with
 // model.safetensors.index.json. Tensors are read in pieces, never whole files;
-// every header is checked before a byte of data is touched. Plain C++, no MLIR: the
-// trainer reads with it too. All functions throw fairy2::Error naming the file
-// and the tensor, and all const functions may be called from many threads.
+// every header is checked before a byte of data is touched. Plain C++, no MLIR:
+// the trainer reads with it too. All functions throw fairy2::Error naming the
+// file and the tensor, and all const functions may be called from many threads.
 #pragma once
 
 #include "frontend/DType.h"

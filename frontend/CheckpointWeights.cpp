@@ -37,8 +37,9 @@ void CheckpointWeights::readBytes(const std::string &name, int64_t begin,
               size_t(end - begin));
 }
 
-PhaseMatrix CheckpointWeights::readPhases(
-    const std::string &name, const ParallelFor &parallelFor) const {
+PhaseMatrix
+CheckpointWeights::readPhases(const std::string &name,
+                              const ParallelFor &parallelFor) const {
   if (!packed)
     throw Error(checkpoint.directory().string() + ": tensor '" + name +
                 "': is not stored as phases");

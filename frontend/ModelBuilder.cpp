@@ -3,7 +3,6 @@
 
 #include "dialect/Error.h"
 
-
 using namespace mlir;
 
 namespace fairy2 {
@@ -102,11 +101,11 @@ FlatSymbolRefAttr ModelBuilder::declare(const std::string &name,
   if (declared.insert(name).second) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(forward);
-    WeightOp::create(
-        builder, locationOf(name), builder.getStringAttr(name),
-        TypeAttr::get(RankedTensorType::get(shape, element)),
-        builder.getStringAttr(place.file),
-        builder.getI64IntegerAttr(place.offset), ElementsAttr(), phases);
+    WeightOp::create(builder, locationOf(name), builder.getStringAttr(name),
+                     TypeAttr::get(RankedTensorType::get(shape, element)),
+                     builder.getStringAttr(place.file),
+                     builder.getI64IntegerAttr(place.offset), ElementsAttr(),
+                     phases);
   }
   return FlatSymbolRefAttr::get(builder.getContext(), name);
 }

@@ -87,14 +87,13 @@ std::vector<uint8_t> packedCodes(const PhaseMatrix &q) {
   std::vector<uint8_t> packed(size_t(q.sets() * q.rows * bytes), 0);
   for (int64_t i = 0; i < q.sets() * q.rows; ++i)
     for (int64_t j = 0; j < m; ++j)
-      packed[i * bytes + j / kCodesPerByte] |= uint8_t(
-          uint8_t(q.codes[i * m + j]) << 2 * (j % kCodesPerByte));
+      packed[i * bytes + j / kCodesPerByte] |=
+          uint8_t(uint8_t(q.codes[i * m + j]) << 2 * (j % kCodesPerByte));
   return packed;
 }
 
-void appendPhases(OutputFile &out, const PhaseMatrix &q,
-                  const PackedItem &item, PhaseScheme scheme,
-                  const std::string &file) {
+void appendPhases(OutputFile &out, const PhaseMatrix &q, const PackedItem &item,
+                  PhaseScheme scheme, const std::string &file) {
   if (2 * q.rows != item.shape[0] || 2 * q.columns != item.shape[1] ||
       q.scheme != scheme)
     throw Error(file + ": tensor " + quoteName(item.name) +
@@ -308,16 +307,16 @@ PhaseMatrix PackedCheckpoint::read(const std::string &name,
   for (AxisScales scale : q.scales)
     for (float s : {scale.re, scale.im})
       if (!(s > 0 && std::isfinite(s)))
-        fail(weight.scales.name, "expected positive scales, found " +
-                                     std::to_string(s));
+        fail(weight.scales.name,
+             "expected positive scales, found " + std::to_string(s));
   if (weight.rowFactors) {
     q.rowFactors.resize(size_t(weight.rows));
     checkpoint->readFloats(*weight.rowFactors, 0, weight.rows,
                            q.rowFactors.data());
     for (float factor : q.rowFactors)
       if (!std::isfinite(factor))
-        fail(weight.rowFactors->name, "expected finite factors, found " +
-                                          std::to_string(factor));
+        fail(weight.rowFactors->name,
+             "expected finite factors, found " + std::to_string(factor));
   }
   q.codes.resize(size_t(q.sets() * q.rows * q.columns));
   const int64_t bytes = rowBytes(q);

@@ -40,8 +40,8 @@ SafetensorsHeader parseSafetensorsHeader(std::string_view header,
 /// Everything that comes before the data: length and JSON, padded with spaces
 /// so that the data is aligned to 8 bytes. `tensors` are in the order of their
 /// data; to `metadata` comes "format": "pt", which transformers asks for.
-std::string
-formatSafetensorsHeader(const std::vector<SafetensorsEntry> &tensors,
-                        const std::map<std::string, std::string> &metadata = {});
+std::string formatSafetensorsHeader(
+    const std::vector<SafetensorsEntry> &tensors,
+    const std::map<std::string, std::string> &metadata = {});
 
 } // namespace fairy2

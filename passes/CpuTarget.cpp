@@ -19,12 +19,12 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c,"
        "lzcnt,movbe",
        LookupForm::Lane, 64, 8192, 0},
-      {"x86-64-v3", kX86, "x86-64-v3", "",
-       "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe", LookupForm::Lane, 32, 8192, 0},
+      {"x86-64-v3", kX86, "x86-64-v3", "", "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
+       LookupForm::Lane, 32, 8192, 0},
       {"x86-64-v2", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
        LookupForm::Lane, 16, 8192, 0},
-      {"aarch64-neon", kArm, "generic", "+neon", "neon", LookupForm::Lane, 16, 8192,
-       0},
+      {"aarch64-neon", kArm, "generic", "+neon", "neon", LookupForm::Lane, 16,
+       8192, 0},
       {"scalar", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
        LookupForm::Scalar, 16, 0, 0},
   };
@@ -47,11 +47,10 @@ const CpuTarget *requireCpuTarget(mlir::Operation *op, llvm::StringRef name) {
 }
 
 std::string cpuTargetNames() {
-  return llvm::join(llvm::map_range(cpuTargets(),
-                                    [](const CpuTarget &t) {
-                                      return t.name.str();
-                                    }),
-                    ", ");
+  return llvm::join(
+      llvm::map_range(cpuTargets(),
+                      [](const CpuTarget &t) { return t.name.str(); }),
+      ", ");
 }
 
 std::string CpuTarget::symbolSuffix() const {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Exponentials and hyperbolic tangents become polynomials of products and sums
-// (and one division). No library call is left and no product is fused with a sum, so all CPUs compute the same bits.
+// (and one division). No library call is left and no product is fused with a
+// sum, so all CPUs compute the same bits.
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Math/Transforms/Passes.h"
@@ -19,10 +20,9 @@ namespace {
 struct ExpandMath : impl::Fairy2ExpandMathPassBase<ExpandMath> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    populateMathPolynomialApproximationPatterns(
-        patterns, [](StringRef name) {
-          return name == "math.exp" || name == "math.tanh";
-        });
+    populateMathPolynomialApproximationPatterns(patterns, [](StringRef name) {
+      return name == "math.exp" || name == "math.tanh";
+    });
     math::populateExpansionPatterns(patterns, {"fma"});
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

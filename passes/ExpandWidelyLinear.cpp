@@ -35,9 +35,10 @@ struct ExpandWidelyLinear
         remark::missed(linear.getLoc(),
                        remark::RemarkOpts::name("OddExtent")
                            .category("fairy2-expand-widely-linear"))
-            << remark::reason("{0} of {1} x {2} stays in higher precision: rows "
-                              "and columns cannot be paired",
-                              linear.getWeight(), out, in);
+            << remark::reason(
+                   "{0} of {1} x {2} stays in higher precision: rows "
+                   "and columns cannot be paired",
+                   linear.getWeight(), out, in);
         return;
       }
       OpBuilder builder(linear);

@@ -9,9 +9,9 @@ LogicalResult LayerPatterns::add(StringRef text, Operation *at) {
   Pattern pattern{text.str(), llvm::Regex(text)};
   std::string problem;
   if (text.empty() || !pattern.regex.isValid(problem))
-    return at->emitError()
-           << option << ": expected a regular expression, found '" << text
-           << "'" << (problem.empty() ? "" : ": ") << problem;
+    return at->emitError() << option
+                           << ": expected a regular expression, found '" << text
+                           << "'" << (problem.empty() ? "" : ": ") << problem;
   patterns.push_back(std::move(pattern));
   return success();
 }

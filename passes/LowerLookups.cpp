@@ -73,15 +73,14 @@ struct LowerTableLookup : TargetPattern<TableLookupOp> {
           arith::ConstantOp::create(
               b, DenseElementsAttr::get(type, ArrayRef<int8_t>(numbers))));
       if (target.features.contains("+avx512vbmi")) {
-        rewriter.replaceOp(op,
-                           intrinsic(b, "llvm.x86.avx512.permvar.qi.512", type,
-                                     {adaptor.getTable(), index}));
+        rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.permvar.qi.512",
+                                         type, {adaptor.getTable(), index}));
         return success();
       }
     } else if (StringRef name = laneLookup(target, type.getNumElements());
                !name.empty()) {
-      rewriter.replaceOp(op, intrinsic(b, name, type,
-                                       {adaptor.getTable(), index}));
+      rewriter.replaceOp(op,
+                         intrinsic(b, name, type, {adaptor.getTable(), index}));
       return success();
     }
     rewriter.replaceOp(op, generic(b, op, adaptor.getTable(), index));
@@ -100,8 +99,7 @@ private:
       if (op.getLanes() == LookupLanes::Lane && i >= 16)
         at = arith::AddIOp::create(
             b, at, arith::ConstantIndexOp::create(b, i / 16 * 16));
-      found.push_back(
-          vector::ExtractOp::create(b, table, OpFoldResult(at)));
+      found.push_back(vector::ExtractOp::create(b, table, OpFoldResult(at)));
     }
     return vector::FromElementsOp::create(b, type, found);
   }
@@ -112,10 +110,12 @@ Value byteOfLane(ImplicitLocOpBuilder &b, Value words, int64_t place,
                  bool isSigned) {
   auto type = cast<VectorType>(words.getType());
   if (!isSigned) {
-    Value shifted = arith::ShRUIOp::create(b, words, constant(b, type, 8 * place));
+    Value shifted =
+        arith::ShRUIOp::create(b, words, constant(b, type, 8 * place));
     return arith::AndIOp::create(b, shifted, constant(b, type, 255));
   }
-  Value top = arith::ShLIOp::create(b, words, constant(b, type, 24 - 8 * place));
+  Value top =
+      arith::ShLIOp::create(b, words, constant(b, type, 24 - 8 * place));
   return arith::ShRSIOp::create(b, top, constant(b, type, 24));
 }
 
@@ -142,8 +142,8 @@ struct LowerSum4Accumulate : TargetPattern<Sum4AccumulateOp> {
       four = four ? arith::AddIOp::create(b, four, byte) : byte;
     }
     if (op.getFactor() != 1)
-      four = arith::MulIOp::create(
-          b, four, constant(b, sums, int64_t(op.getFactor())));
+      four = arith::MulIOp::create(b, four,
+                                   constant(b, sums, int64_t(op.getFactor())));
     rewriter.replaceOpWithNewOp<arith::AddIOp>(op, adaptor.getAccumulator(),
                                                four);
     return success();
@@ -159,10 +159,9 @@ struct LowerDot4Accumulate : TargetPattern<Dot4AccumulateOp> {
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
     VectorType sums = op.getAccumulator().getType();
     if (hasVnni(target) && op.getLhs().getType().getNumElements() == 64) {
-      rewriter.replaceOp(
-          op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
-                        {adaptor.getAccumulator(), adaptor.getLhs(),
-                         adaptor.getRhs()}));
+      rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
+                                       {adaptor.getAccumulator(),
+                                        adaptor.getLhs(), adaptor.getRhs()}));
       return success();
     }
     Value lhs = vector::BitCastOp::create(b, sums, adaptor.getLhs());
@@ -190,9 +189,7 @@ struct Words {
         floats(like.clone(builder.getF32Type())),
         halves(like.clone(builder.getI16Type())) {}
 
-  Value constant(int64_t value) {
-    return ::fairy2::constant(b, ints, value);
-  }
+  Value constant(int64_t value) { return ::fairy2::constant(b, ints, value); }
   Value real(float value) {
     return arith::ConstantOp::create(b, DenseElementsAttr::get(floats, value));
   }
@@ -261,9 +258,9 @@ struct ExpandFloatToHalf : OpConversionPattern<arith::TruncFOp> {
         arith::AddFOp::create(w.b, w.bitcast(w.floats, magnitude), half);
     Value subnormal = arith::SubIOp::create(w.b, w.bitcast(w.ints, sum),
                                             w.bitcast(w.ints, half));
-    Value isNormal = arith::CmpIOp::create(w.b, arith::CmpIPredicate::uge,
-                                           magnitude,
-                                           w.constant(int64_t(113) << 23));
+    Value isNormal =
+        arith::CmpIOp::create(w.b, arith::CmpIPredicate::uge, magnitude,
+                              w.constant(int64_t(113) << 23));
     Value result = arith::OrIOp::create(
         w.b, arith::SelectOp::create(w.b, isNormal, normal, subnormal),
         shiftRight(both(bits, int64_t(0x80000000)), 16));
@@ -294,8 +291,8 @@ struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
     patterns.add<LowerTableLookup, LowerSum4Accumulate, LowerDot4Accumulate>(
         &getContext(), *target);
     patterns.add<ExpandHalfToFloat, ExpandFloatToHalf>(&getContext());
-    if (failed(applyPartialConversion(getOperation(), legal,
-                                      std::move(patterns))))
+    if (failed(
+            applyPartialConversion(getOperation(), legal, std::move(patterns))))
       signalPassFailure();
   }
 };

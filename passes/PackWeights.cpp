@@ -112,8 +112,7 @@ private:
   template <typename LinearOpTy>
   FlatSymbolRefAttr signPlanes(LinearOpTy op, PackingKind kind) {
     SmallVector<Operation *> recipes;
-    for (auto recipe :
-         op.getRecipes().template getAsRange<FlatSymbolRefAttr>())
+    for (auto recipe : op.getRecipes().template getAsRange<FlatSymbolRefAttr>())
       recipes.push_back(symbols->lookup(recipe.getValue()));
     const StringRef first =
         cast<FlatSymbolRefAttr>(op.getRecipes()[0]).getValue();

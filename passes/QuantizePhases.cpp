@@ -37,8 +37,8 @@ struct QuantizePhases : impl::Fairy2QuantizePhasesPassBase<QuantizePhases> {
       return signalPassFailure();
     }
     scheme = SchemeAttr::getChecked(
-        [&] { return module.emitError(); }, &getContext(), int64_t(stages), *granularity,
-        *arithmetic,
+        [&] { return module.emitError(); }, &getContext(), int64_t(stages),
+        *granularity, *arithmetic,
         floatActivations ? ActivationKind::Float : ActivationKind::Int8);
     if (!scheme)
       return signalPassFailure();

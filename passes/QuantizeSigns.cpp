@@ -23,7 +23,8 @@ struct QuantizeSigns : impl::Fairy2QuantizeSignsPassBase<QuantizeSigns> {
     ModuleOp module = getOperation();
     const auto known = signMethodFromName(method);
     if (!known) {
-      module.emitError("expected method bitnet, ternary, sign2 or int2, found '")
+      module.emitError(
+          "expected method bitnet, ternary, sign2 or int2, found '")
           << method << "'";
       return signalPassFailure();
     }

@@ -14,8 +14,7 @@ namespace {
 
 struct StripRecipes : impl::Fairy2StripRecipesPassBase<StripRecipes> {
   void runOnOperation() override {
-    for (Operation &op :
-         llvm::make_early_inc_range(*getOperation().getBody()))
+    for (Operation &op : llvm::make_early_inc_range(*getOperation().getBody()))
       if (isa<WeightOp, PhaseQuantizeOp, SignQuantizeOp, PackOp>(op))
         op.erase();
   }

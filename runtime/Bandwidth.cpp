@@ -30,14 +30,14 @@ uint64_t sumOf(const uint64_t *words) {
 } // namespace
 
 BandwidthProbe::BandwidthProbe(ThreadPool &pool)
-    : pool(pool), arena(kBytesPerThread * uint64_t(pool.size()),
-                        "measuring bandwidth"),
+    : pool(pool),
+      arena(kBytesPerThread * uint64_t(pool.size()), "measuring bandwidth"),
       sums(size_t(pool.size())) {
   // Small pages would measure the page tables as well.
   madvise(arena.data(), kBytesPerThread * size_t(pool.size()), MADV_HUGEPAGE);
   pool.run([&](int thread, int) {
-    auto *words = reinterpret_cast<uint64_t *>(arena.data() +
-                                               kBytesPerThread * size_t(thread));
+    auto *words = reinterpret_cast<uint64_t *>(
+        arena.data() + kBytesPerThread * size_t(thread));
     std::fill(words, words + kWords, 1);
   });
 }

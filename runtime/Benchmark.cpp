@@ -80,8 +80,7 @@ std::vector<KernelRow> timeKernels(const Model &model, Session &session,
   session.observeSteps([&] { ends.push_back(Clock::now()); });
   for (const int32_t token : tokens) {
     ends.assign(1, Clock::now());
-    session.eval(0, std::span(&token, 1), Session::Logits::Last,
-                 logits.data());
+    session.eval(0, std::span(&token, 1), Session::Logits::Last, logits.data());
     ends.push_back(Clock::now());
     if (ends.size() != steps.size() + 1)
       throw StatusError(FAIRY2_INTERNAL,
@@ -136,8 +135,8 @@ void requireCounts(const Model &model, const BenchmarkOptions &options) {
           "prompt and gen: expected tokens to measure");
   require(!options.kernels || options.generate > 0,
           "kernels: expected tokens to generate, found gen 0");
-  require(options.depth >= 0, "depth: expected at least 0, found " +
-                                  std::to_string(options.depth));
+  require(options.depth >= 0,
+          "depth: expected at least 0, found " + std::to_string(options.depth));
   require(options.repeat >= 1, "repeat: expected at least 1, found " +
                                    std::to_string(options.repeat));
   for (const int32_t batch : options.batches)
@@ -196,8 +195,8 @@ public:
 private:
   void step(int32_t index) {
     for (size_t i = 0; i < tokens.size(); ++i)
-      tokens[i] = int32_t((int64_t(index) + int64_t(i)) * 7919 %
-                          session.vocabSize());
+      tokens[i] =
+          int32_t((int64_t(index) + int64_t(i)) * 7919 % session.vocabSize());
     session.evalBatch(slots, tokens, logits.data());
   }
   void rewind(int32_t generated) {
@@ -249,8 +248,9 @@ BenchmarkRow measurePrefill(Session &session, BandwidthProbe &probe,
     onRun();
     session.reset(0);
     rates.push_back(options.prompt / secondsOf([&] {
-      session.eval(0, prompt, Session::Logits::Last, logits.data());
-    }));
+                      session.eval(0, prompt, Session::Logits::Last,
+                                   logits.data());
+                    }));
   }
   BenchmarkRow row;
   row.kind = "prefill";

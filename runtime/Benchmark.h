@@ -18,9 +18,9 @@ namespace fairy2 {
 constexpr int32_t kMaxBatch = 1024;
 
 struct BenchmarkOptions {
-  int32_t prompt = 128;        ///< tokens of a prefill; 0: no prefill rows
-  int32_t generate = 64;       ///< tokens of a decode; 0: no decode rows
-  int32_t depth = 0; ///< positions in the cache before a decode
+  int32_t prompt = 128;  ///< tokens of a prefill; 0: no prefill rows
+  int32_t generate = 64; ///< tokens of a decode; 0: no decode rows
+  int32_t depth = 0;     ///< positions in the cache before a decode
   std::vector<int32_t> batches = {1}; ///< sequences decoded together
   std::vector<int32_t> threads; ///< one set of rows each; empty: all usable
   int32_t repeat = 3;
@@ -36,8 +36,8 @@ struct BenchmarkRow {
   std::string kind; ///< "prefill" or "decode"
   int32_t tokens = 0;
   int32_t threads = 0;
-  int32_t batch = 1; ///< sequences of a decode
-  int32_t depth = 0; ///< positions before it
+  int32_t batch = 1;      ///< sequences of a decode
+  int32_t depth = 0;      ///< positions before it
   Spread tokensPerSecond; ///< of all sequences together
   /// GB/s that plain reads reach on these threads: the median over the runs,
   /// each measured between its tokens.

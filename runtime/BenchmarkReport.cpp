@@ -83,10 +83,10 @@ std::string roofline(const BenchmarkResult &result) {
                            kWidth, kHeight);
   for (double tick = std::pow(10, std::ceil(std::log10(low))); tick <= high;
        tick *= 10)
-    svg += format("<line class='grid' x1='%.0f' x2='%.0f' y1='%.1f' y2='%.1f'/>"
-                  "<text x='%.0f' y='%.1f' text-anchor='end'>%g</text>",
-                  kLeft, kWidth, y(tick), y(tick), kLeft - 6, y(tick) + 4,
-                  tick);
+    svg +=
+        format("<line class='grid' x1='%.0f' x2='%.0f' y1='%.1f' y2='%.1f'/>"
+               "<text x='%.0f' y='%.1f' text-anchor='end'>%g</text>",
+               kLeft, kWidth, y(tick), y(tick), kLeft - 6, y(tick) + 4, tick);
   for (double tick = 1; tick <= most; tick *= 4)
     svg += format("<text x='%.1f' y='%.0f' text-anchor='middle'>%g</text>",
                   x(tick), kHeight - kBottom + 18, tick);
@@ -134,8 +134,8 @@ std::string tokenBars(const BenchmarkResult &result) {
     const int32_t threads = result.kernels[i].threads;
     std::string bar, table;
     double total = 0;
-    for (size_t n = 0; i < result.kernels.size() &&
-                       result.kernels[i].threads == threads;
+    for (size_t n = 0;
+         i < result.kernels.size() && result.kernels[i].threads == threads;
          ++i, ++n) {
       const KernelRow &row = result.kernels[i];
       total += row.microseconds * row.calls;
@@ -214,9 +214,9 @@ std::string toTable(const BenchmarkResult &result) {
   std::string text =
       format("%s, %s, %.1f MB of weights per token\n", result.cpu.c_str(),
              result.variant.c_str(), double(result.weightBytesPerToken) / 1e6);
-  text += format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens",
-                 "threads", "min tok/s", "median", "max", "GB/s", "read",
-                 "share");
+  text +=
+      format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens", "threads",
+             "min tok/s", "median", "max", "GB/s", "read", "share");
   for (const BenchmarkRow &row : result.rows) {
     text += format("%-13s %6d %7d %9.1f %8.1f %8.1f", nameOf(row).c_str(),
                    row.tokens, row.threads, row.tokensPerSecond.min,
@@ -230,14 +230,13 @@ std::string toTable(const BenchmarkResult &result) {
     text += format("\n%7s %5s %9s %8s %6s  %s\n", "threads", "calls", "us each",
                    "GB/s", "share", "step of a decoded token");
   for (const KernelRow &row : result.kernels)
-    text += format("%7d %5d %9.1f %8s %5.1f%%  %s\n", row.threads, row.calls,
-                   row.microseconds,
-                   row.bytes ? format("%.2f", row.rate).c_str() : "",
-                   100 * row.share,
-                   (row.kernel +
-                    (row.weights.empty() ? "" : " " + row.weights + " ") +
-                    shapeOf(row))
-                       .c_str());
+    text += format(
+        "%7d %5d %9.1f %8s %5.1f%%  %s\n", row.threads, row.calls,
+        row.microseconds, row.bytes ? format("%.2f", row.rate).c_str() : "",
+        100 * row.share,
+        (row.kernel + (row.weights.empty() ? "" : " " + row.weights + " ") +
+         shapeOf(row))
+            .c_str());
   return text;
 }
 
@@ -247,9 +246,10 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
       "<meta name='viewport' content='width=device-width'><title>" +
       escapeHtml(title) + "</title><style>" + kStyle +
       "</style></head><body><h1>" + escapeHtml(title) + "</h1>";
-  html += format("<p>%s, code for %s, %.1f MB of weights per token.</p>",
-                 escapeHtml(result.cpu).c_str(), escapeHtml(result.variant).c_str(),
-                 double(result.weightBytesPerToken) / 1e6);
+  html +=
+      format("<p>%s, code for %s, %.1f MB of weights per token.</p>",
+             escapeHtml(result.cpu).c_str(), escapeHtml(result.variant).c_str(),
+             double(result.weightBytesPerToken) / 1e6);
   html += "<table><tr><th></th><th>tokens</th><th>threads</th><th>min "
           "tok/s</th><th>median</th><th>max</th><th>GB/s</th><th>of read "
           "GB/s</th></tr>";
@@ -268,8 +268,8 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
   }
   html += "</table><h2>Roofline</h2>" + roofline(result);
   if (!result.kernels.empty())
-    html += "<h2>Where the time of a decoded token goes</h2>" +
-            tokenBars(result);
+    html +=
+        "<h2>Where the time of a decoded token goes</h2>" + tokenBars(result);
   return html + "</body></html>\n";
 }
 

@@ -149,11 +149,11 @@ std::vector<ForwardStep> parseSteps(const Fields &variant, size_t layers) {
   for (const json &entry : variant.array("steps")) {
     if (!entry.is_array() || entry.size() != 2)
       variant.fail("steps", "pairs of a kernel and a layer", entry);
-    const int64_t kernel = variant.inRange(entry[0], "steps", 0,
-                                           int64_t(kernels.size()) - 1);
-    steps.push_back({kernels[size_t(kernel)],
-                     int32_t(variant.inRange(entry[1], "steps", -1,
-                                             int64_t(layers) - 1))});
+    const int64_t kernel =
+        variant.inRange(entry[0], "steps", 0, int64_t(kernels.size()) - 1);
+    steps.push_back(
+        {kernels[size_t(kernel)],
+         int32_t(variant.inRange(entry[1], "steps", -1, int64_t(layers) - 1))});
   }
   return steps;
 }

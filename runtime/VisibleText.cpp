@@ -46,8 +46,8 @@ std::string visibleText(std::string_view text) {
     const Character c = firstOf(text);
     if (isHidden(c)) {
       char escape[8];
-      std::snprintf(escape, sizeof(escape), c.bytes == 1 ? "\\x%02x" : "\\u%04x",
-                    unsigned(c.value));
+      std::snprintf(escape, sizeof(escape),
+                    c.bytes == 1 ? "\\x%02x" : "\\u%04x", unsigned(c.value));
       shown += escape;
     } else {
       shown += text.substr(0, c.bytes);

@@ -87,9 +87,9 @@ void roundTo(DType type, const at::Tensor &tensor) {
 }
 
 std::string writeSafetensors(const fs::path &file,
-                      const std::vector<NamedShape> &tensors,
-                      const std::function<at::Tensor(size_t)> &valuesOf,
-                      DType type) {
+                             const std::vector<NamedShape> &tensors,
+                             const std::function<at::Tensor(size_t)> &valuesOf,
+                             DType type) {
   std::vector<SafetensorsEntry> entries;
   int64_t offset = 0;
   for (const NamedShape &tensor : tensors) {

@@ -31,7 +31,8 @@ enum class ExportForm {
 /// "latents", "dense" or "packed".
 const char *nameOf(ExportForm form);
 
-/// The form called latents, dense or packed for a model of that config. Throws Error when `numerics` cannot be stored so.
+/// The form called latents, dense or packed for a model of that config. Throws
+/// Error when `numerics` cannot be stored so.
 ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
                         const HFConfig &config);
 
@@ -57,8 +58,8 @@ struct NamedShape {
 /// that appears in one step; holds one tensor at a time. Returns the SHA-256 of
 /// the file, in hexadecimal.
 std::string writeSafetensors(const std::filesystem::path &file,
-                      const std::vector<NamedShape> &tensors,
-                      const std::function<at::Tensor(size_t)> &valuesOf,
-                      DType type);
+                             const std::vector<NamedShape> &tensors,
+                             const std::function<at::Tensor(size_t)> &valuesOf,
+                             DType type);
 
 } // namespace fairy2

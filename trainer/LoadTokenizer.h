@@ -8,8 +8,8 @@
 
 namespace fairy2 {
 
-/// The file of a checkpoint's folder that loadTokenizer() reads: tokenizer.json,
-/// or else tokenizer.model. Throws Error when there is neither.
+/// The file of a checkpoint's folder that loadTokenizer() reads:
+/// tokenizer.json, or else tokenizer.model. Throws Error when there is neither.
 std::filesystem::path tokenizerFile(const std::filesystem::path &folder);
 /// The tokenizer of a checkpoint's folder. Throws Error.
 std::unique_ptr<Tokenizer> loadTokenizer(const std::filesystem::path &folder);

@@ -16,8 +16,8 @@
 namespace fairy2 {
 
 /// Runs body(begin, end) over a partition of [0, count). The result must not
-/// depend on the partition. With less work than `grain` pieces per thread, fewer
-/// threads run. What a body throws is thrown here, when all have ended.
+/// depend on the partition. With less work than `grain` pieces per thread,
+/// fewer threads run. What a body throws is thrown here, when all have ended.
 template <typename Body>
 void parallelFor(int64_t count, int64_t grain, const Body &body) {
   const int64_t threads = std::min<int64_t>(

@@ -103,25 +103,23 @@ Activations activations(const HFConfig &config, const Recipe &recipe,
   int64_t perLayer = 4 * ((2 + 2 * copies) * hidden + (1 + copies) * queries +
                           2 * keys + (2 + copies) * wide);
   int64_t weights = 0;
-  const bool recomputes =
-      recipe.train.recompute ||
-      shardingOf(recipe.train.sharding) == Sharding::All;
+  const bool recomputes = recipe.train.recompute ||
+                          shardingOf(recipe.train.sharding) == Sharding::All;
   if (recipe.train.compute == "bfloat16") {
     // Each product keeps its input and its matrix in that form.
     perLayer += 2 * (5 * hidden + queries + wide);
     const WeightBytes bytes = weightBytes(config, method);
     weights = (recomputes ? bytes.layer : bytes.layers) / 2;
   }
-  const int64_t perToken =
-      (recomputes ? 4 * config.layers * hidden + perLayer
-                  : config.layers * perLayer) +
-      3 * 4 * hidden;
+  const int64_t perToken = (recomputes ? 4 * config.layers * hidden + perLayer
+                                       : config.layers * perLayer) +
+                           3 * 4 * hidden;
   const int64_t tokens =
       recipe.train.batchSequences * recipe.data.sequenceLength;
   const int64_t logits =
       4 * std::min(tokens, kLossChunkTokens) * config.vocabSize;
-  return {tokens * perToken + weights, (teacher ? 2 : 1) * logits +
-                                           4 * config.vocabSize * hidden};
+  return {tokens * perToken + weights,
+          (teacher ? 2 : 1) * logits + 4 * config.vocabSize * hidden};
 }
 
 } // namespace
@@ -163,8 +161,8 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
     outsideExchange = outside + outside / ranks;
   }
   const Activations pass = activations(config, recipe, method.get(), teacher);
-  plan.working = std::max({pass.kept + pass.loss, pass.kept + layerExchange,
-                           outsideExchange});
+  plan.working = std::max(
+      {pass.kept + pass.loss, pass.kept + layerExchange, outsideExchange});
   return plan;
 }
 
@@ -222,15 +220,14 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   text += line("ranks", "%lld, sharding %s", (long long)ranks,
                recipe.train.sharding.c_str());
   text += line("memory of a rank", "%.0f MiB", mebibytes(memory.total()));
-  for (const auto &[what, bytes] :
-       {std::pair{"  program", memory.program},
-        {"  latents", memory.latents},
-        {"  gradients", memory.gradients},
-        {"  AdamW's moments", memory.moments},
-        {"  quantized weights", memory.quantized},
-        {"  teacher", memory.teacher},
-        {"  gathered layers", memory.gathered},
-        {"  activations", memory.working}})
+  for (const auto &[what, bytes] : {std::pair{"  program", memory.program},
+                                    {"  latents", memory.latents},
+                                    {"  gradients", memory.gradients},
+                                    {"  AdamW's moments", memory.moments},
+                                    {"  quantized weights", memory.quantized},
+                                    {"  teacher", memory.teacher},
+                                    {"  gathered layers", memory.gathered},
+                                    {"  activations", memory.working}})
     if (bytes > 0)
       text += line(what, "%.0f MiB", mebibytes(bytes));
   if (lacksTeacher)

@@ -59,14 +59,14 @@ struct Recipe {
     double finalFactor = 0.02;       ///< of the learning rate, at the end
     /// [step, factor] pairs, step as a fraction of all; linear in between.
     std::vector<std::pair<double, double>> pieces;
-    int64_t quantizeWarmup = 0;    ///< steps over which lambda goes from 0 to 1
+    int64_t quantizeWarmup = 0; ///< steps over which lambda goes from 0 to 1
     /// Share of the steps over which soft codes harden, for complex phases; 0:
     /// they are hard from the start.
     double anneal = 0;
     /// Rate over learningRate at which latents decay towards their quantized
-    /// values, so that codes settle in place of flipping back and forth (Nagel et
-    /// al., ICML 2022, who add such a term to the loss). Nothing with method none,
-    /// where both are the same.
+    /// values, so that codes settle in place of flipping back and forth (Nagel
+    /// et al., ICML 2022, who add such a term to the loss). Nothing with method
+    /// none, where both are the same.
     double dampening = 0;
     std::string sharding = "none"; ///< over the ranks: none, zero1, zero3
     bool recompute = false; ///< layers keep their input only, for backward

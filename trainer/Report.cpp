@@ -60,8 +60,7 @@ Series thinned(const Series &series) {
     sum += value;
     ++count;
     ++index;
-    if (index * kMost / series.size() !=
-        (index - 1) * kMost / series.size()) {
+    if (index * kMost / series.size() != (index - 1) * kMost / series.size()) {
       result[step] = sum / double(count);
       sum = 0;
       count = 0;
@@ -199,8 +198,8 @@ std::string reportOf(const fs::path &metrics, const std::string &title) {
     const nlohmann::json recipe =
         description.value("recipe", nlohmann::json::object());
     description.erase("recipe");
-    html += "<h2>Run</h2>" + table(description) + "<h2>Recipe</h2>" +
-            table(recipe);
+    html +=
+        "<h2>Run</h2>" + table(description) + "<h2>Recipe</h2>" + table(recipe);
   }
   return html + "</body></html>\n";
 }

@@ -43,9 +43,9 @@ public:
   void save(ShardedWeights &weights, AdamW &optimizer,
             const RunPosition &position);
   /// Loads the newest state in place, bit for bit; nothing when there is none.
-  /// Throws Error when it is of another run or of a newer format, a file has not
-  /// the SHA-256 that SHA256SUMS names, or a tensor is not the run's: of another
-  /// length, not float32, or with values that are not finite.
+  /// Throws Error when it is of another run or of a newer format, a file has
+  /// not the SHA-256 that SHA256SUMS names, or a tensor is not the run's: of
+  /// another length, not float32, or with values that are not finite.
   std::optional<RunPosition> load(ShardedWeights &weights, AdamW &optimizer,
                                   const std::string &fingerprint) const;
   /// Removes all that was saved: the run is over.

@@ -29,8 +29,7 @@ static void lowerCacheWrite(AttentionOp op, LoopContext &context) {
           Value i = e.div(f, heads), head = e.rem(f, heads);
           Value slot = e.toIndex(e.load(a[3], i));
           Value position = e.toIndex(e.load(a[4], i));
-          const KVCacheLayout::Head at =
-              layout.head(e, slot, a[7], head, a[5]);
+          const KVCacheLayout::Head at = layout.head(e, slot, a[7], head, a[5]);
           Value start = e.mul(head, dim);
           layout.writeKey(e, a[0], e.add(e.mul(i, key.stride), start), a[2], at,
                           position);
@@ -162,8 +161,7 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
           auto attendBlock = [&](Value start, ValueRange carried,
                                  bool isPartial) {
             SmallVector<Value> scores = blockScores(
-                e, shape, a[0], row, a[1],
-                e.add(at.keys, e.mul(start, dim)));
+                e, shape, a[0], row, a[1], e.add(at.keys, e.mul(start, dim)));
             Value keyScales = layout.loadScales(e, a[1], at.keyScales, start);
             Value valueScales =
                 layout.loadScales(e, a[1], at.valueScales, start);
@@ -172,12 +170,13 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
               Value positions = e.add(
                   e.splat(arith::IndexCastOp::create(e, e.getI32Type(), start)),
                   lane);
-              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, positions,
-                                              e.splat(position));
+              visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle,
+                                              positions, e.splat(position));
               if (window)
                 visible = arith::AndIOp::create(
                     e, visible,
-                    arith::CmpIOp::create(e, arith::CmpIPredicate::sge, positions,
+                    arith::CmpIOp::create(e, arith::CmpIPredicate::sge,
+                                          positions,
                                           e.splat(arith::IndexCastOp::create(
                                               e, e.getI32Type(), first))));
             }
@@ -216,9 +215,8 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
                     vector::ExtractOp::create(e, visible, p));
               for (int64_t v = 0; v < shape.vectors; ++v) {
                 Value value = e.keep(
-                    e.loadFloats(a[1],
-                                e.add(blockValues, p * dim + v * lanes),
-                                lanes),
+                    e.loadFloats(a[1], e.add(blockValues, p * dim + v * lanes),
+                                 lanes),
                     counts);
                 for (int64_t h = 0; h < shape.together; ++h) {
                   Value weight = e.splat(

@@ -101,7 +101,8 @@ void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context) {
           Value sums = e.loadVector(a[4], firstRow, tileRows, 64);
           // Bytes enter the product as x + 128, unsigned; the row's sum of
           // weights takes the excess away.
-          Value excess = arith::ShLIOp::create(e, sums, e.constant(e.ints(), 7));
+          Value excess =
+              arith::ShLIOp::create(e, sums, e.constant(e.ints(), 7));
           e.forLoop(e.index(0), a[6], [&](Value i) {
             Value from = e.mul(i, words.stride);
             Value dot = e.forLoop(
@@ -112,9 +113,9 @@ void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context) {
                       e, e.load(a[0], e.add(from, g)),
                       e.constant(e.getI32Type(), int64_t(int32_t(0x80808080))));
                   Value x = e.bitcast(e.bytes(4 * tileRows), e.splat(four));
-                  Value w = e.loadVector(
-                      a[2], e.add(values, e.mul(g, 4 * tileRows)),
-                      4 * tileRows, 64);
+                  Value w =
+                      e.loadVector(a[2], e.add(values, e.mul(g, 4 * tileRows)),
+                                   4 * tileRows, 64);
                   return {Dot4AccumulateOp::create(e, carried[0], x, w)};
                 })[0];
             Value y = e.mul(

@@ -7,8 +7,8 @@ using namespace mlir;
 
 namespace fairy2 {
 
-Values scalarSums(Emitter &e, const PhaseInput &input, Value token,
-                    int64_t set, const Span &span) {
+Values scalarSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
+                  const Span &span) {
   const int64_t m = input.pack.columns;
   const int64_t count = input.pack.isReal ? 1 : 4;
   Type i32 = e.getI32Type();
@@ -21,31 +21,28 @@ Values scalarSums(Emitter &e, const PhaseInput &input, Value token,
         begin, e.add(begin, span.columns), 1, zero,
         [&](Value j, ValueRange carried) {
           Value group = e.div(j, SignPlaneLayout::kGroupColumns);
-          Value at = e.add(e.add(input.tile,
-                                 e.mul(group, SignPlaneLayout::kTileRows)),
-                           set * input.pack.matrix(0).setBytes() + row);
-          Value byte =
-              arith::ExtUIOp::create(e, i32, e.load(input.planes, at));
+          Value at =
+              e.add(e.add(input.tile, e.mul(group, SignPlaneLayout::kTileRows)),
+                    set * input.pack.matrix(0).setBytes() + row);
+          Value byte = arith::ExtUIOp::create(e, i32, e.load(input.planes, at));
           Value bit = arith::IndexCastOp::create(
               e, i32, e.rem(j, SignPlaneLayout::kGroupColumns));
           auto signBit = [&](int64_t plane) -> Value {
             Value shift = e.add(bit, e.constant(i32, plane));
             return arith::AndIOp::create(
-                e, arith::ShRUIOp::create(e, byte, shift),
-                e.constant(i32, 1));
+                e, arith::ShRUIOp::create(e, byte, shift), e.constant(i32, 1));
           };
           Value p = signBit(0), q = signBit(4);
           auto component = [&](int64_t shift) -> Value {
             return arith::ExtSIOp::create(
-                e, i32,
-                e.load(input.arguments[0], e.add(e.add(x, j), shift)));
+                e, i32, e.load(input.arguments[0], e.add(e.add(x, j), shift)));
           };
           Value re = component(0), im = component(m);
           Value one = e.constant(i32, 1);
           if (input.pack.isReal) {
             auto sign = [&](Value bit) { return e.sub(e.add(bit, bit), one); };
-            return Values{e.add(carried[0], e.add(e.mul(sign(p), re),
-                                                  e.mul(sign(q), im)))};
+            return Values{e.add(carried[0],
+                                e.add(e.mul(sign(p), re), e.mul(sign(q), im)))};
           }
           Value a = e.sub(e.add(p, q), one), b = e.sub(p, q);
           return Values{
@@ -78,7 +75,8 @@ Values floatSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
     for (int64_t b = 0; b < columns; ++b) {
       Value column = e.add(e.add(x, e.mul(group, perGroup)), b);
       for (int part = 0; part < 2; ++part) {
-        Value bits = e.bitcast(e.ints(),
+        Value bits = e.bitcast(
+            e.ints(),
             e.splat(e.load(input.arguments[0], e.add(column, part * m))));
         for (int plane = 0; plane < 2; ++plane) {
           const int k = sumIndex(input.pack, plane, part);
@@ -87,10 +85,10 @@ Values floatSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
           Value sign = arith::ShLIOp::create(
               e, codes, e.constant(e.ints(), 31 - b - 4 * plane));
           Value minus = arith::AndIOp::create(
-              e,
-              arith::XOrIOp::create(e, sign, e.constant(e.ints(), -1)),
+              e, arith::XOrIOp::create(e, sign, e.constant(e.ints(), -1)),
               e.constant(e.ints(), int64_t(INT32_MIN)));
-          Value term = e.bitcast(e.floats(), arith::XOrIOp::create(e, bits, minus));
+          Value term =
+              e.bitcast(e.floats(), arith::XOrIOp::create(e, bits, minus));
           sums[k] = e.add(sums[k], term);
         }
       }

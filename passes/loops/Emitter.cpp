@@ -37,9 +37,7 @@ Value Emitter::splat(Value scalar, int64_t lanes) {
                                      scalar);
 }
 
-static bool isFloat(Value v) {
-  return isa<FloatType>(getElementTypeOrSelf(v));
-}
+static bool isFloat(Value v) { return isa<FloatType>(getElementTypeOrSelf(v)); }
 
 Value Emitter::add(Value a, Value b) {
   if (isFloat(a))
@@ -65,12 +63,8 @@ Value Emitter::rem(Value a, Value b) {
   return arith::RemUIOp::create(*this, a, b);
 }
 Value Emitter::add(Value a, int64_t b) { return b ? add(a, index(b)) : a; }
-Value Emitter::mul(Value a, int64_t b) {
-  return b == 1 ? a : mul(a, index(b));
-}
-Value Emitter::div(Value a, int64_t b) {
-  return b == 1 ? a : div(a, index(b));
-}
+Value Emitter::mul(Value a, int64_t b) { return b == 1 ? a : mul(a, index(b)); }
+Value Emitter::div(Value a, int64_t b) { return b == 1 ? a : div(a, index(b)); }
 Value Emitter::rem(Value a, int64_t b) { return rem(a, index(b)); }
 
 Value Emitter::maximum(Value a, Value b) {
@@ -108,8 +102,7 @@ Value Emitter::loadVector(Value memref, Value index, int64_t lanes,
   const int64_t natural = (element.getIntOrFloatBitWidth() + 7) / 8;
   return vector::LoadOp::create(
       *this, vector(element, lanes), memref, ValueRange{index},
-      /*nontemporal=*/false,
-      llvm::MaybeAlign(std::max(alignment, natural)));
+      /*nontemporal=*/false, llvm::MaybeAlign(std::max(alignment, natural)));
 }
 
 void Emitter::storeVector(Value value, Value memref, Value index,
@@ -147,9 +140,9 @@ Value Emitter::toFloats(Value stored) {
 }
 
 Value Emitter::clamp(Value x, double bound) {
-  return arith::MinNumFOp::create(
-      *this, maximum(x, constant(x.getType(), -bound)),
-      constant(x.getType(), bound));
+  return arith::MinNumFOp::create(*this,
+                                  maximum(x, constant(x.getType(), -bound)),
+                                  constant(x.getType(), bound));
 }
 
 Value Emitter::toHalf(Value x) {
@@ -162,10 +155,10 @@ Value Emitter::toHalf(Value x) {
 std::pair<Value, Value> Emitter::int8Scale(Value largest) {
   const Type f32 = getF32Type();
   Value limit = constant(f32, 127.0), zero = constant(f32, 0.0);
-  Value isZero = arith::CmpFOp::create(*this, arith::CmpFPredicate::OEQ,
-                                       largest, zero);
-  return {div(largest, limit), arith::SelectOp::create(*this, isZero, zero,
-                                                       div(limit, largest))};
+  Value isZero =
+      arith::CmpFOp::create(*this, arith::CmpFPredicate::OEQ, largest, zero);
+  return {div(largest, limit),
+          arith::SelectOp::create(*this, isZero, zero, div(limit, largest))};
 }
 
 Value Emitter::toInt8(Value x, Value inverse) {
@@ -201,8 +194,8 @@ void Emitter::forLoop(Value begin, Value end,
 }
 
 void Emitter::forall(Value count, llvm::function_ref<void(Value)> body) {
-  auto loop = scf::ForallOp::create(
-      *this, SmallVector<OpFoldResult>{count}, ValueRange(), std::nullopt);
+  auto loop = scf::ForallOp::create(*this, SmallVector<OpFoldResult>{count},
+                                    ValueRange(), std::nullopt);
   InsertionGuard guard(*this);
   setInsertionPointToStart(loop.getBody());
   body(loop.getInductionVar(0));

@@ -53,8 +53,7 @@ void KVCacheLayout::write(Emitter &e, Value source, Value from, Value cache,
     Value largest = e.forLoop(
         e.index(0), e.index(dim()), lanes, {e.constant(e.floats(lanes), 0.0)},
         [&](Value d, ValueRange max) -> SmallVector<Value> {
-          return {e.maximum(max[0],
-                            math::AbsFOp::create(e, loadSource(d)))};
+          return {e.maximum(max[0], math::AbsFOp::create(e, loadSource(d)))};
         })[0];
     const auto [size, inverseSize] = e.int8Scale(vector::ReductionOp::create(
         e, vector::CombiningKind::MAXNUMF, largest));
@@ -87,9 +86,9 @@ static Value scaleOf(Emitter &e, Value scales, Value position) {
 
 void KVCacheLayout::writeKey(Emitter &e, Value source, Value from, Value cache,
                              const Head &head, Value position) const {
-  Value to = e.add(e.add(head.keys, e.mul(e.div(position, kLanes),
-                                          dim() * kLanes)),
-                   e.rem(position, kLanes));
+  Value to =
+      e.add(e.add(head.keys, e.mul(e.div(position, kLanes), dim() * kLanes)),
+            e.rem(position, kLanes));
   write(e, source, from, cache, to, kLanes,
         scaleOf(e, head.keyScales, position));
 }
@@ -105,9 +104,8 @@ Value KVCacheLayout::loadScales(Emitter &e, Value cache, Value scales,
                                 Value position) const {
   if (!scales)
     return Value();
-  return e.bitcast(e.floats(),
-                   e.loadVector(cache, scaleOf(e, scales, position),
-                                kLanes * scaleElements()));
+  return e.bitcast(e.floats(), e.loadVector(cache, scaleOf(e, scales, position),
+                                            kLanes * scaleElements()));
 }
 
 } // namespace fairy2

@@ -23,8 +23,7 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
     prefetch(e, input, chunk, block, 1);
   SmallVector<Value> sums(carried);
   for (int64_t piece = 0; piece < kChunk; piece += bytes) {
-    Value codes =
-        e.loadVector(input.planes, e.add(chunk, piece), bytes, bytes);
+    Value codes = e.loadVector(input.planes, e.add(chunk, piece), bytes, bytes);
     Value planes[2] = {lowNibbles(e, codes), highNibbles(e, codes)};
     for (int part = 0; part < 2; ++part) {
       Value entries = e.loadVector(
@@ -33,13 +32,13 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
         const int k = sumIndex(input.pack, plane, part);
         if (k < 0)
           continue;
-        Value found = TableLookupOp::create(e, LookupLanes::Lane, entries,
-                                            planes[plane]);
+        Value found =
+            TableLookupOp::create(e, LookupLanes::Lane, entries, planes[plane]);
         Value pairs = e.bitcast(halves, found);
         Value *sum = &sums[2 * k];
         sum[0] = e.add(sum[0], pairs);
-        sum[1] = e.add(sum[1], arith::ShRUIOp::create(e, pairs,
-                                                      e.constant(halves, 8)));
+        sum[1] = e.add(sum[1],
+                       arith::ShRUIOp::create(e, pairs, e.constant(halves, 8)));
       }
     }
   }
@@ -91,13 +90,12 @@ SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
                             int64_t set, const Span &span) {
   SmallVector<Value> totals(sumsPerSet(input.pack), e.constant(e.ints(), 0));
   Value begin = firstBlock(e, span);
-  totals = laneLoop(
-      e, input, begin, e.add(begin, span.blocks()), false, totals,
-      [&](Value block, ValueRange carried) {
-        return addLaneBlock(e, input, input.arguments[Low],
-                            tableAt(e, input, token, block), block, set, true,
-                            carried);
-      });
+  totals = laneLoop(e, input, begin, e.add(begin, span.blocks()), false, totals,
+                    [&](Value block, ValueRange carried) {
+                      return addLaneBlock(e, input, input.arguments[Low],
+                                          tableAt(e, input, token, block),
+                                          block, set, true, carried);
+                    });
   const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
   return laneLoop(e, input, wideBegin, wideEnd, true, totals,
                   [&](Value i, ValueRange carried) {

@@ -65,8 +65,8 @@ void callBuildTables(PackedLinearOp op, const SignPlanePack &pack,
             magnitudes.push_back(math::AbsIOp::create(
                 e, arith::ExtSIOp::create(e, e.ints(), x)));
           }
-          Value any = vector::ReductionOp::create(
-              e, vector::CombiningKind::OR, anyHigh);
+          Value any = vector::ReductionOp::create(e, vector::CombiningKind::OR,
+                                                  anyHigh);
           Value isWide = arith::CmpIOp::create(e, arith::CmpIPredicate::ne, any,
                                                e.constant(e.getI8Type(), 0));
           return std::tuple(magnitudes[0], magnitudes[1], isWide);
@@ -87,13 +87,12 @@ void callBuildTables(PackedLinearOp op, const SignPlanePack &pack,
               Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
               const auto [re, im, isWide] = buildBlock(row, column, at, mask);
               // Written always, counted when wide: no branch.
-              Value word =
-                  arith::IndexCastOp::create(e, e.getI32Type(), block);
+              Value word = arith::IndexCastOp::create(e, e.getI32Type(), block);
               e.store(word, tables[WideList],
                       e.add(e.mul(i, blocks), e.toIndex(carried[0])));
-              Value count = e.add(
-                  carried[0],
-                  arith::ExtUIOp::create(e, e.getI32Type(), isWide));
+              Value count =
+                  e.add(carried[0],
+                        arith::ExtUIOp::create(e, e.getI32Type(), isWide));
               return {count, e.add(carried[1], re), e.add(carried[2], im)};
             };
             const SmallVector<Value> sums = e.forRow(

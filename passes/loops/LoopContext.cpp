@@ -206,7 +206,7 @@ void LoopContext::beginEntry(StringRef name) {
   entry->setAttr("fairy2.batch", i64(batch));
   entry->setAttr("fairy2.weight_bytes", i64(weightBytes));
   entry->setAttr("fairy2.workspace_bytes", i64(workspaceBytes));
-  entry->setAttr("fairy2.cache_bytes_per_position", 
+  entry->setAttr("fairy2.cache_bytes_per_position",
                  i64(KVCacheLayout(cache).bytesPerPosition()));
 }
 

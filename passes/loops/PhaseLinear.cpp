@@ -83,8 +83,8 @@ TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
 
 } // namespace
 
-void storeRows(Emitter &e, Value rows, Value memref, Value at,
-               Value validRows, bool allWhole) {
+void storeRows(Emitter &e, Value rows, Value memref, Value at, Value validRows,
+               bool allWhole) {
   if (allWhole)
     return e.storeVector(rows, memref, at);
   Value whole = arith::CmpIOp::create(e, arith::CmpIPredicate::sge, validRows,
@@ -114,20 +114,19 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
   if (usesTables)
     callBuildTables(op, layout, context);
 
-  std::string form = !isInt8 ? "float"
-                     : context.target.form == LookupForm::Scalar
-                         ? "scalar"
-                         : llvm::formatv("{0}{1}",
-                                         context.target.form == LookupForm::Quad
-                                             ? "quad"
-                                             : "lane",
-                                         context.target.lookupBytes)
-                               .str();
-  pack->setAttr("kernel",
-                StringAttr::get(op.getContext(),
-                                (layout.isReal ? "real-sign-plane-"
-                                               : "sign-plane-") +
-                                    form));
+  std::string form =
+      !isInt8 ? "float"
+      : context.target.form == LookupForm::Scalar
+          ? "scalar"
+          : llvm::formatv("{0}{1}",
+                          context.target.form == LookupForm::Quad ? "quad"
+                                                                  : "lane",
+                          context.target.lookupBytes)
+                .str();
+  pack->setAttr("kernel", StringAttr::get(op.getContext(),
+                                          (layout.isReal ? "real-sign-plane-"
+                                                         : "sign-plane-") +
+                                              form));
 
   Type i8 = IntegerType::get(op.getContext(), 8),
        f32 = Float32Type::get(op.getContext());
@@ -158,9 +157,9 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
   const bool allWhole = llvm::all_of(layout.rows, [](int64_t n) {
     return n % SignPlaneLayout::kTileRows == 0;
   });
-  std::string name = llvm::formatv(
-      "{0}_linear_{1}_{2}_{3}_{4}", layout.isReal ? "sign" : "phase", form,
-      layout.columns, sets, out.stride);
+  std::string name = llvm::formatv("{0}_linear_{1}_{2}_{3}_{4}",
+                                   layout.isReal ? "sign" : "phase", form,
+                                   layout.columns, sets, out.stride);
   for (int64_t n : layout.rows)
     name += "_" + std::to_string(n);
   if (!usesTables)
@@ -169,63 +168,64 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
     name += std::string("_") + nameOf(layout.scales);
   if (layout.hasBias)
     name += "_bias";
-  context.call(op.getLoc(), name, kernelArguments, [&](Emitter &e,
-                                                       ValueRange a) {
-    PhaseInput input{layout,
-                     context.target,
-                     in.stride,
-                     a[Planes],
-                     a.slice(Rest, usesTables ? 5 : 1),
-                     a[Scales],
-                     Value(),
-                     Value()};
-    const size_t tokenScales = Rest + input.arguments.size();
-    const SmallVector<int64_t> groups = tokenGroups(input, isInt8);
-    SmallVector<Value> scratch;
-    for (int64_t group : groups)
-      scratch.push_back(sumScratch(e, input, group));
-    e.forall(e.index(tiles), [&](Value tile) {
-      input.tile = e.mul(tile, tileBytes);
-      const TileOutput output = tileOutput(e, layout, tile);
-      input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
-      // The tile's share of such values.
-      auto rowValues = [&](size_t argument, int64_t part) {
-        Value at = e.mul(tile, layout.tileRowValues());
-        return e.loadVector(a[argument], e.add(at, part * kLanes), kLanes);
-      };
-      auto finish = [&](Value token, TermOfSet termOf) {
-        Values y(layout.parts(), e.constant(e.floats(), 0.0));
-        for (int64_t s = 0; s < sets; ++s)
-          for (auto [sum, term] : llvm::zip(y, termOf(s)))
-            sum = e.add(sum, term);
-        Value row = e.mul(token, out.stride);
-        Value scale =
-            isInt8 ? e.splat(e.load(a[tokenScales], token)) : Value();
-        for (auto [part, value] : llvm::enumerate(y)) {
-          if (isInt8)
-            value = e.mul(value, scale);
-          if (layout.hasFactors())
-            value = e.mul(value, rowValues(factors, part));
-          if (layout.hasBias)
-            value = e.add(value, rowValues(biases, part));
-          storeRows(e, value, a[Out], e.add(row, output.parts[part]),
-                    output.validRows, allWhole);
-        }
-      };
-      // As many tokens as possible in large groups, the rest in smaller ones.
-      Value begin = e.index(0);
-      for (auto [group, memory] : llvm::zip(groups, scratch)) {
-        Value count = e.mul(e.div(e.sub(a[Tokens], begin), group), group);
-        Value end = e.add(begin, count);
-        e.forLoop(begin, end, group, {},
-                  [&](Value token, ValueRange) -> SmallVector<Value> {
-                    forEachToken(e, input, token, group, memory, finish);
-                    return {};
-                  });
-        begin = end;
-      }
-    });
-  });
+  context.call(
+      op.getLoc(), name, kernelArguments, [&](Emitter &e, ValueRange a) {
+        PhaseInput input{layout,
+                         context.target,
+                         in.stride,
+                         a[Planes],
+                         a.slice(Rest, usesTables ? 5 : 1),
+                         a[Scales],
+                         Value(),
+                         Value()};
+        const size_t tokenScales = Rest + input.arguments.size();
+        const SmallVector<int64_t> groups = tokenGroups(input, isInt8);
+        SmallVector<Value> scratch;
+        for (int64_t group : groups)
+          scratch.push_back(sumScratch(e, input, group));
+        e.forall(e.index(tiles), [&](Value tile) {
+          input.tile = e.mul(tile, tileBytes);
+          const TileOutput output = tileOutput(e, layout, tile);
+          input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
+          // The tile's share of such values.
+          auto rowValues = [&](size_t argument, int64_t part) {
+            Value at = e.mul(tile, layout.tileRowValues());
+            return e.loadVector(a[argument], e.add(at, part * kLanes), kLanes);
+          };
+          auto finish = [&](Value token, TermOfSet termOf) {
+            Values y(layout.parts(), e.constant(e.floats(), 0.0));
+            for (int64_t s = 0; s < sets; ++s)
+              for (auto [sum, term] : llvm::zip(y, termOf(s)))
+                sum = e.add(sum, term);
+            Value row = e.mul(token, out.stride);
+            Value scale =
+                isInt8 ? e.splat(e.load(a[tokenScales], token)) : Value();
+            for (auto [part, value] : llvm::enumerate(y)) {
+              if (isInt8)
+                value = e.mul(value, scale);
+              if (layout.hasFactors())
+                value = e.mul(value, rowValues(factors, part));
+              if (layout.hasBias)
+                value = e.add(value, rowValues(biases, part));
+              storeRows(e, value, a[Out], e.add(row, output.parts[part]),
+                        output.validRows, allWhole);
+            }
+          };
+          // As many tokens as possible in large groups, the rest in smaller
+          // ones.
+          Value begin = e.index(0);
+          for (auto [group, memory] : llvm::zip(groups, scratch)) {
+            Value count = e.mul(e.div(e.sub(a[Tokens], begin), group), group);
+            Value end = e.add(begin, count);
+            e.forLoop(begin, end, group, {},
+                      [&](Value token, ValueRange) -> SmallVector<Value> {
+                        forEachToken(e, input, token, group, memory, finish);
+                        return {};
+                      });
+            begin = end;
+          }
+        });
+      });
 }
 
 } // namespace fairy2

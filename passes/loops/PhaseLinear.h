@@ -38,8 +38,9 @@ mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
 
 /// Finds the terms of `tokens` tokens from `first` on, of exact sums if x is
 /// int8, and hands them to body(token, term of a set), which must ask for the
-/// sets in order. A term is what the set adds to y for 16 rows: a value per part
-/// of the pack, so real and imaginary part of U x or W conj(x), or one of S x.
+/// sets in order. A term is what the set adds to y for 16 rows: a value per
+/// part of the pack, so real and imaginary part of U x or W conj(x), or one of
+/// S x.
 using TermOfSet = llvm::function_ref<Values(int64_t set)>;
 void forEachToken(Emitter &e, const PhaseInput &input, mlir::Value first,
                   int64_t tokens, mlir::Value scratch,

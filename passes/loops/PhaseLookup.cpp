@@ -13,8 +13,7 @@ forSpans(Emitter &e, const SignPlanePack &pack, ValueRange init,
     return body({e.index(0), pack.columns}, init);
   const int64_t whole = pack.columns / kScaleTile;
   SmallVector<Value> values = e.forLoop(
-      e.index(0), e.index(whole), 1, init,
-      [&](Value span, ValueRange carried) {
+      e.index(0), e.index(whole), 1, init, [&](Value span, ValueRange carried) {
         return body({span, kScaleTile}, carried);
       });
   if (pack.columns % kScaleTile)
@@ -48,8 +47,8 @@ Value tableAt(Emitter &e, const PhaseInput &input, Value token, Value block) {
 
 Value wideBlock(Emitter &e, const PhaseInput &input, Value token, Value i) {
   const int64_t blocks = input.pack.matrix(0).blocks();
-  return e.toIndex(e.load(input.arguments[WideList],
-                          e.add(e.mul(token, blocks), i)));
+  return e.toIndex(
+      e.load(input.arguments[WideList], e.add(e.mul(token, blocks), i)));
 }
 
 std::pair<Value, Value> wideRange(Emitter &e, const PhaseInput &input,
@@ -69,14 +68,12 @@ void prefetch(Emitter &e, const PhaseInput &input, Value chunk, Value block,
               int64_t count) {
   const SignPlaneLayout matrix = input.pack.matrix(0);
   const int64_t blocks = matrix.blocks(), span = count * matrix.setBytes();
-  for (auto [bytesAhead, level] :
-       {std::pair{input.target.prefetchL2, 2},
-        std::pair{input.target.prefetchL1, 3}}) {
+  for (auto [bytesAhead, level] : {std::pair{input.target.prefetchL2, 2},
+                                   std::pair{input.target.prefetchL1, 3}}) {
     if (bytesAhead == 0)
       continue;
     const int64_t ahead = bytesAhead / (count * kChunk);
-    const int64_t inTheseSets =
-        ahead / blocks * span + ahead % blocks * kChunk;
+    const int64_t inTheseSets = ahead / blocks * span + ahead % blocks * kChunk;
     Value stays = arith::CmpIOp::create(e, arith::CmpIPredicate::ult, block,
                                         e.index(blocks - ahead % blocks));
     Value offset = arith::SelectOp::create(
@@ -97,7 +94,8 @@ Values exactSums(Emitter &e, const PhaseInput &input, Value token,
   };
   if (input.pack.isReal) {
     Value both = e.add(sums[0], sums[1]);
-    return {toFloat(e.sub(e.add(both, both), e.add(magnitude(0), magnitude(1))))};
+    return {
+        toFloat(e.sub(e.add(both, both), e.add(magnitude(0), magnitude(1))))};
   }
   auto onAxis = [&](int part, bool imaginary) {
     Value p = sums[part], q = sums[2 + part];
@@ -110,9 +108,9 @@ Values exactSums(Emitter &e, const PhaseInput &input, Value token,
 Values setTerm(Emitter &e, const PhaseInput &input, Value set,
                bool isConjugated, const Span &span, ValueRange sums) {
   const int64_t perSet = input.pack.scalesPerSet();
-  Value at = e.add(
-      input.tileScales,
-      e.mul(e.add(e.mul(span.index, input.pack.sets()), set), perSet));
+  Value at =
+      e.add(input.tileScales,
+            e.mul(e.add(e.mul(span.index, input.pack.sets()), set), perSet));
   if (perSet == kLanes) // One for each row.
     return {e.mul(e.loadVector(input.scales, at, kLanes, 64), sums[0])};
   auto scale = [&](int64_t axis) {
@@ -135,8 +133,8 @@ setTerms(Emitter &e, const PhaseInput &input, int64_t first, int64_t count,
          function_ref<SmallVector<Values>(const Span &)> sumsOf) {
   const int64_t parts = input.pack.parts();
   Values zero(parts * count, e.constant(e.floats(), 0.0));
-  const Values values = forSpans(
-      e, input.pack, zero, [&](const Span &span, ValueRange carried) {
+  const Values values =
+      forSpans(e, input.pack, zero, [&](const Span &span, ValueRange carried) {
         const SmallVector<Values> sums = sumsOf(span);
         Values next;
         for (int64_t s = 0; s < count; ++s)

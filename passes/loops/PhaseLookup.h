@@ -8,9 +8,9 @@
 // least 0 and fits 9 bits, and sum_b s_b v_b = 2 T[e] - sum_b |v_b|, so with
 // A = sum_j |x_j| and the sums c0..c3 of T over the planes p, q and x_re, x_im:
 //   ar = c0 + c2 - A_re, br = c0 - c2, ai = c1 + c3 - A_im, bi = c1 - c3.
-// Of a plane of real signs the low nibble belongs to the first half of x and the
-// high one to the second, so with the sums c0 and c1 of T it is 2 (c0 + c1) - A,
-// A being that of all of x: half of the look-ups, in the same tables.
+// Of a plane of real signs the low nibble belongs to the first half of x and
+// the high one to the second, so with the sums c0 and c1 of T it is 2 (c0 + c1)
+// - A, A being that of all of x: half of the look-ups, in the same tables.
 // `low` holds T mod 256. Blocks of 16 columns with some T > 255 are wide and
 // rare; `high` holds 64 (T / 256) for them, added with weight 4 in a loop of
 // its own.
@@ -27,17 +27,17 @@ constexpr int64_t kChunk = SignPlaneLayout::kChunkBytes;
 inline int64_t sumsPerSet(const SignPlanePack &pack) {
   return pack.isReal ? 2 : 4;
 }
-/// The number of the sum that nibbles of `plane` (0: low) looked up in tables of
-/// `part` of x are added to; negative where they are not looked up.
+/// The number of the sum that nibbles of `plane` (0: low) looked up in tables
+/// of `part` of x are added to; negative where they are not looked up.
 inline int sumIndex(const SignPlanePack &pack, int plane, int part) {
   if (!pack.isReal)
     return plane * 2 + part;
   return plane == part ? plane : -1;
 }
 
-/// `Magnitudes` are int32 [token][span][2]: A of the halves of x. `WideList` has the
-/// numbers of a token's wide blocks in order; those of span i are the entries
-/// from WideStarts[token][i] up to WideStarts[token][i + 1].
+/// `Magnitudes` are int32 [token][span][2]: A of the halves of x. `WideList`
+/// has the numbers of a token's wide blocks in order; those of span i are the
+/// entries from WideStarts[token][i] up to WideStarts[token][i + 1].
 enum TableArgument { Low, High, Magnitudes, WideStarts, WideList };
 
 /// A part of the rows whose codes share their scales: all columns, or
@@ -97,8 +97,8 @@ Values quadSums(Emitter &e, const PhaseInput &input, mlir::Value token,
 /// Sums of T for one token and one set.
 Values laneSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                 int64_t set, const Span &span);
-/// Exact sums, as exactSums has them, by decoding each code to i^k = a + i b, or
-/// to signs, and multiplying it with x as integers: the oracle.
+/// Exact sums, as exactSums has them, by decoding each code to i^k = a + i b,
+/// or to signs, and multiplying it with x as integers: the oracle.
 Values scalarSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                   int64_t set, const Span &span);
 /// The same sums of floats, in the order of the columns.
@@ -106,9 +106,8 @@ Values floatSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                  int64_t set, const Span &span);
 
 /// forEachToken for several tokens at once, in the quad form.
-void forEachTokenOfBatch(Emitter &e, const PhaseInput &input,
-                         mlir::Value first, int64_t tokens,
-                         mlir::Value scratch,
+void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, mlir::Value first,
+                         int64_t tokens, mlir::Value scratch,
                          llvm::function_ref<void(mlir::Value, TermOfSet)> body);
 
 } // namespace fairy2

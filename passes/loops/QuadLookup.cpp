@@ -84,40 +84,39 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
   auto loadSums = [&](Value set, int64_t token, int64_t count) {
     SmallVector<Value> sums;
     for (int64_t k = 0; k < count * perSet; ++k)
-      sums.push_back(e.loadVector(
-          scratch, e.add(sumAt(set, token), k * kLanes), kLanes, 64));
+      sums.push_back(e.loadVector(scratch, e.add(sumAt(set, token), k * kLanes),
+                                  kLanes, 64));
     return sums;
   };
   auto storeSums = [&](ValueRange sums, Value set, int64_t token) {
     for (auto [k, sum] : llvm::enumerate(sums))
-      e.storeVector(sum, scratch,
-                    e.add(sumAt(set, token), int64_t(k) * kLanes), 64);
+      e.storeVector(sum, scratch, e.add(sumAt(set, token), int64_t(k) * kLanes),
+                    64);
   };
   Value sets = e.index(input.pack.sets());
   Value zero = e.constant(e.ints(), 0);
   e.forLoop(e.index(0), sets, [&](Value set) {
     storeSums(Values(tokens * perSet, zero), set, 0);
   });
-  e.forLoop(
-      e.index(0), e.index(blocks), panel, {},
-      [&](Value start, ValueRange) -> SmallVector<Value> {
-        Value end = arith::MinUIOp::create(e, e.add(start, panel),
-                                           e.index(blocks));
-        e.forLoop(e.index(0), sets, [&](Value set) {
-          storeSums(addQuadBlocks(e, input, first, tokens, set, start, end,
-                                  loadSums(set, 0, tokens)),
-                    set, 0);
-        });
-        return {};
-      });
+  e.forLoop(e.index(0), e.index(blocks), panel, {},
+            [&](Value start, ValueRange) -> SmallVector<Value> {
+              Value end = arith::MinUIOp::create(e, e.add(start, panel),
+                                                 e.index(blocks));
+              e.forLoop(e.index(0), sets, [&](Value set) {
+                storeSums(addQuadBlocks(e, input, first, tokens, set, start,
+                                        end, loadSums(set, 0, tokens)),
+                          set, 0);
+              });
+              return {};
+            });
   for (int64_t t = 0; t < tokens; ++t) {
     Value token = e.add(first, t);
     const auto [begin, end] =
         wideRange(e, input, token, {e.index(0), input.pack.columns});
     e.forLoop(begin, end, [&](Value i) {
       Value block = wideBlock(e, input, token, i);
-      const auto tables = quadTables(e, input.arguments[High],
-                                     tableAt(e, input, token, block));
+      const auto tables =
+          quadTables(e, input.arguments[High], tableAt(e, input, token, block));
       e.forLoop(e.index(0), sets, [&](Value set) {
         SmallVector<Value> next;
         addQuadChunk(e, input, tables,
@@ -176,11 +175,10 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
       SmallVector<Value> terms;
       for (int64_t k = 0; k < 2 * tokens; ++k)
         terms.push_back(e.loadVector(scratch, placeOf(set, k), kLanes, 64));
-      terms = e.forLoop(begin, end, 1, terms,
-                        [&](Value span, ValueRange carried) {
-                          return addSpan({span, columns}, set, isConjugated,
-                                         carried);
-                        });
+      terms =
+          e.forLoop(begin, end, 1, terms, [&](Value span, ValueRange carried) {
+            return addSpan({span, columns}, set, isConjugated, carried);
+          });
       for (auto [k, term] : llvm::enumerate(terms))
         e.storeVector(term, scratch, placeOf(set, int64_t(k)), 64);
     });
@@ -192,14 +190,14 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
   const int64_t whole = input.pack.columns / kScaleTile;
   const int64_t panel =
       kPanelBytes / (tokens * kTableBytes * (kScaleTile / kBlock));
-  e.forLoop(e.index(0), e.index(whole), panel, {},
-            [&](Value start, ValueRange) -> SmallVector<Value> {
-              addSpans(start,
-                       arith::MinUIOp::create(e, e.add(start, panel),
-                                              e.index(whole)),
-                       kScaleTile);
-              return {};
-            });
+  e.forLoop(
+      e.index(0), e.index(whole), panel, {},
+      [&](Value start, ValueRange) -> SmallVector<Value> {
+        addSpans(start,
+                 arith::MinUIOp::create(e, e.add(start, panel), e.index(whole)),
+                 kScaleTile);
+        return {};
+      });
   if (input.pack.columns % kScaleTile)
     addSpans(e.index(whole), e.index(whole + 1),
              input.pack.columns % kScaleTile);
@@ -210,11 +208,9 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
 SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
                             int64_t first, int64_t count, const Span &span) {
   const int64_t perSet = sumsPerSet(input.pack);
-  auto addBlock = [&](Value block, bool isHigh, ValueRange sums,
-                      Values &next) {
-    const auto tables =
-        quadTables(e, input.arguments[isHigh ? High : Low],
-                   tableAt(e, input, token, block));
+  auto addBlock = [&](Value block, bool isHigh, ValueRange sums, Values &next) {
+    const auto tables = quadTables(e, input.arguments[isHigh ? High : Low],
+                                   tableAt(e, input, token, block));
     for (int64_t s = 0; s < count; ++s) {
       Value chunk = chunkAt(e, input, e.index(first + s), block);
       if (!isHigh)
@@ -223,8 +219,8 @@ SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
                    isHigh ? 4 : 1, sums.slice(s * perSet, perSet), next);
     }
   };
-  // Sums that wait for each other leave the adders idle, so a few sets are added
-  // for several blocks side by side.
+  // Sums that wait for each other leave the adders idle, so a few sets are
+  // added for several blocks side by side.
   const int64_t width = count * perSet;
   const int64_t aside = std::max<int64_t>(1, kIndependentSums / width);
   const int64_t whole = span.blocks() / aside * aside;
@@ -249,21 +245,19 @@ SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
                        return next;
                      });
   const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
-  return e.forLoop(wideBegin, wideEnd, 1, sums,
-                   [&](Value i, ValueRange carried) {
-                     Values next;
-                     addBlock(wideBlock(e, input, token, i), true, carried,
-                              next);
-                     return next;
-                   });
+  return e.forLoop(
+      wideBegin, wideEnd, 1, sums, [&](Value i, ValueRange carried) {
+        Values next;
+        addBlock(wideBlock(e, input, token, i), true, carried, next);
+        return next;
+      });
 }
 
 void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, Value first,
                          int64_t tokens, Value scratch,
                          function_ref<void(Value, TermOfSet)> body) {
   const bool isTiled = input.pack.isTiled();
-  const int64_t values =
-      isTiled ? input.pack.parts() : sumsPerSet(input.pack);
+  const int64_t values = isTiled ? input.pack.parts() : sumsPerSet(input.pack);
   if (isTiled)
     quadBatchTerms(e, input, first, tokens, scratch);
   else

@@ -14,7 +14,7 @@ namespace fairy2 {
 
 /// A private constant table of float64.
 static Value constantTable(Emitter &e, ModuleOp module, StringRef name,
-                    ArrayRef<double> values) {
+                           ArrayRef<double> values) {
   auto type = MemRefType::get({int64_t(values.size())}, e.getF64Type());
   if (!module.lookupSymbol(name)) {
     OpBuilder builder(module.getBodyRegion());

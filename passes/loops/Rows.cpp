@@ -35,8 +35,7 @@ DenseRows denseRows(PackOp pack, LoopContext &context) {
   const DensePack layout{type.getNumElements() / columns, columns, bytes,
                          false};
   const int64_t stride = layout.rowBytes() / bytes;
-  return {context.weights(pack, 0, type.getElementType(),
-                          layout.rows * stride),
+  return {context.weights(pack, 0, type.getElementType(), layout.rows * stride),
           stride, type.getElementType()};
 }
 
@@ -108,8 +107,8 @@ void lowerRmsNorm(RmsNormOp op, LoopContext &context) {
                     in.stride, out.stride, typeName(weight.element),
                     op.getUnitOffset() ? "_plus1" : "",
                     bitsOf(op.getEpsilon())),
-      {context.view(op.getInput()), weight.memref,
-       context.view(op.getResult()), context.tokenCount(op.getInput())},
+      {context.view(op.getInput()), weight.memref, context.view(op.getResult()),
+       context.tokenCount(op.getInput())},
       [&](Emitter &e, ValueRange a) {
         e.forall(e.mul(a[3], heads), [&](Value f) {
           Value i = e.div(f, heads), head = e.mul(e.rem(f, heads), features);
@@ -157,44 +156,43 @@ void lowerAdd(arith::AddFOp op, LoopContext &context) {
   const Buffer &rhs = context.buffer(op.getRhs());
   const Buffer &out = context.buffer(op.getResult());
   const int64_t features = featuresOf(op.getResult());
-  context.call(
-      op.getLoc(),
-      llvm::formatv("add_{0}_{1}_{2}_{3}", features, lhs.stride, rhs.stride,
-                    out.stride),
-      {context.view(op.getLhs()), context.view(op.getRhs()),
-       context.view(op.getResult()), context.tokenCount(op.getResult())},
-      [&](Emitter &e, ValueRange a) {
-        forallVectors(e, a[3], features, [&](Value i, Value offset) {
-          auto at = [&](const Buffer &b) {
-            return e.add(e.mul(i, b.stride), offset);
-          };
-          e.storeVector(e.add(e.loadVector(a[0], at(lhs), kLanes),
-                              e.loadVector(a[1], at(rhs), kLanes)),
-                        a[2], at(out));
-        });
-      });
+  context.call(op.getLoc(),
+               llvm::formatv("add_{0}_{1}_{2}_{3}", features, lhs.stride,
+                             rhs.stride, out.stride),
+               {context.view(op.getLhs()), context.view(op.getRhs()),
+                context.view(op.getResult()),
+                context.tokenCount(op.getResult())},
+               [&](Emitter &e, ValueRange a) {
+                 forallVectors(e, a[3], features, [&](Value i, Value offset) {
+                   auto at = [&](const Buffer &b) {
+                     return e.add(e.mul(i, b.stride), offset);
+                   };
+                   e.storeVector(e.add(e.loadVector(a[0], at(lhs), kLanes),
+                                       e.loadVector(a[1], at(rhs), kLanes)),
+                                 a[2], at(out));
+                 });
+               });
 }
 
 void lowerScale(ScaleOp op, LoopContext &context) {
   const Buffer &in = context.buffer(op.getInput());
   const Buffer &out = context.buffer(op.getResult());
   const int64_t features = featuresOf(op.getResult());
-  context.call(
-      op.getLoc(),
-      llvm::formatv("scale_{0}_{1}_{2}_{3}", features, in.stride, out.stride,
-                    bitsOf(op.getFactor())),
-      {context.view(op.getInput()), context.view(op.getResult()),
-       context.tokenCount(op.getResult())},
-      [&](Emitter &e, ValueRange a) {
-        Value factor =
-            e.constant(e.floats(), op.getFactor().convertToDouble());
-        forallVectors(e, a[2], features, [&](Value i, Value offset) {
-          Value x = e.loadVector(a[0], e.add(e.mul(i, in.stride), offset),
-                                 kLanes);
-          e.storeVector(e.mul(x, factor), a[1],
-                        e.add(e.mul(i, out.stride), offset));
-        });
-      });
+  context.call(op.getLoc(),
+               llvm::formatv("scale_{0}_{1}_{2}_{3}", features, in.stride,
+                             out.stride, bitsOf(op.getFactor())),
+               {context.view(op.getInput()), context.view(op.getResult()),
+                context.tokenCount(op.getResult())},
+               [&](Emitter &e, ValueRange a) {
+                 Value factor =
+                     e.constant(e.floats(), op.getFactor().convertToDouble());
+                 forallVectors(e, a[2], features, [&](Value i, Value offset) {
+                   Value x = e.loadVector(
+                       a[0], e.add(e.mul(i, in.stride), offset), kLanes);
+                   e.storeVector(e.mul(x, factor), a[1],
+                                 e.add(e.mul(i, out.stride), offset));
+                 });
+               });
 }
 
 /// Works in place, on logits: their rows are not padded, so they are one run
@@ -211,8 +209,7 @@ void lowerSoftCap(SoftCapOp op, LoopContext &context) {
         e.forall(e.div(e.add(values, kLanes - 1), kLanes), [&](Value i) {
           Value begin = e.mul(i, kLanes);
           Value end = arith::MinUIOp::create(e, e.add(begin, kLanes), values);
-          Value whole =
-              e.mul(e.div(e.sub(end, begin), kLanes), kLanes);
+          Value whole = e.mul(e.div(e.sub(end, begin), kLanes), kLanes);
           Value rest = e.add(begin, whole);
           e.forLoop(begin, rest, kLanes, {},
                     [&](Value at, ValueRange) -> SmallVector<Value> {
@@ -241,8 +238,9 @@ static Value activate(Emitter &e, GateKind kind, Value gate) {
   case GateKind::GeluTanh: {
     // (1 + tanh(u)) / 2 is the sigmoid of 2 u.
     Value cube = e.mul(e.mul(gate, gate), gate);
-    Value u = e.mul(e.add(gate, e.mul(cube, e.constant(e.floats(), 0.044715))),
-                    e.constant(e.floats(), 2 * std::sqrt(2 / std::numbers::pi)));
+    Value u =
+        e.mul(e.add(gate, e.mul(cube, e.constant(e.floats(), 0.044715))),
+              e.constant(e.floats(), 2 * std::sqrt(2 / std::numbers::pi)));
     return timesSigmoid(e, gate, u);
   }
   }
@@ -297,16 +295,14 @@ void lowerQuantizeActivations(QuantizeActivationsOp op, LoopContext &context) {
               e, vector::CombiningKind::MAXNUMF, largest);
           const auto [scale, inverse] = e.int8Scale(most);
           e.store(scale, a[2], i);
-          e.forRow(features, {},
-                   [&](Value offset, Value mask,
-                       ValueRange) -> SmallVector<Value> {
-                     Value x = e.keep(
-                         e.loadVector(a[0], e.add(from, offset), kLanes),
-                         mask);
-                     e.storeVector(e.toInt8(x, inverse), a[1],
-                                   e.add(to, offset));
-                     return {};
-                   });
+          e.forRow(
+              features, {},
+              [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
+                Value x = e.keep(
+                    e.loadVector(a[0], e.add(from, offset), kLanes), mask);
+                e.storeVector(e.toInt8(x, inverse), a[1], e.add(to, offset));
+                return {};
+              });
         });
       });
 }

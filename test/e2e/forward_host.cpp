@@ -27,9 +27,9 @@ namespace {
 
 struct AlignedBytes {
   explicit AlignedBytes(uint64_t size)
-      : data(static_cast<uint8_t *>(std::aligned_alloc(
-            FAIRY2_ALIGNMENT, (size / FAIRY2_ALIGNMENT + 1) * FAIRY2_ALIGNMENT))) {
-  }
+      : data(static_cast<uint8_t *>(
+            std::aligned_alloc(FAIRY2_ALIGNMENT, (size / FAIRY2_ALIGNMENT + 1) *
+                                                     FAIRY2_ALIGNMENT))) {}
   ~AlignedBytes() { std::free(data); }
   AlignedBytes(const AlignedBytes &) = delete;
   AlignedBytes &operator=(const AlignedBytes &) = delete;

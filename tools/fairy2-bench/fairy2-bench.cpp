@@ -8,8 +8,8 @@
 #include <CLI/CLI.hpp>
 
 #include <filesystem>
-#include <optional>
 #include <iostream>
+#include <optional>
 
 using namespace fairy2;
 
@@ -41,8 +41,9 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_flag("--kernels", options.kernels,
                "Also time every step of a decoded token");
-  app.add_option("--html", html, "Write a page: the roofline, and with "
-                                 "--kernels where a token's time goes");
+  app.add_option("--html", html,
+                 "Write a page: the roofline, and with "
+                 "--kernels where a token's time goes");
   app.add_flag("--json", json, "Print one JSON object");
   try {
     app.parse(argc, argv);
@@ -61,10 +62,11 @@ int main(int argc, char **argv) {
     const BenchmarkResult result = benchmark(Model::open(path), options);
     std::cout << (json ? toJson(result).dump() + "\n" : toTable(result));
     if (page) {
-      const std::string text = toHtml(
-          result,
-          "fairy2-bench " + std::filesystem::path(path).filename().string());
-      page->append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+      const std::string text =
+          toHtml(result, "fairy2-bench " +
+                             std::filesystem::path(path).filename().string());
+      page->append(
+          {reinterpret_cast<const uint8_t *>(text.data()), text.size()});
       page->commit();
     }
     return 0;

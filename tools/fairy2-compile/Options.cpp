@@ -10,10 +10,10 @@ namespace fairy2 {
 namespace {
 
 const std::map<std::string, Stage> kStages = {
-    {"model", Stage::Model},       {"quantized", Stage::Quantized},
-    {"packed", Stage::Packed},     {"loops", Stage::Loops},
-    {"llvm", Stage::Llvm},         {"asm", Stage::Assembly},
-    {"obj", Stage::Object},        {"so", Stage::So}};
+    {"model", Stage::Model},   {"quantized", Stage::Quantized},
+    {"packed", Stage::Packed}, {"loops", Stage::Loops},
+    {"llvm", Stage::Llvm},     {"asm", Stage::Assembly},
+    {"obj", Stage::Object},    {"so", Stage::So}};
 /// Stages of phases, or a method of signs.
 struct Method {
   std::optional<int64_t> stages;
@@ -135,9 +135,10 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
             "What keys and values are stored as; default f16");
   addChoice(app, "--emit", options.emit, kStages,
             "Stop at a stage and write it; default so");
-  app.add_option("--target", targets,
-                 "CPU levels, comma-separated; default all of this machine's (" +
-                     cpuTargetNames() + ")")
+  app.add_option(
+         "--target", targets,
+         "CPU levels, comma-separated; default all of this machine's (" +
+             cpuTargetNames() + ")")
       ->delimiter(',')
       ->type_name("NAMES");
   app.add_option("--batch", options.batch, "Most tokens of one step")
@@ -155,8 +156,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                  "Threads that pack weights; 0: all usable cores")
       ->check(CLI::Range(0, 1024))
       ->default_val(0);
-  app.add_flag("--verbose", line.isVerbose,
-               "List every layer in the summary");
+  app.add_flag("--verbose", line.isVerbose, "List every layer in the summary");
   app.add_flag("--print-opt-command", line.printsOptCommand,
                "Print the fairy2-opt command that takes a model-stage file to "
                "--emit's stage, and stop");

@@ -22,8 +22,7 @@ int main(int argc, char **argv) {
     if (line.options.threads == 0)
       line.options.threads = usableCores();
     if (line.printsOptCommand) {
-      std::printf("%s\n",
-                  optCommand(line.options.emit, line.options).c_str());
+      std::printf("%s\n", optCommand(line.options.emit, line.options).c_str());
       return 0;
     }
     mlir::MLIRContext context;

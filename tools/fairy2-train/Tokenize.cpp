@@ -13,9 +13,10 @@
 using namespace fairy2;
 
 int tokenizeMain(int argc, char **argv) {
-  CLI::App app("Tokenize text once, on all cores, into a folder that data.train "
-               "of a recipe may name.",
-               "fairy2-train tokenize");
+  CLI::App app(
+      "Tokenize text once, on all cores, into a folder that data.train "
+      "of a recipe may name.",
+      "fairy2-train tokenize");
   app.footer("Example: fairy2-train tokenize -o data/stories stories.jsonl.zst "
              "--model models/SmolLM2-135M --separator eos");
   TokenizeOptions options;

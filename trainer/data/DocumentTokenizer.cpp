@@ -33,8 +33,7 @@ SpecialTokens specialTokensOf(const HFConfig &config) {
   return special;
 }
 
-Separators Separators::of(const std::string &separator,
-                          SpecialTokens special) {
+Separators Separators::of(const std::string &separator, SpecialTokens special) {
   const bool both = separator == "both";
   Separators result;
   if (separator == "eos" || both)

@@ -8,8 +8,8 @@
 #include "runtime/File.h"
 #include "trainer/Folders.h"
 #include "trainer/LoadTokenizer.h"
-#include "trainer/Sha256.h"
 #include "trainer/Model.h"
+#include "trainer/Sha256.h"
 #include "trainer/Words.h"
 #include "trainer/data/Documents.h"
 
@@ -72,14 +72,11 @@ public:
       throw Error(joined(options.inputs) + ": expected text, found none");
     if (file)
       end();
-    nlohmann::ordered_json index = {{"format", "fairy2-tokens"},
-                                    {"version", kVersion},
-                                    {"separator", options.separator},
-                                    {"tokenizer_sha256", tokenizer},
-                                    {"tokens", result.tokens},
-                                    {"documents", result.documents},
-                                    {"inputs", options.inputs},
-                                    {"shards", list}};
+    nlohmann::ordered_json index = {
+        {"format", "fairy2-tokens"},      {"version", kVersion},
+        {"separator", options.separator}, {"tokenizer_sha256", tokenizer},
+        {"tokens", result.tokens},        {"documents", result.documents},
+        {"inputs", options.inputs},       {"shards", list}};
     const std::string text = index.dump(2) + "\n";
     OutputFile out(fs::path(options.output) / kIndex);
     out.append(bytesOf(std::span(text)));
@@ -90,8 +87,7 @@ public:
 private:
   void begin() {
     char text[32];
-    std::snprintf(text, sizeof text, "%05lld.tokens",
-                  (long long)result.shards);
+    std::snprintf(text, sizeof text, "%05lld.tokens", (long long)result.shards);
     name = text;
     file = std::make_unique<OutputFile>(fs::path(options.output) / name);
     hasher = std::make_unique<RegionHasher>();
@@ -134,8 +130,7 @@ private:
 } // namespace
 
 TokenizeResult tokenizeFiles(const TokenizeOptions &options) {
-  const HFConfig config =
-      HFConfig::read(options.model, Model::architectures());
+  const HFConfig config = HFConfig::read(options.model, Model::architectures());
   const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(options.model);
   if (TokenizedText::isFolder(options.output))
     throw Error(options.output + ": holds tokenized text already");
@@ -167,8 +162,8 @@ struct TokenizedText::Shard {
   void read(int64_t at, std::span<int32_t> out) const {
     const uint64_t offset = sizeof(Header) + uint64_t(at) * width;
     if (width == 4) {
-      file.read(offset, {reinterpret_cast<uint8_t *>(out.data()),
-                         out.size_bytes()});
+      file.read(offset,
+                {reinterpret_cast<uint8_t *>(out.data()), out.size_bytes()});
       return;
     }
     std::vector<uint16_t> stored(out.size());
@@ -269,9 +264,8 @@ TokenizedText TokenizedText::open(const fs::path &folder,
 
 void TokenizedText::read(int64_t begin, std::span<int32_t> out) const {
   auto shard = std::partition_point(
-      shards.begin(), shards.end(), [&](const auto &shard) {
-        return shard->begin + shard->tokens <= begin;
-      });
+      shards.begin(), shards.end(),
+      [&](const auto &shard) { return shard->begin + shard->tokens <= begin; });
   while (!out.empty()) {
     const int64_t at = begin - (*shard)->begin;
     const auto count =

@@ -65,8 +65,8 @@ public:
       store = c10::make_intrusive<c10d::PrefixStore>(
           std::string("fairy2/") + (attempt ? attempt : "0"), store);
     }
-    // NCCL's ranks meet at their first operation, and one that waits there keeps
-    // its connection busy: the heartbeat needs another.
+    // NCCL's ranks meet at their first operation, and one that waits there
+    // keeps its connection busy: the heartbeat needs another.
     backend = device.is_cuda()
                   ? cudaPlugin().makeNccl(store->clone(), rank, size, kPatience)
                   : makeGloo(host);

@@ -32,7 +32,9 @@ template <> FAIRY2_HOST_DEVICE inline BFloat16 nearest<BFloat16>(float x) {
 }
 
 /// `width` neighbouring values.
-template <int width> struct Pack { float v[width]; };
+template <int width> struct Pack {
+  float v[width];
+};
 constexpr int kPackWidth = 4;
 
 template <typename T, int width>

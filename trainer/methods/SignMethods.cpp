@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The compiler's quantizers of real numbers, the controls that complex phases are
-// compared with at equal bits (dialect/Signs.h has the formulas).
+// The compiler's quantizers of real numbers, the controls that complex phases
+// are compared with at equal bits (dialect/Signs.h has the formulas).
 #include "dialect/Signs.h"
 #include "trainer/Parallel.h"
 #include "trainer/methods/MethodTable.h"

@@ -43,8 +43,8 @@ typedef void (*Fairy2Forward)(const uint8_t *weights, uint8_t *cache,
                               uint8_t *workspace, const int32_t *tokens,
                               const int32_t *slots, const int32_t *positions,
                               int64_t count, const int32_t *rows,
-                              int64_t row_count, float *logits,
-                              int64_t context, int64_t thread, int64_t threads,
+                              int64_t row_count, float *logits, int64_t context,
+                              int64_t thread, int64_t threads,
                               Fairy2Barrier barrier, void *pool);
 
 #ifdef __cplusplus

@@ -99,10 +99,12 @@ FAIRY2_API Fairy2Status fairy2_detokenize(Fairy2Model *model,
  * template alone writes special tokens, BOS included; text of a message that
  * spells one stays text. add_generation_prompt: end where the assistant's turn
  * begins. `length` and `capacity` as above. */
-FAIRY2_API Fairy2Status fairy2_tokenize_chat(
-    Fairy2Model *model, const char *messages_json, size_t bytes,
-    int32_t add_generation_prompt, int32_t *tokens, size_t capacity,
-    size_t *length);
+FAIRY2_API Fairy2Status fairy2_tokenize_chat(Fairy2Model *model,
+                                             const char *messages_json,
+                                             size_t bytes,
+                                             int32_t add_generation_prompt,
+                                             int32_t *tokens, size_t capacity,
+                                             size_t *length);
 
 /* Draws a token from logits [vocab]. `history` feeds the repetition penalty;
  * the draw depends on seed and `step` alone, so runs repeat exactly. */

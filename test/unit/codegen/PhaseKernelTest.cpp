@@ -67,7 +67,8 @@ struct Layer {
     std::string phaseList, biasList, types;
     const std::string scheme =
         " #fairy2.scheme<stages = " + std::to_string(shape.stages) +
-        ", scales = " + nameOf(shape.scales) + ", activations = " + (isFloat ? "float" : "int8") + ">\n";
+        ", scales = " + nameOf(shape.scales) +
+        ", activations = " + (isFloat ? "float" : "int8") + ">\n";
     for (size_t i = 0; i < shape.rows.size(); ++i) {
       const std::string name = "w" + std::to_string(i);
       const std::string comma = i ? ", " : "";
@@ -109,9 +110,9 @@ struct Layer {
 /// Sets all scales of the pack to 0 but those of one set and axis, which
 /// become 1, and all factors to 1: the result shows that set's integer sums.
 void isolate(CompiledModule &compiled, const Layer &layer, int set, int axis) {
-  const SignPlanePack layout = SignPlanePack::ofPhases(
-      layer.shape.rows, layer.shape.columns, layer.shape.scheme(),
-      layer.shape.hasBias);
+  const SignPlanePack layout =
+      SignPlanePack::ofPhases(layer.shape.rows, layer.shape.columns,
+                              layer.shape.scheme(), layer.shape.hasBias);
   const std::span<uint8_t> pack = compiled.pack("w0p.pack");
   ASSERT_EQ(int64_t(pack.size()), layout.bytes());
   auto *scales = reinterpret_cast<float *>(pack.data() + layout.scaleOffset());
@@ -120,9 +121,8 @@ void isolate(CompiledModule &compiled, const Layer &layer, int set, int axis) {
       for (int a = 0; a < 2; ++a)
         *scales++ = s == set && a == axis ? 1.0f : 0.0f;
   if (layout.hasFactors())
-    std::fill_n(
-        reinterpret_cast<float *>(pack.data() + layout.factorOffset()),
-        layout.tiles() * 2 * SignPlaneLayout::kTileRows, 1.0f);
+    std::fill_n(reinterpret_cast<float *>(pack.data() + layout.factorOffset()),
+                layout.tiles() * 2 * SignPlaneLayout::kTileRows, 1.0f);
 }
 
 /// What the layer yields with those scales, by complex arithmetic on codes:
@@ -214,30 +214,26 @@ TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
 
 INSTANTIATE_TEST_SUITE_P(
     Shapes, PhaseKernelTest,
-    testing::Values(Shape{"OneTile", {16}, 16, 1, false},
-                    Shape{"WholeTiles", {48}, 64, 2, false},
-                    Shape{"RowTail", {21}, 32, 2, true},
-                    Shape{"ColumnTail", {32}, 37, 2, false},
-                    Shape{"ColumnsNotInFours", {16}, 6, 3, true},
-                    Shape{"Single", {1}, 1, 1, false},
-                    Shape{"Group", {32, 5, 17}, 50, 2, false},
-                    Shape{"GroupWithBiases", {16, 20}, 24, 1, true},
-                    Shape{"EightStages", {18}, 40, 8, false},
-                    // More blocks than a 16-bit lane sums before its flush.
-                    Shape{"Long", {16}, 2100, 1, false},
-                    Shape{"ByRow", {21, 16}, 37, 2, true,
-                          ScaleGranularity::Row},
-                    Shape{"ByRowAlone", {33}, 16, 1, false,
-                          ScaleGranularity::Row},
-                    Shape{"OneTileOfScales", {64}, 64, 2, false,
-                          ScaleGranularity::Tile},
-                    Shape{"LessThanATileOfScales", {5}, 37, 3, true,
-                          ScaleGranularity::Tile},
-                    Shape{"TilesOfScales", {70, 130}, 150, 2, true,
-                          ScaleGranularity::Tile},
-                    // More spans than a panel of tables has.
-                    Shape{"LongTiles", {16}, 2100, 1, false,
-                          ScaleGranularity::Tile}),
+    testing::Values(
+        Shape{"OneTile", {16}, 16, 1, false},
+        Shape{"WholeTiles", {48}, 64, 2, false},
+        Shape{"RowTail", {21}, 32, 2, true},
+        Shape{"ColumnTail", {32}, 37, 2, false},
+        Shape{"ColumnsNotInFours", {16}, 6, 3, true},
+        Shape{"Single", {1}, 1, 1, false},
+        Shape{"Group", {32, 5, 17}, 50, 2, false},
+        Shape{"GroupWithBiases", {16, 20}, 24, 1, true},
+        Shape{"EightStages", {18}, 40, 8, false},
+        // More blocks than a 16-bit lane sums before its flush.
+        Shape{"Long", {16}, 2100, 1, false},
+        Shape{"ByRow", {21, 16}, 37, 2, true, ScaleGranularity::Row},
+        Shape{"ByRowAlone", {33}, 16, 1, false, ScaleGranularity::Row},
+        Shape{"OneTileOfScales", {64}, 64, 2, false, ScaleGranularity::Tile},
+        Shape{
+            "LessThanATileOfScales", {5}, 37, 3, true, ScaleGranularity::Tile},
+        Shape{"TilesOfScales", {70, 130}, 150, 2, true, ScaleGranularity::Tile},
+        // More spans than a panel of tables has.
+        Shape{"LongTiles", {16}, 2100, 1, false, ScaleGranularity::Tile}),
     [](const auto &info) { return info.param.name; });
 
 } // namespace

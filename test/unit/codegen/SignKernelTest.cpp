@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kernels of layers on sign planes, on every CPU level that this machine
-// runs: exact sums, bit-equal to each other whatever the batch and the number of
-// threads, and near the dense matrix that the signs stand for.
+// runs: exact sums, bit-equal to each other whatever the batch and the number
+// of threads, and near the dense matrix that the signs stand for.
 #include "dialect/Packing.h"
 #include "test/unit/codegen/KernelRuns.h"
 #include "test/unit/codegen/LayerInputs.h"
@@ -91,9 +91,8 @@ struct Layer {
             " = fairy2.sign_linear " + (isFloat ? "%e" : "%v scales %s") +
             " [" + recipes + "]" +
             (shape.hasBias ? " biases [" + biasList + "]" : "") +
-            " : tensor<?x" + w +
-            (isFloat ? "xf32>" : "xi8>, tensor<?xf32>") + " -> " + types +
-            "\n";
+            " : tensor<?x" + w + (isFloat ? "xf32>" : "xi8>, tensor<?xf32>") +
+            " -> " + types + "\n";
     if (alone)
       return moduleWithLogits(globals, body, shape.rows[observed], kSmallCache);
     return moduleWithIdentityHead(globals, body, shape.rows[observed],
@@ -173,8 +172,7 @@ TEST_P(SignKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
       for (int64_t row = 0; row < rows; ++row) {
         const auto [sum, size] =
             layer.expected(matrix, row, layer.inputs[size_t(token)]);
-        ASSERT_NEAR(oracle[size_t(token * rows + row)], sum,
-                    1e-6 * size + 1e-6)
+        ASSERT_NEAR(oracle[size_t(token * rows + row)], sum, 1e-6 * size + 1e-6)
             << (isFloat ? "float" : "int8") << ", token " << token;
       }
   }
@@ -193,7 +191,11 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{"GroupWithBiases", {16, 20}, 48, SignMethod::FourLevels, true},
         // More blocks than a 16-bit lane sums before its flush.
         Shape{"Long", {16}, 4200, SignMethod::TwoSigns},
-        Shape{"ByRow", {21, 16}, 74, SignMethod::Ternary, true,
+        Shape{"ByRow",
+              {21, 16},
+              74,
+              SignMethod::Ternary,
+              true,
               ScaleGranularity::Row},
         Shape{"ByRowAlone",
               {33},

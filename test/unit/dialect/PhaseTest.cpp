@@ -2,8 +2,8 @@
 //
 // The phase group, the quantizer and the packing against their definitions in
 // dialect/README.md, worked out independently in double precision.
-#include "dialect/Error.h"
 #include "dialect/Phase.h"
+#include "dialect/Error.h"
 
 #include <gtest/gtest.h>
 
@@ -68,9 +68,9 @@ TEST(PhaseTest, ScalesAreAxisMeansOfTheResidual) {
   std::vector<std::complex<float>> residual[2];
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < m; ++j) {
-      const WidelyLinear wl =
-          toWidelyLinear(a[i * columns + j], a[i * columns + m + j],
-                         a[(n + i) * columns + j], a[(n + i) * columns + m + j]);
+      const WidelyLinear wl = toWidelyLinear(
+          a[i * columns + j], a[i * columns + m + j], a[(n + i) * columns + j],
+          a[(n + i) * columns + m + j]);
       residual[0].emplace_back(wl.uRe, wl.uIm);
       residual[1].emplace_back(wl.wRe, wl.wIm);
     }
@@ -88,9 +88,9 @@ TEST(PhaseTest, ScalesAreAxisMeansOfTheResidual) {
     EXPECT_FLOAT_EQ(q.scales[s].re, float(sum[0] / count[0]));
     EXPECT_FLOAT_EQ(q.scales[s].im, float(sum[1] / count[1]));
     for (int64_t j = 0; j < n * m; ++j)
-      r[j] -= std::complex<float>(
-          q.scales[s].re * float(realPart(q.set(s)[j])),
-          q.scales[s].im * float(imagPart(q.set(s)[j])));
+      r[j] -=
+          std::complex<float>(q.scales[s].re * float(realPart(q.set(s)[j])),
+                              q.scales[s].im * float(imagPart(q.set(s)[j])));
   }
 }
 
@@ -227,8 +227,8 @@ TEST(PhaseTest, TilesAreMatricesOfTheirOwn) {
 std::vector<float> bfloat16s(std::istream &words, int64_t count) {
   std::vector<float> values;
   for (std::string word; int64_t(values.size()) < count && words >> word;)
-    values.push_back(std::bit_cast<float>(
-        uint32_t(std::stoul(word, nullptr, 16)) << 16));
+    values.push_back(
+        std::bit_cast<float>(uint32_t(std::stoul(word, nullptr, 16)) << 16));
   return values;
 }
 
@@ -266,10 +266,9 @@ TEST(PhaseTest, OfficialModeDiffersOnExactTiesAlone) {
   ASSERT_TRUE(fixture >> word >> rows >> columns >> word);
   const std::vector<float> a = bfloat16s(fixture, rows * columns);
   ASSERT_EQ(int64_t(a.size()), rows * columns);
-  const PhaseMatrix q =
-      quantizePhases(a.data(), rows, columns,
-                     {1, ScaleGranularity::Tensor, QuantizeMode::OfficialBF16},
-                     "a");
+  const PhaseMatrix q = quantizePhases(
+      a.data(), rows, columns,
+      {1, ScaleGranularity::Tensor, QuantizeMode::OfficialBF16}, "a");
   const int64_t n = rows / 2, m = columns / 2;
   int ties = 0, others = 0;
   ASSERT_TRUE(fixture >> word);

@@ -2,8 +2,8 @@
 //
 // The quantizers of real numbers against the formulas of their papers, value by
 // value, and their packing.
-#include "dialect/Error.h"
 #include "dialect/Signs.h"
+#include "dialect/Error.h"
 
 #include <gtest/gtest.h>
 
@@ -50,9 +50,8 @@ Floats reference(SignMethod method, const Floats &a) {
       out[i] = a[i] > average ? size : -size;
       break;
     case SignMethod::Ternary:
-      out[i] =
-          size * std::clamp(std::nearbyint(a[i] * (1 / (size + 1e-5f))), -1.f,
-                            1.f);
+      out[i] = size * std::clamp(std::nearbyint(a[i] * (1 / (size + 1e-5f))),
+                                 -1.f, 1.f);
       break;
     case SignMethod::TwoSigns:
       out[i] = a[i] >= 0 ? size : -size;
@@ -135,8 +134,8 @@ TEST_P(SignsTest, ResultsDoNotDependOnThreads) {
       };
   for (auto scales : {ScaleGranularity::Tensor, ScaleGranularity::Row}) {
     QuantizationError here, there;
-    const SignMatrix one = quantize(a, 33, 10, {GetParam(), scales}, serialFor,
-                                    &here);
+    const SignMatrix one =
+        quantize(a, 33, 10, {GetParam(), scales}, serialFor, &here);
     const SignMatrix three =
         quantize(a, 33, 10, {GetParam(), scales}, threads, &there);
     EXPECT_EQ(one.signs, three.signs);
@@ -160,8 +159,8 @@ TEST_P(SignsTest, ErrorsAreThoseOfTheDenseMatrix) {
 
 TEST_P(SignsTest, PlanesHoldEverySignAndPaddingIsPositive) {
   const int64_t rows = 19, columns = 2 * 21;
-  const SignMatrix q = quantize(randomMatrix(rows * columns), rows, columns,
-                                {GetParam()});
+  const SignMatrix q =
+      quantize(randomMatrix(rows * columns), rows, columns, {GetParam()});
   const SignPlaneLayout layout{rows, columns / 2, q.scheme.planes()};
   std::vector<uint8_t> packed(layout.bytes());
   packSigns(q, packed.data());

@@ -6,7 +6,6 @@
 
 #include "test/unit/frontend/ConfigTest.h"
 
-
 using namespace fairy2;
 
 namespace {

@@ -48,13 +48,13 @@ protected:
 TEST_F(CheckpointTest, MergesTheMetadataOfAllFiles) {
   auto write = [&](const char *file, const char *tensor, const char *note,
                    const char *stages) {
-    folder.write(file, safetensorsFile(
-                           std::string(R"({"__metadata__": {"note": ")") +
-                               note + R"(", "fairy2.stages": ")" + stages +
-                               R"("}, ")" + tensor +
-                               R"(": {"dtype": "F32", "shape": [1],
+    folder.write(file,
+                 safetensorsFile(std::string(R"({"__metadata__": {"note": ")") +
+                                     note + R"(", "fairy2.stages": ")" +
+                                     stages + R"("}, ")" + tensor +
+                                     R"(": {"dtype": "F32", "shape": [1],
                                     "data_offsets": [0, 4]}})",
-                           floatBytes({1})));
+                                 floatBytes({1})));
   };
   writeIndex(R"("x": "a.safetensors", "y": "b.safetensors")");
   write("a.safetensors", "x", "one", "2");

@@ -37,8 +37,7 @@ static void pack(const std::filesystem::path &model,
 }
 
 int main(int argc, char **argv) {
-  const auto scales =
-      argc == 5 ? granularityFromName(argv[4]) : std::nullopt;
+  const auto scales = argc == 5 ? granularityFromName(argv[4]) : std::nullopt;
   if (!scales) {
     std::fprintf(stderr, "usage: PackCheckpoint MODEL_DIR OUT.safetensors "
                          "STAGES tensor|row|tile\n");

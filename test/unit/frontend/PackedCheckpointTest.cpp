@@ -192,8 +192,8 @@ TEST_F(PackedCheckpointTest, ValuesAreChecked) {
   EXPECT_EQ(readError("a.weight"), "DIR: tensor 'a.row_factors': expected "
                                    "finite factors, found inf");
   // 71 columns: bits 6 and 7 of byte 17 and bytes 18 to 23 are padding.
-  for (const auto &[at, byte] : {std::pair<int64_t, char>{17, '\x40'},
-                                 {18, '\x01'}, {23, '\x80'}}) {
+  for (const auto &[at, byte] :
+       {std::pair<int64_t, char>{17, '\x40'}, {18, '\x01'}, {23, '\x80'}}) {
     write({2});
     poke("a.codes", at, std::string(1, byte));
     EXPECT_EQ(readError("a.weight"), "DIR: tensor 'a.codes': expected zero "

@@ -300,7 +300,8 @@ TEST_F(SynthToolTest, WritesACheckpoint) {
   synthesize("same", options);
   ASSERT_EQ(namesIn(folder / "out"), namesIn(folder / "same"));
   for (const std::string &name : namesIn(folder / "same"))
-    EXPECT_EQ(readFile(folder / "out" / name), readFile(folder / "same" / name));
+    EXPECT_EQ(readFile(folder / "out" / name),
+              readFile(folder / "same" / name));
   // No bar where nobody watches.
   EXPECT_EQ(outcome.text.find('\r'), std::string::npos);
 }

@@ -103,8 +103,8 @@ std::string writeFakeModel(const std::string &path, const Edit &edit) {
 }
 
 std::string writeFakeModel(const std::string &path,
-                           const std::vector<uint8_t> &image,
-                           const Edit &edit, const std::string &tokenizer) {
+                           const std::vector<uint8_t> &image, const Edit &edit,
+                           const std::string &tokenizer) {
   ArtifactWriter writer(path, image);
   writer.append(bytesOf(fakeWeights()));
   const int64_t offset = writer.append(bytesOf(tokenizer));

@@ -58,9 +58,7 @@ TEST(StopMatcherTest, HoldsBackOnlyWhatMayStillMatch) {
 }
 
 TEST(StopMatcherTest, EmptyStopIsRefused) {
-  EXPECT_EQ(errorOf([] {
-              StopMatcher matcher({"a", ""});
-            }),
+  EXPECT_EQ(errorOf([] { StopMatcher matcher({"a", ""}); }),
             "stop: expected text, found an empty string");
 }
 

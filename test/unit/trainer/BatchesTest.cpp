@@ -89,9 +89,7 @@ TEST_F(BatchesTest, ASlidingWindowLimitsAttention) {
 
 TEST_F(BatchesTest, SequencesMustFitTheModel) {
   data.sequenceLength = 65;
-  EXPECT_EQ(errorOf([&] {
-              BatchMaker(config, data, {1, 2});
-            }),
+  EXPECT_EQ(errorOf([&] { BatchMaker(config, data, {1, 2}); }),
             "data.sequence_length: expected at most the model's 64 positions, "
             "found 65");
 }

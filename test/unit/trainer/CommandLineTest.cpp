@@ -190,10 +190,9 @@ TEST_F(CommandLineTest, MemoryIsAsPlanned) {
     recipe.train.sharding = sharding;
     const auto planned = double(
         planMemory(HFConfig::readFile(config), recipe, /*ranks=*/2).total());
-    const Outcome outcome =
-        run(output(sharding) + " --nproc 2 data.validation= train.tokens=400 " +
-            "model=" + (folder / "large").string() +
-            " train.sharding=" + sharding);
+    const Outcome outcome = run(
+        output(sharding) + " --nproc 2 data.validation= train.tokens=400 " +
+        "model=" + (folder / "large").string() + " train.sharding=" + sharding);
     ASSERT_EQ(outcome.status, 0) << outcome.text;
     const double peak =
         lastLineWith("peak_memory", sharding)["peak_memory"].get<double>();
@@ -273,13 +272,12 @@ TEST_F(CommandLineTest, AFullDiskKeepsTheStateBefore) {
   EXPECT_EQ(run(output("whole")).status, 0);
   EXPECT_TRUE(weights("full") == weights("whole"));
   // The same while tokenizing: no index, so nobody takes it for complete.
-  const Outcome tokens = call(full + FAIRY2_TRAIN + " tokenize --model " +
-                              (folder / "model").string() + " -o " +
-                              (folder / "tokens").string() + " " +
-                              (folder / "train.txt").string());
+  const Outcome tokens =
+      call(full + FAIRY2_TRAIN + " tokenize --model " +
+           (folder / "model").string() + " -o " + (folder / "tokens").string() +
+           " " + (folder / "train.txt").string());
   EXPECT_EQ(tokens.status, 1) << tokens.text;
-  EXPECT_NE(tokens.text.find("cannot write: File too large"),
-            std::string::npos)
+  EXPECT_NE(tokens.text.find("cannot write: File too large"), std::string::npos)
       << tokens.text;
   EXPECT_FALSE(std::filesystem::exists(folder / "tokens/index.json"));
 }
@@ -506,8 +504,8 @@ TEST_F(CommandLineTest, ATakenPortIsNamed) {
                               port);
   ::close(taken);
   EXPECT_EQ(outcome.status, 1);
-  EXPECT_NE(outcome.text.find("rank 0: cannot meet the others at 127.0.0.1:" +
-                              port + ": "),
+  EXPECT_NE(outcome.text.find(
+                "rank 0: cannot meet the others at 127.0.0.1:" + port + ": "),
             std::string::npos)
       << outcome.text;
 }
@@ -583,8 +581,8 @@ TEST_F(CommandLineTest, BadDataIsOneSentence) {
     if (!std::filesystem::exists(
             std::filesystem::symlink_status(folder / c.name)))
       folder.write(c.name, c.content);
-    const Outcome outcome = run(output("bad") + " data.train=" +
-                                (folder / c.name).string());
+    const Outcome outcome =
+        run(output("bad") + " data.train=" + (folder / c.name).string());
     EXPECT_EQ(outcome.status, 1) << c.name << " " << outcome.text;
     EXPECT_NE(outcome.text.find(c.expected), std::string::npos)
         << "found: " << outcome.text << "\nexpected: " << c.expected;
@@ -600,8 +598,8 @@ TEST_F(CommandLineTest, BadDataIsOneSentence) {
       << where.text;
   // In plain text, broken UTF-8 counts as U+FFFD, as the runtime reads it.
   folder.write("d6.txt", tinyText(400, 1) + "\xff\xfe");
-  EXPECT_EQ(run(output("bytes") + " --stop-after 1 data.train=" +
-                (folder / "d6.txt").string())
+  EXPECT_EQ(run(output("bytes") +
+                " --stop-after 1 data.train=" + (folder / "d6.txt").string())
                 .status,
             3);
   // A tokenizer of more tokens than the model has.

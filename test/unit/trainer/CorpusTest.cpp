@@ -206,8 +206,7 @@ TEST(TokenShardsTest, BadShardsAreNamed) {
        "i.idx: expected Megatron's MMIDIDX at its start"},
   };
   for (const auto &[path, expected] : cases) {
-    const std::string message =
-        errorOf([&] { readTokenShard(path, {}, {}); });
+    const std::string message = errorOf([&] { readTokenShard(path, {}, {}); });
     EXPECT_NE(message.find(expected), std::string::npos)
         << "found: " << message << "\nexpected: " << expected;
   }

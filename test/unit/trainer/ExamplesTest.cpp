@@ -36,8 +36,8 @@ TEST(ExamplesTest, SlurmSetsTheEnvironment) {
 
 TEST(ExamplesTest, SkyPilotSetsTheEnvironment) {
   const YAML::Node task = YAML::LoadFile(kTrainer + "/examples/sky.yaml");
-  for (const char *key : {"name", "num_nodes", "workdir", "resources", "envs",
-                          "setup", "run"})
+  for (const char *key :
+       {"name", "num_nodes", "workdir", "resources", "envs", "setup", "run"})
     EXPECT_TRUE(task[key]) << key;
   const TemporaryFolder folder;
   std::filesystem::create_directories(folder / "build/bin");
@@ -65,8 +65,8 @@ TEST(ExamplesTest, EveryRecipeIsPlanned) {
   for (const auto &entry :
        std::filesystem::directory_iterator(kTrainer + "/recipes"))
     if (entry.path().extension() == ".yaml") {
-      const Recipe recipe = Recipe::read(
-          entry.path(), {"model=" + (folder / "model").string()});
+      const Recipe recipe =
+          Recipe::read(entry.path(), {"model=" + (folder / "model").string()});
       EXPECT_GT(recipe.steps(), 1) << entry.path();
       EXPECT_NE(describePlan(recipe, 1).find("memory of a rank"),
                 std::string::npos)

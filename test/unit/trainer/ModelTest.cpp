@@ -71,8 +71,8 @@ TEST(ModelTest, GoldenLogitsAreThoseOfTransformers) {
     const std::filesystem::path folder =
         std::filesystem::path(FAIRY2_SOURCE_DIR) /
         "test/frontend/golden/Inputs" / name;
-    const auto tokens = readJson(folder / "golden.json")["prompt"]
-                            .get<std::vector<int32_t>>();
+    const auto tokens =
+        readJson(folder / "golden.json")["prompt"].get<std::vector<int32_t>>();
     const std::vector<float> expected = readNpy(folder / "logits.npy");
     const at::Tensor logits = logitsOf(Model::load(folder), tokens);
     ASSERT_EQ(size_t(logits.numel()), expected.size()) << name;

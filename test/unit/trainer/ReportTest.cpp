@@ -21,8 +21,9 @@ TEST(ReportTest, HasACurveForEachSeries) {
   std::string lines =
       "{\"recipe\": {\"model\": \"<m>\"}, \"parameters\": 12}\n";
   for (int step = 1; step <= 1000; ++step)
-    lines += "{\"step\": " + std::to_string(step) + ", \"loss\": " +
-             std::to_string(1000 - step) + ", \"learning_rate\": 0.5}\n";
+    lines += "{\"step\": " + std::to_string(step) +
+             ", \"loss\": " + std::to_string(1000 - step) +
+             ", \"learning_rate\": 0.5}\n";
   lines += "{\"step\": 1000, \"validation_loss\": 7}\n";
   // Step 1000 again, after an interruption.
   lines += "{\"recipe\": {\"model\": \"<m>\"}}\n{\"step\": 1000, "

@@ -78,8 +78,8 @@ TEST_F(TokenizedTextTest, HoldsWhatTheFilesHold) {
       for (const int64_t begin : {int64_t(0), int64_t(5), text.size() - 11}) {
         std::vector<int32_t> window(11);
         text.read(begin, window);
-        EXPECT_TRUE(std::equal(window.begin(), window.end(),
-                               expected.begin() + begin));
+        EXPECT_TRUE(
+            std::equal(window.begin(), window.end(), expected.begin() + begin));
       }
     }
 }
@@ -88,9 +88,10 @@ TEST_F(TokenizedTextTest, HoldsWhatTheFilesHold) {
 TEST_F(TokenizedTextTest, WindowsCrossShards) {
   options.inputs = {};
   for (int i = 0; i < 3; ++i)
-    options.inputs.push_back(folder.write(
-        "big" + std::to_string(i) + ".txt",
-        tinyText(1, unsigned(i)) + std::string((size_t(8) << 20) + i, 'a' + i)));
+    options.inputs.push_back(
+        folder.write("big" + std::to_string(i) + ".txt",
+                     tinyText(1, unsigned(i)) +
+                         std::string((size_t(8) << 20) + i, 'a' + i)));
   options.shardTokens = 1;
   const TokenizeResult result = tokenizeFiles(options);
   EXPECT_EQ(result.shards, 3);
@@ -127,8 +128,9 @@ TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
             }),
             options.output + "/index.json: was tokenized with another "
                              "tokenizer than the model's");
-  EXPECT_NE(errorOf([&] { open("bos", 40); })
-                .find("does not fit the model's vocabulary of 40"),
+  EXPECT_NE(errorOf([&] {
+              open("bos", 40);
+            }).find("does not fit the model's vocabulary of 40"),
             std::string::npos);
   const std::string inTheWay = folder.write("file", "");
   options.output = inTheWay + "/new";
@@ -177,8 +179,9 @@ TEST_F(TokenizedTextTest, DamagedShardsAreNamed) {
                "{\"format\": \"fairy2-tokens\", \"separator\": \"bos\", "
                "\"tokenizer_sha256\": \"" +
                    sha256 + "\", \"shards\": [{\"file\": \"../a.jsonl\"}]}");
-  EXPECT_NE(errorOf([&] { open(); })
-                .find("shards[0].file': expected a name, found '../a.jsonl'"),
+  EXPECT_NE(errorOf([&] {
+              open();
+            }).find("shards[0].file': expected a name, found '../a.jsonl'"),
             std::string::npos);
 }
 

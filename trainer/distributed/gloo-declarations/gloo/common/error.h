@@ -4,4 +4,3 @@
 // includes some. It only holds pointers to gloo types; these declarations are
 // enough to name them, and no object of a class here is ever made by us.
 #pragma once
-
