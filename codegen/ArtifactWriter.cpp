@@ -4,8 +4,8 @@
 // library. The program headers stay as they are: for dlopen nothing changes.
 #include "codegen/ArtifactWriter.h"
 
-#include "dialect/Error.h"
 #include "runtime/include/fairy2/abi.h"
+#include "runtime/support/Error.h"
 
 #include <elf.h>
 #include <nlohmann/json.hpp>

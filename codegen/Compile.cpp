@@ -4,9 +4,9 @@
 #include "codegen/EmitCode.h"
 #include "codegen/LinkSharedLibrary.h"
 #include "codegen/Manifest.h"
-#include "dialect/Error.h"
 #include "passes/Passes.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 
 #include "llvm/Support/raw_ostream.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/WeightSection.h"
 
-#include "dialect/Error.h"
 #include "dialect/Packing.h"
+#include "runtime/support/Error.h"
 
 #include <cmath>
 #include <cstring>

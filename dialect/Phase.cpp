@@ -3,7 +3,7 @@
 // The quantizer's scalar definition and the sign-plane packing.
 #include "dialect/Phase.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <array>

@@ -4,9 +4,9 @@
 // bytes, and reads tensors by pread, which a file that shrinks cannot crash.
 #include "frontend/Checkpoint.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
 #include "frontend/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cerrno>

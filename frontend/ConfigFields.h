@@ -4,7 +4,7 @@
 #pragma once
 
 #include "frontend/Architectures.h"
-#include "frontend/Json.h"
+#include "runtime/support/Json.h"
 
 namespace fairy2 {
 

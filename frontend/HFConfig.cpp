@@ -6,7 +6,7 @@
 
 #include "frontend/Architectures.h"
 #include "frontend/ConfigFields.h"
-#include "frontend/Json.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cmath>

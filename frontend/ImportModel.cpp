@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/ImportModel.h"
 
-#include "dialect/Error.h"
 #include "frontend/BuildDecoder.h"
+#include "runtime/support/Error.h"
 
 #include "mlir/IR/Verifier.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/ModelBuilder.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 using namespace mlir;
 

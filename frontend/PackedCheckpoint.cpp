@@ -4,11 +4,11 @@
 // of the file with the shapes that follow from P.shape before it is used.
 #include "frontend/PackedCheckpoint.h"
 
-#include "dialect/Error.h"
 #include "dialect/Packing.h"
-#include "frontend/Json.h"
 #include "frontend/Safetensors.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cmath>

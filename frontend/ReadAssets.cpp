@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/ReadAssets.h"
 
-#include "frontend/Json.h"
 #include "runtime/Tokenizer.h"
+#include "runtime/support/Json.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <optional>
 

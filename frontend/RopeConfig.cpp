@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/RopeConfig.h"
 
-#include "frontend/Json.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cmath>

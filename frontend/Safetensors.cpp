@@ -4,8 +4,8 @@
 // number from the file is used before it was compared with the file's size.
 #include "frontend/Safetensors.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cstring>

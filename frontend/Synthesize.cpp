@@ -5,9 +5,9 @@
 // depend on the order of writing, and one core fills gigabytes per second.
 #include "frontend/Synthesize.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
 #include "frontend/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
 
 #include <xxhash.h>
 

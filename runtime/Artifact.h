@@ -4,8 +4,8 @@
 // and the reader that proves a file whole before anything of it is executed.
 #pragma once
 
-#include "runtime/File.h"
 #include "runtime/Manifest.h"
+#include "runtime/support/File.h"
 
 #include <cstdint>
 #include <memory>

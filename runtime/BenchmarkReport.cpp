@@ -4,7 +4,7 @@
 // its intensity is the number of tokens that one pass over the weights serves.
 #include "runtime/BenchmarkReport.h"
 
-#include "runtime/Html.h"
+#include "runtime/support/Html.h"
 
 #include <algorithm>
 #include <cmath>

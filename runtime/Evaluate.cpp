@@ -4,9 +4,9 @@
 // depend on the number of threads.
 #include "runtime/Evaluate.h"
 
-#include "runtime/File.h"
 #include "runtime/Session.h"
 #include "runtime/Status.h"
+#include "runtime/support/File.h"
 
 #include <nlohmann/json.hpp>
 

@@ -4,7 +4,7 @@
 // compare with.
 #pragma once
 
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 
 #include <cstdint>
 #include <filesystem>

@@ -4,8 +4,8 @@
 // status code under which the C interface reports it.
 #pragma once
 
-#include "dialect/Error.h"
 #include "runtime/include/fairy2/fairy2.h"
+#include "runtime/support/Error.h"
 
 #include <string>
 

@@ -6,8 +6,8 @@
 // idle pool slows another.)
 #include "runtime/ThreadPool.h"
 
-#include "dialect/Error.h"
 #include "runtime/Cores.h"
+#include "runtime/support/Error.h"
 
 #include <linux/futex.h>
 #include <pthread.h>

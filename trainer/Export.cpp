@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Export.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Safetensors.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
 #include "trainer/Folders.h"
 #include "trainer/Sha256.h"
 #include "trainer/TensorData.h"

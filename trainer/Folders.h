@@ -3,7 +3,7 @@
 // The folders that a run writes to.
 #pragma once
 
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 
 #include <filesystem>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Model::fromCheckpoint(): values from a checkpoint, dense or packed.
-#include "dialect/Error.h"
 #include "dialect/Quantization.h"
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Synthesize.h"
+#include "runtime/support/Error.h"
 #include "trainer/Model.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/GrowModel.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 #include "trainer/Model.h"
 #include "trainer/Random.h"
 #include "trainer/TensorData.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Recipe.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
-#include "runtime/tokenizer/Utf8.h"
-#include "trainer/Words.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Json.h"
+#include "runtime/support/Utf8.h"
+#include "runtime/support/Words.h"
 #include "trainer/methods/Methods.h"
 
 #include <yaml-cpp/yaml.h>

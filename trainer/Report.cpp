@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Report.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
-#include "runtime/File.h"
-#include "runtime/Html.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Html.h"
+#include "runtime/support/Json.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Sha256.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <cerrno>
 #include <cstdio>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Sha256Sums.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
 #include "trainer/Sha256.h"
 
 #include <sstream>

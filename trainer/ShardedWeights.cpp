@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/ShardedWeights.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/empty.h>

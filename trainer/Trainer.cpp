@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/Trainer.h"
 
-#include "dialect/Error.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Words.h"
 #include "trainer/Device.h"
 #include "trainer/Fingerprint.h"
 #include "trainer/LoadTokenizer.h"
@@ -11,7 +12,6 @@
 #include "trainer/Schedule.h"
 #include "trainer/Sha256.h"
 #include "trainer/SourceVersion.h"
-#include "trainer/Words.h"
 #include "trainer/data/Documents.h"
 
 #include <torch/csrc/autograd/autograd.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/TrainingState.h"
 
-#include "dialect/Error.h"
 #include "dialect/Quantization.h"
 #include "frontend/Checkpoint.h"
-#include "frontend/Json.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
 #include "trainer/Export.h"
 
 #include <cerrno>

@@ -3,7 +3,7 @@
 // Whitespace control follows jinja2.lexer.Lexer.tokeniter step by step.
 #include "runtime/jinja/Lexer.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <array>

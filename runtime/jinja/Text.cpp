@@ -3,7 +3,7 @@
 // Character classes come from utf8proc.
 #include "runtime/jinja/Text.h"
 
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 

@@ -5,8 +5,8 @@
 // contain itself. All work is counted against a Budget.
 #pragma once
 
-#include "dialect/Error.h"
 #include "runtime/jinja/Text.h"
+#include "runtime/support/Error.h"
 
 #include <cstdint>
 #include <functional>

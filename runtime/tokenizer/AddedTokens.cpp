@@ -3,8 +3,8 @@
 // Reading, numbering and finding added tokens.
 #include "runtime/tokenizer/AddedTokens.h"
 
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/Unicode.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 #include <tuple>

@@ -4,9 +4,9 @@
 // leftmost first among equals, until no pair is in the table of merges.
 #include "runtime/tokenizer/BpeModel.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/ByteLevel.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 #include <limits>

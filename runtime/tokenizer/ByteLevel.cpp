@@ -3,7 +3,7 @@
 // The two directions of the byte-level alphabet.
 #include "runtime/tokenizer/ByteLevel.h"
 
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Utf8.h"
 
 namespace fairy2::tokenizer {
 namespace {

@@ -3,10 +3,10 @@
 // One small class per type of decoder, and the table that reads them.
 #include "runtime/tokenizer/DecoderStages.h"
 
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Pattern.h"
 #include "runtime/tokenizer/Steps.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <limits>
 

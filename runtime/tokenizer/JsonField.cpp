@@ -3,8 +3,8 @@
 // Checked access to JSON and the wording of its errors.
 #include "runtime/tokenizer/JsonField.h"
 
-#include "dialect/Error.h"
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 

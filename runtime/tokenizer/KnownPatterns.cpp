@@ -5,8 +5,8 @@
 // Chosen by the exact text of the pattern and tested equal to the engine.
 #include "runtime/tokenizer/KnownPatterns.h"
 
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/Unicode.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <limits>
 

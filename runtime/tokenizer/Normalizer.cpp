@@ -3,11 +3,11 @@
 // One small class per type of normalizer, and the table that reads them.
 #include "runtime/tokenizer/Normalizer.h"
 
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/Pattern.h"
 #include "runtime/tokenizer/Steps.h"
 #include "runtime/tokenizer/Unicode.h"
-#include "runtime/tokenizer/Utf8.h"
 
 namespace fairy2::tokenizer {
 namespace {

@@ -4,7 +4,7 @@
 // between them. Regular expressions are in Regex.cpp.
 #include "runtime/tokenizer/Pattern.h"
 
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 

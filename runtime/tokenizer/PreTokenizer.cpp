@@ -3,11 +3,11 @@
 // One small class per type of pre-tokenizer, and the table that reads them.
 #include "runtime/tokenizer/PreTokenizer.h"
 
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/ByteLevel.h"
 #include "runtime/tokenizer/KnownPatterns.h"
 #include "runtime/tokenizer/Steps.h"
 #include "runtime/tokenizer/Unicode.h"
-#include "runtime/tokenizer/Utf8.h"
 
 namespace fairy2::tokenizer {
 

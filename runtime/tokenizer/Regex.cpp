@@ -6,9 +6,9 @@
 // pattern is translated, or refused by name.
 #include "runtime/tokenizer/Pattern.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/Unicode.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -4,10 +4,10 @@
 // that matter are read from the wire format directly.
 #include "runtime/tokenizer/SentencePiece.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/BpeModel.h"
 #include "runtime/tokenizer/UnigramModel.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 #include <bit>

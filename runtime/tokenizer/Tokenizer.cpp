@@ -4,6 +4,7 @@
 // post-processor on the way in; vocabulary and decoder on the way out.
 #include "runtime/Tokenizer.h"
 
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/AddedTokens.h"
 #include "runtime/tokenizer/Decoder.h"
 #include "runtime/tokenizer/Model.h"
@@ -11,7 +12,6 @@
 #include "runtime/tokenizer/PostProcessor.h"
 #include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/SentencePiece.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <algorithm>
 

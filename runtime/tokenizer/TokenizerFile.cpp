@@ -4,7 +4,7 @@
 // model.merges apart itself. Depth is bounded and a repeated key refused.
 #include "runtime/tokenizer/TokenizerFile.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 namespace fairy2::tokenizer {
 

@@ -3,7 +3,7 @@
 // Lookups in the generated tables, lower case and normal forms.
 #include "runtime/tokenizer/Unicode.h"
 
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Utf8.h"
 
 #include <utf8proc.h>
 

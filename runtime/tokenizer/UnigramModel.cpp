@@ -4,8 +4,8 @@
 // with the best sum of scores, found by Viterbi from left to right.
 #include "runtime/tokenizer/UnigramModel.h"
 
-#include "dialect/Error.h"
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 #include <limits>

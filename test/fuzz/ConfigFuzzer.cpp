@@ -4,10 +4,10 @@
 // Error, or the model it describes can be laid out: sizes that divide as they
 // must, frequencies that are numbers, and tensors of which a checkpoint can be
 // made.
-#include "dialect/Error.h"
 #include "frontend/HFConfig.h"
 #include "frontend/Safetensors.h"
 #include "frontend/Synthesize.h"
+#include "runtime/support/Error.h"
 #include "test/fuzz/Fuzzer.h"
 
 #include <algorithm>

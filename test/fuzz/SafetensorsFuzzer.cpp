@@ -5,9 +5,9 @@
 // byte and the bytes of a file (without an index: of the only file). Whatever
 // they are, the reader refuses them with an Error, or its tensors cover the
 // data exactly and all of them can be read.
-#include "dialect/Error.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/Safetensors.h"
+#include "runtime/support/Error.h"
 #include "test/fuzz/Fuzzer.h"
 #include "test/unit/TestFiles.h"
 

@@ -3,9 +3,9 @@
 // libFuzzer: a chat template and, after a zero byte, messages as JSON. Whatever
 // they are, they are refused with an Error or yield valid UTF-8 with its
 // untrusted ranges in order.
-#include "dialect/Error.h"
 #include "runtime/ChatTemplate.h"
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 #include "test/fuzz/Fuzzer.h"
 
 using namespace fairy2;

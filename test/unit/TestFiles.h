@@ -4,7 +4,7 @@
 // an error.
 #pragma once
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <filesystem>
 #include <fstream>

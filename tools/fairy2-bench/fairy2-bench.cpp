@@ -2,7 +2,7 @@
 //
 // fairy2-bench: tokens per second, beside what the memory allows.
 #include "runtime/BenchmarkReport.h"
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 #include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-eval: how well a compiled model predicts a text.
-#include "dialect/Error.h"
 #include "runtime/Evaluate.h"
+#include "runtime/support/Error.h"
 #include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools/fairy2-run/ChatConsole.h"
 
-#include "runtime/VisibleText.h"
+#include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/MessageReader.h"
 
 #include <cstdio>

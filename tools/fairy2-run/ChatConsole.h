@@ -4,8 +4,8 @@
 // to the standard output, everything else to the standard error.
 #pragma once
 
-#include "dialect/Error.h"
 #include "runtime/Conversation.h"
+#include "runtime/support/Error.h"
 #include "tools/fairy2-run/CtrlC.h"
 
 #include <string>

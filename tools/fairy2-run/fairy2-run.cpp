@@ -2,8 +2,8 @@
 //
 // fairy2-run: continues a prompt with a compiled model and streams the text, or
 // talks with a chat model.
-#include "dialect/Error.h"
-#include "runtime/VisibleText.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/ChatConsole.h"
 #include "tools/fairy2-run/Options.h"
 

@@ -3,7 +3,7 @@
 // fairy2-train tokenize: text to shards of tokens.
 #include "Tokenize.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 #include "trainer/data/TokenizedText.h"
 
 #include <CLI/CLI.hpp>

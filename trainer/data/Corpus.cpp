@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/Corpus.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 #include "trainer/Random.h"
 #include "trainer/data/Documents.h"
 #include "trainer/data/TokenShards.h"

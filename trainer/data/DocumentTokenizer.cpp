@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/DocumentTokenizer.h"
 
-#include "dialect/Error.h"
 #include "frontend/HFConfig.h"
+#include "runtime/support/Error.h"
 #include "trainer/Parallel.h"
 
 #include <exception>

@@ -4,9 +4,9 @@
 // text, which is one document.
 #include "trainer/data/Documents.h"
 
-#include "dialect/Error.h"
-#include "frontend/Json.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
 #include "trainer/data/TokenShards.h"
 #include "trainer/data/TokenizedText.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/TokenShards.h"
 
-#include "dialect/Error.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 
 #include <cstring>
 #include <limits>

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/TokenizedText.h"
 
-#include "dialect/Error.h"
 #include "frontend/HFConfig.h"
-#include "frontend/Json.h"
 #include "runtime/Artifact.h"
-#include "runtime/File.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
+#include "runtime/support/Words.h"
 #include "trainer/Folders.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Model.h"
 #include "trainer/Sha256.h"
-#include "trainer/Words.h"
 #include "trainer/data/Documents.h"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/distributed/Communicator.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 #include "trainer/Device.h"
 #include "trainer/cuda/Plugin.h"
 #include "trainer/distributed/Heartbeat.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/distributed/Launcher.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <algorithm>
 #include <cerrno>

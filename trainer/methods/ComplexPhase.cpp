@@ -2,8 +2,8 @@
 //
 // The compiler's own quantizer, so that training and compiling agree by
 // construction (Fairy2i, arXiv 2512.02901).
-#include "dialect/Error.h"
 #include "dialect/Phase.h"
+#include "runtime/support/Error.h"
 #include "trainer/Device.h"
 #include "trainer/Parallel.h"
 #include "trainer/TensorData.h"

@@ -2,8 +2,8 @@
 #include "trainer/methods/Methods.h"
 #include "trainer/TensorData.h"
 
-#include "dialect/Error.h"
-#include "trainer/Words.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Words.h"
 #include "trainer/methods/MethodTable.h"
 
 #include <ATen/ops/empty_like.h>

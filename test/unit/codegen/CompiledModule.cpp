@@ -6,10 +6,10 @@
 #include "codegen/Pipelines.h"
 #include "codegen/RegisterAll.h"
 #include "codegen/WeightSection.h"
-#include "dialect/Error.h"
 #include "runtime/Artifact.h"
 #include "runtime/CpuFeatures.h"
 #include "runtime/include/fairy2/abi.h"
+#include "runtime/support/Error.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"

@@ -3,7 +3,7 @@
 // The quantizers of real numbers against the formulas of their papers, value by
 // value, and their packing.
 #include "dialect/Signs.h"
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <gtest/gtest.h>
 

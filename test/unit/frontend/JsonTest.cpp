@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Bad JSON as a table of texts and messages, the limits, and the getters.
-#include "frontend/Json.h"
+#include "runtime/support/Json.h"
 
 #include "test/unit/frontend/TestFiles.h"
 

@@ -2,8 +2,8 @@
 //
 // Renders templates for compare_with_jinja2.py: JSON lines in, {"text"} or
 // {"error"} out.
-#include "dialect/Error.h"
 #include "runtime/ChatTemplate.h"
+#include "runtime/support/Error.h"
 
 #include <iostream>
 #include <string>

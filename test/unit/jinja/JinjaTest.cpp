@@ -3,8 +3,8 @@
 // The template engine against golden renderings of Python's jinja2 (see
 // make_golden.py), its limits against templates that want too much, and the
 // marks that keep a user's text from becoming a control token.
-#include "dialect/Error.h"
 #include "runtime/ChatTemplate.h"
+#include "runtime/support/Error.h"
 #include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Output appears whole or not at all.
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 
 #include "test/unit/TestFiles.h"
 

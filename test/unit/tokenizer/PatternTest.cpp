@@ -2,10 +2,10 @@
 //
 // Matchers written by hand against the regular expression engine, and the
 // engine's limits on patterns and texts made to hurt.
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Utf8.h"
 #include "runtime/tokenizer/KnownPatterns.h"
 #include "runtime/tokenizer/Unicode.h"
-#include "runtime/tokenizer/Utf8.h"
 
 #include <gtest/gtest.h>
 

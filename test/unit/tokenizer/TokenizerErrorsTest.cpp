@@ -2,8 +2,8 @@
 //
 // What is wrong with a tokenizer.json is said in one sentence that names the
 // file and the field; nothing is guessed.
-#include "dialect/Error.h"
 #include "runtime/Tokenizer.h"
+#include "runtime/support/Error.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -8,8 +8,8 @@
 // them (flag 1: skip special tokens), 'n' normalizes and 'p' pre-tokenizes. An
 // answer is a u32 length and that many bytes: ids as i32, text, or pieces, each
 // after a u32 length.
-#include "dialect/Error.h"
 #include "runtime/Tokenizer.h"
+#include "runtime/support/Error.h"
 #include "runtime/tokenizer/Normalizer.h"
 #include "runtime/tokenizer/PreTokenizer.h"
 #include "runtime/tokenizer/TokenizerFile.h"

@@ -3,7 +3,7 @@
 // Small tokenizers of every family, made by make_fixtures.py, against what
 // `tokenizers` does with some texts; and what must hold for any text.
 #include "runtime/Tokenizer.h"
-#include "runtime/tokenizer/Utf8.h"
+#include "runtime/support/Utf8.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <gtest/gtest.h>

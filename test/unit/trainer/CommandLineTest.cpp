@@ -3,7 +3,7 @@
 // fairy2-train as a user starts it: several processes, signals, bad input.
 #include "TinyModels.h"
 #include "frontend/Synthesize.h"
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 #include "trainer/Folders.h"
 #include "trainer/Plan.h"
 #include "trainer/SourceVersion.h"

@@ -5,7 +5,7 @@
 // GPU.
 #include "RotaryAngles.h"
 #include "SerialKernels.h"
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 #include "trainer/Device.h"
 #include "trainer/methods/Methods.h"
 #include "trainer/ops/Ops.h"

@@ -3,7 +3,7 @@
 // Launch examples and shipped recipes: they parse, and the launchers' own
 // programs are replaced by ones that show what would run.
 #include "TinyModels.h"
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 #include "trainer/Plan.h"
 #include "trainer/Recipe.h"
 

@@ -2,8 +2,8 @@
 #include "trainer/Metrics.h"
 
 #include "TinyModels.h"
-#include "runtime/File.h"
-#include "trainer/Words.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Words.h"
 
 #include <gtest/gtest.h>
 

@@ -3,9 +3,9 @@
 
 #include "TinyModels.h"
 #include "frontend/Checkpoint.h"
-#include "frontend/Json.h"
 #include "frontend/Synthesize.h"
-#include "runtime/File.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
 #include "trainer/TensorData.h"
 
 #include <ATen/ATen.h>

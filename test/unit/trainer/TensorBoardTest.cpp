@@ -2,7 +2,7 @@
 #include "trainer/TensorBoard.h"
 
 #include "TinyModels.h"
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 #include "trainer/data/TokenizedText.h"
 
 #include "TinyModels.h"
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 #include "trainer/LoadTokenizer.h"
 #include "trainer/Sha256.h"
 #include "trainer/data/Corpus.h"

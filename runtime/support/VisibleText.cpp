@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/VisibleText.h"
+#include "runtime/support/VisibleText.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -2,9 +2,9 @@
 //
 // nlohmann's event parser (iterative, so depth costs no stack) feeding a small
 // builder that enforces our limits while the values arrive.
-#include "frontend/Json.h"
+#include "runtime/support/Json.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <fstream>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Words.h"
+#include "runtime/support/Words.h"
 
 #include <algorithm>
 #include <cctype>

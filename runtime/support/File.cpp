@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // POSIX files: exact reads, buffered output with an atomic rename at the end.
-#include "runtime/File.h"
+#include "runtime/support/File.h"
 
-#include "dialect/Error.h"
+#include "runtime/support/Error.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
