@@ -6,7 +6,7 @@
 #pragma once
 
 #include "runtime/Tokenizer.h"
-#include "runtime/jinja/Template.h"
+#include "runtime/text/jinja/Template.h"
 
 #include <nlohmann/json.hpp>
 

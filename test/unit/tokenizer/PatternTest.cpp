@@ -4,8 +4,8 @@
 // engine's limits on patterns and texts made to hurt.
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
-#include "runtime/tokenizer/KnownPatterns.h"
-#include "runtime/tokenizer/Unicode.h"
+#include "runtime/text/tokenizer/KnownPatterns.h"
+#include "runtime/text/tokenizer/Unicode.h"
 
 #include <gtest/gtest.h>
 

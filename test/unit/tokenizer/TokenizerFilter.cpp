@@ -10,9 +10,9 @@
 // after a u32 length.
 #include "runtime/Tokenizer.h"
 #include "runtime/support/Error.h"
-#include "runtime/tokenizer/Normalizer.h"
-#include "runtime/tokenizer/PreTokenizer.h"
-#include "runtime/tokenizer/TokenizerFile.h"
+#include "runtime/text/tokenizer/Normalizer.h"
+#include "runtime/text/tokenizer/PreTokenizer.h"
+#include "runtime/text/tokenizer/TokenizerFile.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <cstdio>

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Reading, numbering and finding added tokens.
+#include "runtime/text/tokenizer/AddedTokens.h"
+
+#include "runtime/support/Utf8.h"
+#include "runtime/text/tokenizer/Unicode.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace fairy2::tokenizer {
+namespace {
+
+/// Bounds the work per byte of text.
+constexpr size_t longestContent = 4096;
+
+bool endsWithWord(std::string_view text) {
+  return !text.empty() &&
+         isWord(codePointBefore(text.data() + text.size()).value);
+}
+bool startsWithWord(std::string_view text) {
+  return !text.empty() && isWord(codePointAt(text.data()).value);
+}
+
+} // namespace
+
+AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
+                         const Normalizer *normalizer) {
+  if (field.isNull())
+    return;
+  const std::vector<JsonField> elements = field.elements();
+  tokens.reserve(elements.size()); // byContent points into them
+  std::vector<std::string> texts;  // what each token is found by
+  int64_t nextId = pieces.size();
+  for (const JsonField &element : elements) {
+    element.requireKeys({"id", "content", "single_word", "lstrip", "rstrip",
+                         "normalized", "special"});
+    AddedToken token;
+    token.content = element["content"].string();
+    if (token.content.empty())
+      element["content"].refuse("expected a string that is not empty");
+    if (token.content.size() > longestContent)
+      element["content"].refuse(
+          "expected at most " + std::to_string(longestContent) +
+          " bytes, found " + std::to_string(token.content.size()));
+    if (find(token.content))
+      element["content"].refuse("expected each token once, found " +
+                                inQuotes(token.content) + " again");
+    token.singleWord = element["single_word"].boolean();
+    token.leftStrip = element["lstrip"].boolean();
+    token.rightStrip = element["rstrip"].boolean();
+    token.normalized = element["normalized"].boolean();
+    token.special = element["special"].boolean();
+    // `tokenizers` ignores the file's id and numbers the tokens itself; where
+    // the two differ nobody can know which one the model was trained with.
+    token.id = int32_t(element["id"].integer(0, idLimit - 1));
+    const int32_t inVocabulary = pieces.find(token.content);
+    const int64_t expected = inVocabulary >= 0 ? inVocabulary : nextId;
+    if (token.id != expected)
+      element["id"].refuse("expected " + std::to_string(expected) + " for " +
+                           inQuotes(token.content) + ", " +
+                           (inVocabulary >= 0
+                                ? "its id in model.vocab"
+                                : "the next id after the vocabulary") +
+                           ", found " + std::to_string(token.id));
+    if (inVocabulary < 0)
+      ++nextId;
+
+    token.text = token.content;
+    if (token.normalized && normalizer)
+      normalizer->apply(token.text);
+    normalizedSpecial |= token.normalized && token.special;
+    const size_t index = tokens.size();
+    tokens.push_back(std::move(token));
+    byContent.emplace(tokens.back().content, index);
+    byId.emplace(tokens.back().id, index);
+  }
+  std::vector<ByteTrie::Entry> entries[2];
+  for (size_t i = 0; i < tokens.size(); ++i)
+    if (!tokens[i].text.empty())
+      entries[tokens[i].normalized].push_back({tokens[i].text, int32_t(i)});
+  for (int normalized : {0, 1})
+    tries[normalized] = ByteTrie(std::move(entries[normalized]));
+}
+
+const AddedToken *AddedTokens::find(std::string_view content) const {
+  const auto found = byContent.find(content);
+  return found == byContent.end() ? nullptr : &tokens[found->second];
+}
+
+const AddedToken *AddedTokens::find(int32_t id) const {
+  const auto found = byId.find(id);
+  return found == byId.end() ? nullptr : &tokens[found->second];
+}
+
+void AddedTokens::split(std::string_view text, bool normalized,
+                        std::span<const ByteRange> untrusted,
+                        std::vector<Segment> &segments) const {
+  const ByteTrie &trie = tries[normalized];
+  size_t covered = 0, endOfSpaces = 0;
+  for (size_t at = 0; at < text.size() && !trie.empty();) {
+    if (!trie.mayStart(text[at])) {
+      ++at;
+      continue;
+    }
+    auto [index, length] = trie.longest(text.substr(at));
+    if (length == 0) {
+      ++at;
+      continue;
+    }
+    while (!untrusted.empty() && untrusted.front().end <= at)
+      untrusted = untrusted.subspan(1);
+    if (tokens[size_t(index)].special && !untrusted.empty() &&
+        untrusted.front().begin < at + length) {
+      // Only what is trusted as a whole counts here.
+      const size_t trusted = std::max(untrusted.front().begin, at) - at;
+      const size_t rejectedEnd = std::min(at + length, untrusted.front().end);
+      std::tie(index, length) = trie.longest(text.substr(at, trusted));
+      if (length == 0) {
+        at = rejectedEnd;
+        continue;
+      }
+    }
+    const AddedToken &token = tokens[size_t(index)];
+    size_t begin = at, end = at + length;
+    at = end;
+    if (token.singleWord && (endsWithWord(text.substr(0, begin)) ||
+                             startsWithWord(text.substr(end))))
+      continue;
+    // Whitespace that an earlier token took is not taken again.
+    while (token.leftStrip && begin > covered) {
+      const CodePoint c = codePointBefore(text.data() + begin);
+      if (!isWhitespace(c.value))
+        break;
+      begin -= c.length;
+    }
+    if (token.rightStrip) {
+      // A run of whitespace is walked once, however many tokens are in it.
+      endOfSpaces = std::max(endOfSpaces, end);
+      while (endOfSpaces < text.size()) {
+        const CodePoint c = codePointAt(text.data() + endOfSpaces);
+        if (!isWhitespace(c.value))
+          break;
+        endOfSpaces += c.length;
+      }
+      end = endOfSpaces;
+    }
+    if (covered < begin)
+      segments.push_back({text.substr(covered, begin - covered), -1});
+    segments.push_back({text.substr(begin, end - begin), token.id});
+    covered = end;
+  }
+  if (covered < text.size())
+    segments.push_back({text.substr(covered), -1});
+}
+
+} // namespace fairy2::tokenizer
