@@ -3,9 +3,9 @@
 // The generation loop: prompt in batches, then one token after the other.
 #include "runtime/Generate.h"
 
-#include "runtime/Npy.h"
 #include "runtime/Status.h"
 #include "runtime/StopMatcher.h"
+#include "runtime/measure/Npy.h"
 
 #include <nlohmann/json.hpp>
 

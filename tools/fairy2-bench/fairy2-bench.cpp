@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-bench: tokens per second, beside what the memory allows.
-#include "runtime/BenchmarkReport.h"
+#include "runtime/measure/BenchmarkReport.h"
 #include "runtime/support/File.h"
 #include "tools/ProgressBar.h"
 

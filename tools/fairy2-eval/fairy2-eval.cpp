@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-eval: how well a compiled model predicts a text.
-#include "runtime/Evaluate.h"
+#include "runtime/measure/Evaluate.h"
 #include "runtime/support/Error.h"
 #include "tools/ProgressBar.h"
 

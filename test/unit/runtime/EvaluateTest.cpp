@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The perplexity of the fake model, worked out again from its formula.
-#include "runtime/Evaluate.h"
+#include "runtime/measure/Evaluate.h"
 
 #include "test/unit/runtime/FakeModel.h"
 

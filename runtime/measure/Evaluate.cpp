@@ -2,7 +2,7 @@
 //
 // Cuts, evaluates, and sums in a fixed order, so that the figure does not
 // depend on the number of threads.
-#include "runtime/Evaluate.h"
+#include "runtime/measure/Evaluate.h"
 
 #include "runtime/Session.h"
 #include "runtime/Status.h"

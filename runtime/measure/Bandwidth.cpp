@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/Bandwidth.h"
+#include "runtime/measure/Bandwidth.h"
 
 #include "runtime/Status.h"
 

@@ -3,7 +3,7 @@
 // What fairy2-bench shows of a measurement: JSON, a table, a page.
 #pragma once
 
-#include "runtime/Benchmark.h"
+#include "runtime/measure/Benchmark.h"
 
 #include <nlohmann/json.hpp>
 

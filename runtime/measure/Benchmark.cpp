@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/Benchmark.h"
+#include "runtime/measure/Benchmark.h"
 
-#include "runtime/Bandwidth.h"
 #include "runtime/Cores.h"
 #include "runtime/Session.h"
 #include "runtime/Status.h"
+#include "runtime/measure/Bandwidth.h"
 
 #include <algorithm>
 #include <cctype>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The header is a Python dictionary padded to 64 bytes (NumPy's format.py).
-#include "runtime/Npy.h"
+#include "runtime/measure/Npy.h"
 
 #include <string>
 #include <string_view>

@@ -2,7 +2,7 @@
 //
 // The roofline (Williams, Waterman and Patterson, CACM 52(4), 2009) of a model:
 // its intensity is the number of tokens that one pass over the weights serves.
-#include "runtime/BenchmarkReport.h"
+#include "runtime/measure/BenchmarkReport.h"
 
 #include "runtime/support/Html.h"
 
