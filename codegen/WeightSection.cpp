@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codegen/WeightSection.h"
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "runtime/support/Error.h"
 
 #include <cmath>

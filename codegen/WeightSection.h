@@ -6,8 +6,8 @@
 
 #include "codegen/ArtifactWriter.h"
 #include "dialect/Fairy2Dialect.h"
-#include "dialect/Phase.h"
-#include "dialect/WeightStore.h"
+#include "dialect/phase/Phase.h"
+#include "dialect/phase/WeightStore.h"
 
 #include <functional>
 #include <map>
@@ -21,7 +21,7 @@ using Progress = std::function<void(int64_t done, int64_t total)>;
 /// stored as phases have no entry.
 using WeightErrors = std::map<std::string, QuantizationError>;
 
-/// Bytes of one pack (dialect/Packing.h). Throws Error naming the tensor.
+/// Bytes of one pack (dialect/phase/Packing.h). Throws Error naming the tensor.
 std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
                                const ParallelFor &parallelFor,
                                WeightErrors &errors);

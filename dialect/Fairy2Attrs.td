@@ -28,7 +28,7 @@ def Fairy2_StoredPhasesAttr : AttrDef<Fairy2Dialect, "StoredPhases"> {
   let description = [{
     The checkpoint has codes and scales in place of values: `stages` residual
     stages with a pair of axis scales per `tensor`, `row` or `tile`
-    (dialect/Phase.h).
+    (dialect/phase/Phase.h).
 
     Example: `#fairy2.stored_phases<stages = 2, scales = row>`
   }];
@@ -66,7 +66,7 @@ def Fairy2_SignSchemeAttr : AttrDef<Fairy2Dialect, "SignScheme"> {
   let summary = "how the weights and activations of a layer become signs";
   let description = [{
     `method` is `bitnet` (one plane of signs), `ternary`, `sign2` or `int2` (two;
-    dialect/Signs.h has the formulas). Scales are per `tensor` (default) or per
+    dialect/phase/Signs.h has the formulas). Scales are per `tensor` (default) or per
     `row`; activations are as in `#fairy2.scheme`.
 
     Example: `#fairy2.sign_scheme<method = ternary, activations = int8>`

@@ -4,7 +4,7 @@
 // .td files beside this header.
 #pragma once
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 
 #include "mlir/Bytecode/BytecodeOpInterface.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"

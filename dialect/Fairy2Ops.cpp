@@ -3,7 +3,7 @@
 // Verifiers: the relations that ODS constraints cannot state.
 #include "dialect/Fairy2Dialect.h"
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/IR/OpImplementation.h"

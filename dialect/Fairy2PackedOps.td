@@ -10,7 +10,7 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
   let summary = "bytes of the weight section, as a recipe";
   let description = [{
     Says what stands at [offset, offset + bytes) of the weight section. The
-    sources are stacked by rows, in order; `dialect/Packing.h` gives the exact
+    sources are stacked by rows, in order; `dialect/phase/Packing.h` gives the exact
     layout of each kind:
 
     * `sign_planes`: `fairy2.phase_quantize` symbols of equal width and stages:

@@ -15,7 +15,7 @@ def Fairy2_PhaseQuantizeOp : Fairy2_SymbolOp<"phase_quantize", [
     Reads the real matrix A of shape (2n, 2m) as U = ((A11 + A22) + i (A21 -
     A12)) / 2 and W = ((A11 - A22) + i (A12 + A21)) / 2, and quantizes both in
     residual stages: a code i^k per entry and the scales s_re = mean |re| over
-    codes +-1, s_im = mean |im| over codes +-i (dialect/Phase.h; Fairy2i,
+    codes +-1, s_im = mean |im| over codes +-i (dialect/phase/Phase.h; Fairy2i,
     arXiv 2512.02901).
 
     Example:
@@ -35,7 +35,7 @@ def Fairy2_SignQuantizeOp : Fairy2_SymbolOp<"sign_quantize", [
   let description = [{
     Reads the real matrix A, of an even number of columns, as a sum of planes of
     signs times scales, A = s_1 S_1 + s_2 S_2 with entries of S_p = +-1
-    (dialect/Signs.h): one plane for `bitnet`, two for `ternary` (equal scales),
+    (dialect/phase/Signs.h): one plane for `bitnet`, two for `ternary` (equal scales),
     `sign2` (the second of what the first leaves) and `int2` (2 to 1). Baselines
     of `fairy2.phase_quantize` at equal bits.
 

@@ -4,7 +4,7 @@
 // phases.
 #pragma once
 
-#include "dialect/WeightStore.h"
+#include "dialect/phase/WeightStore.h"
 #include "frontend/PackedCheckpoint.h"
 
 #include <mutex>

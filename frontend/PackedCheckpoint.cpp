@@ -4,7 +4,7 @@
 // of the file with the shapes that follow from P.shape before it is used.
 #include "frontend/PackedCheckpoint.h"
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "frontend/Safetensors.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"

@@ -19,7 +19,7 @@
 // the compiler reads it.
 #pragma once
 
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 #include "frontend/Checkpoint.h"
 
 #include <optional>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every weight gets a layout and a place in the weight section.
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "passes/Passes.h"
 
 #include "llvm/ADT/TypeSwitch.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Model::fromCheckpoint(): values from a checkpoint, dense or packed.
-#include "dialect/Quantization.h"
+#include "dialect/phase/Quantization.h"
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Synthesize.h"
 #include "runtime/support/Error.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/TrainingState.h"
 
-#include "dialect/Quantization.h"
+#include "dialect/phase/Quantization.h"
 #include "frontend/Checkpoint.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"

@@ -3,7 +3,7 @@
 // Buffer planning and the making of kernels.
 #include "passes/loops/LoopContext.h"
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "passes/loops/KVCache.h"
 
 #include "llvm/ADT/MapVector.h"

@@ -5,7 +5,7 @@
 // call kernels.
 #pragma once
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "passes/CpuTarget.h"
 #include "passes/loops/Emitter.h"
 

@@ -3,7 +3,7 @@
 // What the forms of the kernel on sign planes share.
 #pragma once
 
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "passes/loops/LoopContext.h"
 
 namespace fairy2 {

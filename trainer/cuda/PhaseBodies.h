@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dialect/Phase.h's quantizer as bodies (see Bodies.h). A thread sums a whole
-// row, and one thread the rows, as Phase.cpp does, so that sums in double are
-// the same bits; the values come through shared memory, a square of kWarp rows
-// and columns at a time, so that reads stay in order.
+// dialect/phase/Phase.h's quantizer as bodies (see Bodies.h). A thread sums a
+// whole row, and one thread the rows, as Phase.cpp does, so that sums in double
+// are the same bits; the values come through shared memory, a square of kWarp
+// rows and columns at a time, so that reads stay in order.
 #pragma once
 
 #include "trainer/cuda/Blocks.h"

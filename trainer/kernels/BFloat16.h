@@ -4,7 +4,7 @@
 // and packs of neighbours, which a GPU reads and writes at once.
 #pragma once
 
-#include "dialect/HostDevice.h"
+#include "dialect/phase/HostDevice.h"
 
 #include <cstdint>
 

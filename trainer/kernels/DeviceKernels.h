@@ -7,7 +7,7 @@
 // sums. trainer/cuda has the loops.
 #pragma once
 
-#include "dialect/PhaseFormulas.h"
+#include "dialect/phase/PhaseFormulas.h"
 #include "trainer/kernels/BFloat16.h"
 
 #include <cstdint>
@@ -101,8 +101,9 @@ struct SumOfSquaresCall {
   double *parts; ///< [kParts], to be added up
 };
 
-/// quantizePhases() of dialect/Phase.h in canonical mode and the dense matrix
-/// of its result: equal codes and scales, because rows are summed in its order.
+/// quantizePhases() of dialect/phase/Phase.h in canonical mode and the dense
+/// matrix of its result: equal codes and scales, because rows are summed in its
+/// order.
 struct PhaseCall {
   static constexpr int64_t kNoBadValue = INT64_MAX;
 

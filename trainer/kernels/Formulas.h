@@ -6,7 +6,7 @@
 // follow the floating-point pragma of the file that includes them.
 #pragma once
 
-#include "dialect/HostDevice.h"
+#include "dialect/phase/HostDevice.h"
 
 #include <cstdint>
 

@@ -2,7 +2,7 @@
 //
 // The compiler's own quantizer, so that training and compiling agree by
 // construction (Fairy2i, arXiv 2512.02901).
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 #include "runtime/support/Error.h"
 #include "trainer/Device.h"
 #include "trainer/Parallel.h"

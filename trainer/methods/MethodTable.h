@@ -3,8 +3,8 @@
 // The makers of all methods, one line per file of this folder.
 #pragma once
 
-#include "dialect/Phase.h"
-#include "dialect/Signs.h"
+#include "dialect/phase/Phase.h"
+#include "dialect/phase/Signs.h"
 #include "trainer/methods/Methods.h"
 
 namespace fairy2 {

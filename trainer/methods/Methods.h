@@ -4,7 +4,7 @@
 // row per name in Methods.cpp.
 #pragma once
 
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 
 #include <ATen/core/Tensor.h>
 

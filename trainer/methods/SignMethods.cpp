@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The compiler's quantizers of real numbers, the controls that complex phases
-// are compared with at equal bits (dialect/Signs.h has the formulas).
-#include "dialect/Signs.h"
+// are compared with at equal bits (dialect/phase/Signs.h has the formulas).
+#include "dialect/phase/Signs.h"
 #include "trainer/Parallel.h"
 #include "trainer/methods/MethodTable.h"
 

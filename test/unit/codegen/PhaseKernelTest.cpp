@@ -3,7 +3,7 @@
 // The kernels of layers on phases, on every CPU level that this machine runs:
 // bit-equal to each other and to the naive lowering, whatever the batch and
 // the number of threads, and equal to sums over the codes in plain C++.
-#include "dialect/Packing.h"
+#include "dialect/phase/Packing.h"
 #include "test/unit/codegen/KernelRuns.h"
 #include "test/unit/codegen/LayerInputs.h"
 

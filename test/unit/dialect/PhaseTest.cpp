@@ -2,7 +2,7 @@
 //
 // The phase group, the quantizer and the packing against their definitions in
 // dialect/README.md, worked out independently in double precision.
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 #include "runtime/support/Error.h"
 
 #include <gtest/gtest.h>

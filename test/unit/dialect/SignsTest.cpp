@@ -2,7 +2,7 @@
 //
 // The quantizers of real numbers against the formulas of their papers, value by
 // value, and their packing.
-#include "dialect/Signs.h"
+#include "dialect/phase/Signs.h"
 #include "runtime/support/Error.h"
 
 #include <gtest/gtest.h>

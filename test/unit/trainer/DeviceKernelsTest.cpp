@@ -3,7 +3,7 @@
 // The bodies of the CUDA kernels, run serially: against the definitions in
 // double precision, and the quantizers bit by bit against the CPU's.
 #include "SerialKernels.h"
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 #include "trainer/kernels/Kernels.h"
 
 #include <gtest/gtest.h>

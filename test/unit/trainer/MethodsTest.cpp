@@ -2,7 +2,7 @@
 #include "trainer/methods/Methods.h"
 
 #include "TinyModels.h"
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 #include "trainer/TensorData.h"
 
 #include <ATen/ATen.h>

@@ -5,7 +5,7 @@
 
 #include "SerialKernels.h"
 #include "TinyModels.h"
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 #include "frontend/Checkpoint.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dialect/Quantization.h"
+#include "dialect/phase/Quantization.h"
 
 #include "runtime/support/Error.h"
 

@@ -6,7 +6,7 @@
 // compiler and trainer share.
 #pragma once
 
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 
 #include <array>
 #include <vector>

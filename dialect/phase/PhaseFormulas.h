@@ -4,7 +4,7 @@
 // host and CUDA device alike. Phase.h says what the quantizer is.
 #pragma once
 
-#include "dialect/HostDevice.h"
+#include "dialect/phase/HostDevice.h"
 
 #include <cstdint>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The quantizer's scalar definition and the sign-plane packing.
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 
 #include "runtime/support/Error.h"
 

@@ -5,8 +5,8 @@
 // All offsets are bytes from the start of the pack and multiples of 64.
 #pragma once
 
-#include "dialect/Phase.h"
-#include "dialect/Signs.h"
+#include "dialect/phase/Phase.h"
+#include "dialect/phase/Signs.h"
 
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dialect/Signs.h"
+#include "dialect/phase/Signs.h"
 
 #include "runtime/support/Error.h"
 

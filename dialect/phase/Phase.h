@@ -8,8 +8,8 @@
 // y = y[:n] + i y[n:], and is the widely-linear map y = U x + W conj(x).
 #pragma once
 
-#include "dialect/PhaseFormulas.h"
-#include "dialect/Quantization.h"
+#include "dialect/phase/PhaseFormulas.h"
+#include "dialect/phase/Quantization.h"
 
 #include <bit>
 #include <cstddef>

@@ -5,7 +5,7 @@
 // about file formats. Plain C++. Safe to use from many threads.
 #pragma once
 
-#include "dialect/Phase.h"
+#include "dialect/phase/Phase.h"
 
 namespace fairy2 {
 
