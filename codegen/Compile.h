@@ -8,7 +8,7 @@
 #include "codegen/Pipelines.h"
 #include "codegen/WeightSection.h"
 #include "dialect/ModelAssets.h"
-#include "passes/CpuTarget.h"
+#include "passes/cpu/CpuTarget.h"
 
 #include "mlir/IR/BuiltinOps.h"
 

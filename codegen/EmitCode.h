@@ -3,7 +3,7 @@
 // LLVM dialect -> machine code of one CPU, through LLVM's TargetMachine.
 #pragma once
 
-#include "passes/CpuTarget.h"
+#include "passes/cpu/CpuTarget.h"
 
 #include "mlir/IR/BuiltinOps.h"
 

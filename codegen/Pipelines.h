@@ -65,7 +65,7 @@ struct QuantizeOptions : mlir::PassPipelineOptions<QuantizeOptions> {
 
 struct CpuOptions : mlir::PassPipelineOptions<CpuOptions> {
   Option<std::string> cpu{*this, "cpu",
-                          llvm::cl::desc("row of passes/CpuTarget.cpp"),
+                          llvm::cl::desc("row of passes/cpu/CpuTarget.cpp"),
                           llvm::cl::init("x86-64-v3")};
   Option<int64_t> batch{*this, "batch",
                         llvm::cl::desc("most tokens of one call"),

@@ -172,7 +172,7 @@ def Fairy2LowerToLoopsPass
     The function on tensors becomes a sequence of calls on a workspace, a KV
     cache and the weight section; each call is one parallel step. A kernel is a
     private function around one `scf.forall`, shared by all calls of equal
-    shape. `cpu` names a row of passes/CpuTarget.cpp; `scalar` lowers packed
+    shape. `cpu` names a row of passes/cpu/CpuTarget.cpp; `scalar` lowers packed
     linears naively, code by code, and is the oracle of all others.
 
     ```mlir

@@ -50,7 +50,7 @@ def cpu_flags():
     return set()
 
 
-# The levels of passes/CpuTarget.cpp that this machine can run.
+# The levels of passes/cpu/CpuTarget.cpp that this machine can run.
 flags = cpu_flags()
 levels = []
 if {"ssse3", "sse4_1", "sse4_2", "popcnt"} <= flags:

@@ -4,7 +4,7 @@
 # Measures how far ahead weights should be fetched on this machine: compiles
 # MODEL_DIR with each pair of distances (bytes into L1, into L2) and decodes.
 # Use a model whose packed weights exceed the last-level cache, and idle cores.
-# What it finds belongs into passes/CpuTarget.cpp.
+# What it finds belongs into passes/cpu/CpuTarget.cpp.
 set -euo pipefail
 if [ $# -lt 1 ]; then
   echo "usage: tools/sweep-prefetch.sh MODEL_DIR [CPU_LEVEL] [THREADS]" >&2

@@ -5,7 +5,7 @@
 // hold their values in the module; their packed bytes may be changed.
 #pragma once
 
-#include "passes/CpuTarget.h"
+#include "passes/cpu/CpuTarget.h"
 
 #include <cstdint>
 #include <memory>
@@ -66,7 +66,7 @@ private:
   int64_t cacheContext = 16;
 };
 
-/// The rows of passes/CpuTarget.cpp that this machine can run, the oracle
+/// The rows of passes/cpu/CpuTarget.cpp that this machine can run, the oracle
 /// `scalar` among them.
 std::vector<const CpuTarget *> runnableTargets();
 

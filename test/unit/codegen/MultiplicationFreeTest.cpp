@@ -8,8 +8,8 @@
 #include "frontend/Checkpoint.h"
 #include "frontend/ImportModel.h"
 #include "frontend/Synthesize.h"
-#include "passes/CpuTarget.h"
 #include "passes/Passes.h"
+#include "passes/cpu/CpuTarget.h"
 #include "test/unit/frontend/TestFiles.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"

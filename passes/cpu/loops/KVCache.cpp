@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "passes/loops/KVCache.h"
+#include "passes/cpu/loops/KVCache.h"
 
 using namespace mlir;
 

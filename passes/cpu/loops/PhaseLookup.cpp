@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From look-ups to terms, and the vocabulary of the forms.
-#include "passes/loops/PhaseLookup.h"
+#include "passes/cpu/loops/PhaseLookup.h"
 
 using namespace mlir;
 

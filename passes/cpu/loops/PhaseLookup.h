@@ -16,7 +16,7 @@
 // its own.
 #pragma once
 
-#include "passes/loops/PhaseLinear.h"
+#include "passes/cpu/loops/PhaseLinear.h"
 
 namespace fairy2 {
 

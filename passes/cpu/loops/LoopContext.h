@@ -6,8 +6,8 @@
 #pragma once
 
 #include "dialect/phase/Packing.h"
-#include "passes/CpuTarget.h"
-#include "passes/loops/Emitter.h"
+#include "passes/cpu/CpuTarget.h"
+#include "passes/cpu/loops/Emitter.h"
 
 #include "llvm/ADT/DenseMap.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Instructions for look-ups, byte sums and halves.
-#include "passes/CpuTarget.h"
 #include "passes/Passes.h"
+#include "passes/cpu/CpuTarget.h"
 
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/Transforms/DialectConversion.h"

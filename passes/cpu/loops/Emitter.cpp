@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "passes/loops/Emitter.h"
+#include "passes/cpu/loops/Emitter.h"
 
 using namespace mlir;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attention over the KV cache.
-#include "passes/loops/KVCache.h"
-#include "passes/loops/LoopContext.h"
+#include "passes/cpu/loops/KVCache.h"
+#include "passes/cpu/loops/LoopContext.h"
 
 #include "llvm/Support/FormatVariadic.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sums without tables: the oracle of the look-ups, and float activations.
-#include "passes/loops/PhaseLookup.h"
+#include "passes/cpu/loops/PhaseLookup.h"
 
 using namespace mlir;
 

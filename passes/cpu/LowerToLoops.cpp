@@ -2,7 +2,7 @@
 //
 // The function on tensors becomes calls of kernels; the kernels themselves are
 // in loops/, one file per family of ops.
-#include "passes/loops/PhaseLinear.h"
+#include "passes/cpu/loops/PhaseLinear.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 

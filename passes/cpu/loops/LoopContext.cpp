@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Buffer planning and the making of kernels.
-#include "passes/loops/LoopContext.h"
+#include "passes/cpu/loops/LoopContext.h"
 
 #include "dialect/phase/Packing.h"
-#include "passes/loops/KVCache.h"
+#include "passes/cpu/loops/KVCache.h"
 
 #include "llvm/ADT/MapVector.h"
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "dialect/phase/Packing.h"
-#include "passes/loops/LoopContext.h"
+#include "passes/cpu/loops/LoopContext.h"
 
 namespace fairy2 {
 

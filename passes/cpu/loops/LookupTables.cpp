@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The step that builds the look-up tables of every token.
-#include "passes/loops/PhaseLookup.h"
+#include "passes/cpu/loops/PhaseLookup.h"
 
 #include "llvm/Support/FormatVariadic.h"
 

@@ -3,7 +3,7 @@
 // Kernels that work on one row at a time: embedding, normalization, gating,
 // residual sums, int8 quantization of activations.
 #include "dialect/phase/Packing.h"
-#include "passes/loops/LoopContext.h"
+#include "passes/cpu/loops/LoopContext.h"
 
 #include "llvm/Support/FormatVariadic.h"
 

@@ -11,7 +11,7 @@
 // or value has one float32 scale, its largest magnitude over 127.
 #pragma once
 
-#include "passes/loops/Emitter.h"
+#include "passes/cpu/loops/Emitter.h"
 
 namespace fairy2 {
 

@@ -2,7 +2,7 @@
 //
 // Linear layers that are not on phases: dense weights in their stored type, and
 // int8 weights with a scale per row.
-#include "passes/loops/PhaseLinear.h"
+#include "passes/cpu/loops/PhaseLinear.h"
 
 #include "llvm/Support/FormatVariadic.h"
 

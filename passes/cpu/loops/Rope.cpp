@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rotary embedding.
-#include "passes/loops/LoopContext.h"
+#include "passes/cpu/loops/LoopContext.h"
 
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/xxhash.h"
