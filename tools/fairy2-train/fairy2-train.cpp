@@ -3,10 +3,10 @@
 // fairy2-train: trains a model that survives quantization.
 #include "Tokenize.h"
 #include "trainer/Device.h"
-#include "trainer/Memory.h"
-#include "trainer/Plan.h"
-#include "trainer/Trainer.h"
 #include "trainer/distributed/Launcher.h"
+#include "trainer/run/Memory.h"
+#include "trainer/run/Plan.h"
+#include "trainer/run/Trainer.h"
 
 #include <CLI/CLI.hpp>
 

@@ -6,9 +6,9 @@
 #pragma once
 
 #include "runtime/Tokenizer.h"
-#include "trainer/Recipe.h"
 #include "trainer/data/DocumentTokenizer.h"
 #include "trainer/data/TokenizedText.h"
+#include "trainer/run/Recipe.h"
 
 #include <cstdint>
 #include <optional>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "runtime/Tokenizer.h"
-#include "trainer/Recipe.h"
+#include "trainer/run/Recipe.h"
 
 #include <cstdint>
 #include <functional>

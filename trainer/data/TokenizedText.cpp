@@ -7,11 +7,11 @@
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Words.h"
-#include "trainer/Folders.h"
-#include "trainer/LoadTokenizer.h"
-#include "trainer/Model.h"
-#include "trainer/Sha256.h"
 #include "trainer/data/Documents.h"
+#include "trainer/model/LoadTokenizer.h"
+#include "trainer/model/Model.h"
+#include "trainer/run/Folders.h"
+#include "trainer/run/Sha256.h"
 
 #include <algorithm>
 #include <bit>

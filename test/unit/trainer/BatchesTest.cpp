@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Batches.h"
+#include "trainer/data/Batches.h"
 
 #include "TinyModels.h"
 #include "trainer/TensorData.h"

@@ -4,9 +4,9 @@
 #include "TinyModels.h"
 #include "frontend/Synthesize.h"
 #include "runtime/support/File.h"
-#include "trainer/Folders.h"
-#include "trainer/Plan.h"
-#include "trainer/SourceVersion.h"
+#include "trainer/run/Folders.h"
+#include "trainer/run/Plan.h"
+#include "trainer/run/SourceVersion.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -2,9 +2,9 @@
 #include "trainer/data/Corpus.h"
 
 #include "TinyModels.h"
-#include "trainer/LoadTokenizer.h"
 #include "trainer/data/Documents.h"
 #include "trainer/data/TokenShards.h"
+#include "trainer/model/LoadTokenizer.h"
 
 #include <gtest/gtest.h>
 #include <zstd.h>

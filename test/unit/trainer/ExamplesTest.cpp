@@ -4,8 +4,8 @@
 // programs are replaced by ones that show what would run.
 #include "TinyModels.h"
 #include "runtime/support/File.h"
-#include "trainer/Plan.h"
-#include "trainer/Recipe.h"
+#include "trainer/run/Plan.h"
+#include "trainer/run/Recipe.h"
 
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Fingerprint.h"
-#include "trainer/Sha256.h"
+#include "trainer/run/Fingerprint.h"
+#include "trainer/run/Sha256.h"
 
 #include "TinyModels.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Metrics.h"
+#include "trainer/run/Metrics.h"
 
 #include "TinyModels.h"
 #include "runtime/support/File.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Model.h"
+#include "trainer/model/Model.h"
 
 #include "TinyModels.h"
 #include "frontend/Checkpoint.h"

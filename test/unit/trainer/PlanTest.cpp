@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Plan.h"
+#include "trainer/run/Plan.h"
 
 #include "TinyModels.h"
-#include "trainer/Model.h"
+#include "trainer/model/Model.h"
 
 #include <gtest/gtest.h>
 

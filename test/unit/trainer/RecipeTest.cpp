@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Recipe.h"
+#include "trainer/run/Recipe.h"
 
 #include "TinyModels.h"
 

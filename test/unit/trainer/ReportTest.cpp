@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Report.h"
+#include "trainer/run/Report.h"
 
 #include "TinyModels.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/Schedule.h"
+#include "trainer/optimize/Schedule.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/TensorBoard.h"
+#include "trainer/run/TensorBoard.h"
 
 #include "TinyModels.h"
 #include "runtime/support/File.h"

@@ -3,9 +3,9 @@
 
 #include "TinyModels.h"
 #include "runtime/support/File.h"
-#include "trainer/LoadTokenizer.h"
-#include "trainer/Sha256.h"
 #include "trainer/data/Corpus.h"
+#include "trainer/model/LoadTokenizer.h"
+#include "trainer/run/Sha256.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whole runs of a tiny model, to the compiled export.
-#include "trainer/Trainer.h"
+#include "trainer/run/Trainer.h"
 
 #include "SerialKernels.h"
 #include "TinyModels.h"
@@ -10,8 +10,8 @@
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 #include "trainer/Device.h"
-#include "trainer/Sha256Sums.h"
 #include "trainer/TensorData.h"
+#include "trainer/run/Sha256Sums.h"
 
 #include <ATen/ops/from_blob.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/model/Export.h"
+
+#include "frontend/PackedCheckpoint.h"
+#include "frontend/Safetensors.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Json.h"
+#include "trainer/TensorData.h"
+#include "trainer/run/Folders.h"
+#include "trainer/run/Sha256.h"
+
+#include <torch/csrc/autograd/grad_mode.h>
+
+namespace fairy2 {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char *kCopied[] = {
+    "tokenizer.json",         "tokenizer.model",
+    "tokenizer_config.json",  "special_tokens_map.json",
+    "generation_config.json", "chat_template.jinja",
+};
+
+std::span<const uint8_t> bytesOf(const std::string &text) {
+  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
+}
+
+const char *torchName(DType type) {
+  switch (type) {
+  case DType::F32:
+    return "float32";
+  case DType::F16:
+    return "float16";
+  case DType::BF16:
+    return "bfloat16";
+  }
+  return "";
+}
+
+/// Of values in the order of the shape.
+std::vector<uint8_t> storedBytes(const at::Tensor &tensor, DType type) {
+  const at::Tensor values = tensor.cpu().contiguous();
+  std::vector<uint8_t> bytes(size_t(values.numel() * byteWidth(type)));
+  fromFloats(type, floatsOf(values), values.numel(), bytes.data());
+  return bytes;
+}
+
+/// Whether a layer multiplies with the quantized form of this parameter and
+/// nothing needs its latent. A head that is the embedding needs it.
+bool isQuantizedAtRest(const Model &model, size_t index,
+                       const Numerics &numerics) {
+  const Parameter &parameter = model.parameters()[index];
+  if (Model::isQuantized(parameter, numerics.method))
+    return true;
+  return index == model.headParameter() && numerics.method &&
+         numerics.quantizeHead && !model.config().tieWordEmbeddings &&
+         numerics.method->accepts(parameter.shape[0], parameter.shape[1]);
+}
+
+void copyTokenizer(const fs::path &source, const fs::path &folder) {
+  for (const char *name : kCopied)
+    if (fs::exists(source / name))
+      copyFile(source / name, folder / name);
+}
+
+void writeConfig(const fs::path &from, const fs::path &to, DType type) {
+  nlohmann::json config = readJson(from);
+  config["torch_dtype"] = torchName(type);
+  OutputFile out(to);
+  out.append(bytesOf(config.dump(2) + "\n"));
+  out.commit();
+}
+
+} // namespace
+
+void roundTo(DType type, const at::Tensor &tensor) {
+  std::vector<uint8_t> stored(size_t(tensor.numel() * byteWidth(type)));
+  const at::Tensor host = tensor.cpu(); // itself, where it is there
+  auto *values = static_cast<float *>(host.data_ptr());
+  fromFloats(type, values, tensor.numel(), stored.data());
+  toFloats(type, stored.data(), tensor.numel(), values);
+  if (!tensor.is_cpu())
+    tensor.copy_(host);
+}
+
+std::string writeSafetensors(const fs::path &file,
+                             const std::vector<NamedShape> &tensors,
+                             const std::function<at::Tensor(size_t)> &valuesOf,
+                             DType type) {
+  std::vector<SafetensorsEntry> entries;
+  int64_t offset = 0;
+  for (const NamedShape &tensor : tensors) {
+    int64_t bytes = byteWidth(type);
+    for (const int64_t extent : tensor.shape)
+      bytes *= extent;
+    entries.push_back(
+        {tensor.name, nameOf(type), tensor.shape, offset, offset + bytes});
+    offset += bytes;
+  }
+  OutputFile out(file);
+  Sha256 hash;
+  const auto append = [&](std::span<const uint8_t> bytes) {
+    hash.add(bytes);
+    out.append(bytes);
+  };
+  append(bytesOf(formatSafetensorsHeader(entries)));
+  for (size_t i = 0; i < tensors.size(); ++i)
+    append(storedBytes(valuesOf(i), type));
+  out.commit();
+  return hash.finish();
+}
+
+const char *nameOf(ExportForm form) {
+  switch (form) {
+  case ExportForm::Latents:
+    return "latents";
+  case ExportForm::Dense:
+    return "dense";
+  case ExportForm::Packed:
+    return "packed";
+  }
+  return "";
+}
+
+ExportForm exportFormOf(const std::string &name, const Numerics &numerics,
+                        const HFConfig &config) {
+  const Method *method = numerics.method;
+  if (name == "packed") {
+    if (!method || !method->phaseScheme())
+      throw Error(
+          "export.form: expected packed with a method of complex phases "
+          "alone");
+    return ExportForm::Packed;
+  }
+  if (name != "dense")
+    return ExportForm::Latents;
+  if (method && numerics.quantizeHead && config.tieWordEmbeddings)
+    throw Error("skip_lm_head: expected true for an export with dense "
+                "quantized weights where the head is the embedding");
+  return ExportForm::Dense;
+}
+
+std::string compilerOptions(ExportForm form, const Numerics &numerics) {
+  const Method *method = numerics.method;
+  if (!method || form == ExportForm::Dense)
+    return "--method=none";
+  std::string options =
+      form == ExportForm::Latents ? method->compilerOptions() : "";
+  const auto add = [&](const char *option) {
+    options += (options.empty() ? "" : " ") + std::string(option);
+  };
+  if (!numerics.quantizeActivations)
+    add("--activations=float");
+  if (numerics.quantizeHead)
+    add("--lm-head=quantize");
+  return options;
+}
+
+void writeCheckpoint(const Model &model, const LatentOf &latentOf,
+                     const Numerics &numerics, ExportForm form, DType type,
+                     const fs::path &source, const fs::path &folder) {
+  const at::NoGradGuard noGradients;
+  makeFolder(folder);
+  copyTokenizer(source, folder);
+  writeConfig(source / "config.json", folder / "config.json", type);
+  const fs::path file = folder / "model.safetensors";
+  std::vector<PackedItem> items;
+  std::vector<NamedShape> tensors;
+  for (size_t i = 0; i < model.parameters().size(); ++i) {
+    const Parameter &parameter = model.parameters()[i];
+    items.push_back({parameter.name, parameter.shape,
+                     isQuantizedAtRest(model, i, numerics), type});
+    tensors.push_back({parameter.name, parameter.shape});
+  }
+  const Method *method = numerics.method;
+  if (form == ExportForm::Packed) {
+    writePackedCheckpoint(
+        file, *method->phaseScheme(), items,
+        [&](size_t i) {
+          const at::Tensor latent = latentOf(i).cpu().contiguous();
+          return method->phases(floatsOf(latent), latent.size(0),
+                                latent.size(1), items[i].name);
+        },
+        [&](size_t i) { return storedBytes(latentOf(i), type); });
+    return;
+  }
+  writeSafetensors(
+      file, tensors,
+      [&](size_t i) {
+        const at::Tensor latent = latentOf(i);
+        return form == ExportForm::Dense && items[i].isQuantized
+                   ? quantizedWeight(latent.contiguous(), *method,
+                                     items[i].name)
+                   : latent;
+      },
+      type);
+}
+
+} // namespace fairy2

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Model::fromCheckpoint(): values from a checkpoint, dense or packed.
+#include "dialect/phase/Quantization.h"
+#include "frontend/PackedCheckpoint.h"
+#include "frontend/Synthesize.h"
+#include "runtime/support/Error.h"
+#include "trainer/model/Model.h"
+
+#include <algorithm>
+#include <set>
+
+namespace fairy2 {
+namespace {
+
+std::string shapeText(const std::vector<int64_t> &shape) {
+  std::string text = "[";
+  for (const int64_t extent : shape)
+    text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
+  return text + "]";
+}
+
+class CheckpointValues {
+public:
+  CheckpointValues(const HFConfig &config, const std::filesystem::path &folder)
+      : checkpoint(Checkpoint::open(folder)),
+        packed(PackedCheckpoint::find(checkpoint)) {
+    requireNoOthers(config);
+  }
+
+  void fill(Parameter &parameter) const {
+    float *values = parameter.latent.mutable_data_ptr<float>();
+    if (packed && packed->weights().contains(parameter.name)) {
+      const PackedWeight &weight = packed->weights().at(parameter.name);
+      requireShape(weight.codes, {weight.rows, weight.columns}, parameter);
+      const std::vector<float> stored =
+          dequantizePhases(packed->read(parameter.name));
+      std::copy(stored.begin(), stored.end(), values);
+      return;
+    }
+    const TensorInfo &tensor = checkpoint.tensor(parameter.name);
+    requireShape(tensor, tensor.shape, parameter);
+    checkpoint.readFloats(tensor, 0, parameter.count(), values);
+    const int64_t columns = parameter.shape.back();
+    for (int64_t row = 0; row * columns < parameter.count(); ++row)
+      requireFinite(placeOf(tensor), row, columns, values + row * columns);
+  }
+
+private:
+  std::string placeOf(const StoredTensor &tensor) const {
+    return (checkpoint.directory() / tensor.file).string() + ": tensor '" +
+           tensor.name + "'";
+  }
+
+  void requireShape(const StoredTensor &place,
+                    const std::vector<int64_t> &found,
+                    const Parameter &parameter) const {
+    if (found != parameter.shape)
+      throw Error(placeOf(place) + ": expected shape " +
+                  shapeText(parameter.shape) + " as config.json says, found " +
+                  shapeText(found));
+  }
+
+  /// As fairy2-compile: what the model does not read may be what was meant.
+  void requireNoOthers(const HFConfig &config) const {
+    std::set<std::string> names;
+    for (const TensorShape &tensor : checkpointTensors(config))
+      names.insert(tensor.name);
+    const auto require = [&](const std::string &name,
+                             const StoredTensor &tensor) {
+      if (!names.contains(name))
+        throw Error(placeOf(tensor) + " is not part of a " +
+                    config.architecture + " with this config.json");
+    };
+    if (packed)
+      for (const auto &[name, weight] : packed->weights()) {
+        require(name, weight.codes);
+        names.insert(weight.scales.name);
+        if (weight.rowFactors)
+          names.insert(weight.rowFactors->name);
+      }
+    if (config.tieWordEmbeddings)
+      names.insert("lm_head.weight");
+    for (const auto &[name, tensor] : checkpoint.tensors())
+      // A buffer that old checkpoints carry; config.json says the same.
+      if (!name.ends_with(".rotary_emb.inv_freq"))
+        require(name, tensor);
+  }
+
+  Checkpoint checkpoint;
+  std::optional<PackedCheckpoint> packed; ///< refers to `checkpoint`
+};
+
+} // namespace
+
+FillParameter Model::fromCheckpoint(const HFConfig &config,
+                                    const std::filesystem::path &folder) {
+  const auto source = std::make_shared<const CheckpointValues>(config, folder);
+  return [source](Parameter &parameter) { source->fill(parameter); };
+}
+
+} // namespace fairy2

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The decoder-only transformers of config.json (Llama, Mistral, Qwen2, Qwen3)
+// as a list of named parameters and a forward pass over effective weights.
+#pragma once
+
+#include "frontend/HFConfig.h"
+#include "trainer/data/Batches.h"
+#include "trainer/methods/Methods.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fairy2 {
+
+struct Parameter {
+  std::string name; ///< as transformers calls it
+  std::vector<int64_t> shape;
+  size_t unit = 0;       ///< see Model::units()
+  bool isLinear = false; ///< a layer's matrix that a method may quantize
+  at::Tensor latent;     ///< float32; undefined where other ranks hold parts
+
+  int64_t count() const;
+};
+
+/// Sets all values of a parameter whose latent is allocated.
+using FillParameter = std::function<void(Parameter &)>;
+
+/// How the linear layers compute.
+struct Numerics {
+  const Method *method = nullptr; ///< null: dense
+  bool quantizeActivations = false;
+  bool quantizeHead = false;
+  double lambda = 1; ///< share of the quantized weight, see Methods.h
+  /// Matrix products of bfloat16; on devices with kernels also the activations
+  /// between them, all but the residual stream.
+  bool bf16 = false;
+};
+
+/// What a forward pass multiplies with, one leaf tensor per parameter, which
+/// collects the gradient of the parameter's latent.
+struct Weights {
+  std::vector<at::Tensor> tensors;
+  /// Layers' matrices as bfloat16, with Numerics::bf16; others undefined.
+  std::vector<at::Tensor> rounded;
+  at::Tensor head; ///< another leaf when the head alone is quantized
+  Numerics numerics;
+};
+
+/// Weights that are not all there at all times, and want to know how far a pass
+/// is. Lives until backward has run.
+class WeightSource {
+public:
+  virtual ~WeightSource() = default;
+
+  virtual const Weights &weights() const = 0;
+  /// Whether layers keep only their input and compute the rest again in
+  /// backward.
+  virtual bool recomputes() const = 0;
+  /// Makes the weights of a unit available until release().
+  virtual void acquire(size_t unit, bool forBackward) = 0;
+  virtual void release(size_t unit) = 0;
+  /// Called when backward has added a layer's whole gradient to its leaves.
+  virtual void gradientsDone(size_t unit) = 0;
+};
+
+class Model {
+public:
+  /// The architectures that forward() knows.
+  static std::vector<std::string> architectures();
+
+  /// A model without values: its parameters' names and shapes.
+  explicit Model(HFConfig config);
+  /// All weights from the checkpoint in `folder`. Throws Error.
+  static Model load(const std::filesystem::path &folder);
+  /// A model with values from `fill`.
+  static Model filled(const HFConfig &config, const FillParameter &fill);
+
+  /// Values from the checkpoint in `folder`; of a packed one, what its codes
+  /// and scales stand for. Throws Error, also for a tensor that a model of that
+  /// config has not.
+  static FillParameter fromCheckpoint(const HFConfig &config,
+                                      const std::filesystem::path &folder);
+  /// Normal weights of deviation 0.02, projections back into the residual
+  /// stream smaller by sqrt(2 * layers), norms 1 and biases 0.
+  static FillParameter fromRandom(const HFConfig &config, uint64_t seed);
+  /// Values with which the model, wider than the one in `folder`, computes the
+  /// same function: channels, heads and units are repeated, and the weights
+  /// that read repeated ones are shared out unevenly so that they can grow
+  /// apart (Net2Net, Chen et al., arXiv 1511.05641). Throws Error.
+  static FillParameter fromSmaller(const HFConfig &config,
+                                   const std::filesystem::path &folder,
+                                   uint64_t seed);
+
+  const HFConfig &config() const { return settings; }
+  std::vector<Parameter> &parameters() { return list; }
+  const std::vector<Parameter> &parameters() const { return list; }
+  int64_t parameterCount() const;
+  /// Parameters that a pass needs at one time: unit 0 is embedding, final norm
+  /// and head, unit 1 + i is layer i.
+  size_t units() const { return layers.size() + 1; }
+  /// Whether the method quantizes this parameter.
+  static bool isQuantized(const Parameter &parameter, const Method *method);
+
+  /// What a pass multiplies with in place of parameter `index`, whose latent is
+  /// given: the quantized matrix, or the latent itself.
+  at::Tensor effective(size_t index, const at::Tensor &latent,
+                       const Numerics &numerics) const;
+  /// Sets weights.rounded of parameters from weights.tensors, where the
+  /// numerics ask for it.
+  void round(Weights &weights, std::span<const size_t> parameters) const;
+  /// Sets weights.head from weights.tensors.
+  void setHead(Weights &weights) const;
+  /// Effective weights of all parameters. They serve any number of passes until
+  /// latents change.
+  Weights weights(const Numerics &numerics) const;
+  /// The parameter that the head is made of.
+  size_t headParameter() const { return head; }
+
+  /// The final norm's output, [tokens, hidden size].
+  at::Tensor hidden(const Weights &weights, const Batch &batch) const;
+  /// The same, layer by layer. Unit 0 must be available already.
+  at::Tensor hidden(WeightSource &source, const Batch &batch) const;
+  /// Layer `layer` alone: [tokens, hidden size] to the same.
+  at::Tensor layer(size_t layer, const Weights &weights, const Batch &batch,
+                   const at::Tensor &x) const;
+
+private:
+  size_t add(const std::string &name, std::vector<int64_t> shape, size_t unit,
+             bool isLinear = false);
+  at::Tensor finish(const Weights &weights, const at::Tensor &x) const;
+  at::Tensor linear(const Weights &weights, size_t matrix, int64_t bias,
+                    const at::Tensor &x) const;
+  /// What the layers' inputs become; x is the residual stream.
+  ActivationForm form(const Weights &weights, const at::Tensor &x) const;
+
+  struct Layer {
+    size_t inputNorm, q, k, v, o, postNorm, gate, up, down;
+    int64_t qBias = -1, kBias = -1, vBias = -1, oBias = -1; ///< -1: none
+    int64_t gateBias = -1, upBias = -1, downBias = -1;
+    int64_t qNorm = -1, kNorm = -1;
+  };
+
+  HFConfig settings;
+  std::vector<Parameter> list;
+  std::vector<Layer> layers;
+  size_t embedding = 0, finalNorm = 0, head = 0; ///< head == embedding: tied
+};
+
+} // namespace fairy2

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/run/Sha256.h"
+
+#include "runtime/support/Error.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+namespace fairy2 {
+
+Sha256::Sha256() : context(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+  if (!context || !EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr))
+    throw Error("SHA-256 is not available");
+}
+
+void Sha256::add(std::span<const uint8_t> bytes) {
+  EVP_DigestUpdate(context.get(), bytes.data(), bytes.size());
+}
+
+void Sha256::add(std::string_view text) {
+  EVP_DigestUpdate(context.get(), text.data(), text.size());
+}
+
+std::string Sha256::finish() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned size = 0;
+  EVP_DigestFinal_ex(context.get(), digest, &size);
+  std::string text;
+  for (unsigned i = 0; i < size; ++i) {
+    constexpr const char *kDigits = "0123456789abcdef";
+    text += kDigits[digest[i] >> 4];
+    text += kDigits[digest[i] & 15];
+  }
+  return text;
+}
+
+std::string sha256OfFile(const std::filesystem::path &file) {
+  const std::unique_ptr<FILE, int (*)(FILE *)> in(
+      std::fopen(file.c_str(), "rb"), &std::fclose);
+  if (!in)
+    throw Error(file.string() + ": cannot open: " + std::strerror(errno));
+  Sha256 hash;
+  std::vector<uint8_t> buffer(size_t(1) << 20);
+  while (const size_t size =
+             std::fread(buffer.data(), 1, buffer.size(), in.get()))
+    hash.add(std::span(buffer).first(size));
+  if (std::ferror(in.get()))
+    throw Error(file.string() + ": cannot read: " + std::strerror(errno));
+  return hash.finish();
+}
+
+} // namespace fairy2

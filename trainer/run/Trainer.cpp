@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "trainer/run/Trainer.h"
+
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Words.h"
+#include "trainer/Device.h"
+#include "trainer/data/Documents.h"
+#include "trainer/model/LoadTokenizer.h"
+#include "trainer/optimize/Schedule.h"
+#include "trainer/run/Fingerprint.h"
+#include "trainer/run/Memory.h"
+#include "trainer/run/Report.h"
+#include "trainer/run/Sha256.h"
+#include "trainer/run/SourceVersion.h"
+
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/grad_mode.h>
+
+#include <cmath>
+#include <utility>
+
+namespace fairy2 {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+FillParameter initialValues(const Recipe &recipe, const HFConfig &config) {
+  const auto seed = uint64_t(recipe.seed);
+  if (recipe.initialize == "checkpoint")
+    return Model::fromCheckpoint(config, recipe.model);
+  if (recipe.initialize == "random")
+    return Model::fromRandom(config, seed);
+  if (!fs::is_directory(recipe.initialize))
+    throw Error("initialize: expected checkpoint, random or a folder with a "
+                "smaller model, found '" +
+                recipe.initialize + "'");
+  return Model::fromSmaller(config, recipe.initialize, seed);
+}
+
+/// The teacher must cut and place tokens as the student does.
+Model loadTeacher(const Recipe &recipe, const Model &student) {
+  Model teacher = Model::load(recipe.teacher.model);
+  const HFConfig &a = teacher.config(), &b = student.config();
+  if (a.vocabSize != b.vocabSize)
+    throw Error(recipe.teacher.model +
+                ": expected a teacher with the model's " +
+                std::to_string(b.vocabSize) + " tokens, found " +
+                std::to_string(a.vocabSize));
+  if (a.headDim != b.headDim || a.rope.magnitude != b.rope.magnitude ||
+      a.rope.inverseFrequencies(a.headDim) !=
+          b.rope.inverseFrequencies(b.headDim))
+    throw Error(recipe.teacher.model +
+                ": expected a teacher with the model's head_dim and rotary "
+                "embedding");
+  return teacher;
+}
+
+DType exportType(const Recipe &recipe) {
+  return *dtypeFromName(recipe.exportOptions.type);
+}
+
+} // namespace
+
+Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
+    : settings(std::move(recipe)), ranks(std::move(communicator)),
+      device(openDevice(settings.train.device)),
+      method(makeMethod(settings.method, settings.scales)) {
+  const HFConfig config =
+      HFConfig::read(settings.model, Model::architectures());
+  form = exportFormOf(settings.exportOptions.form, numerics(), config);
+  network = std::make_unique<Model>(config);
+  latents = std::make_unique<ShardedWeights>(
+      *network, *ranks, shardingOf(settings.train.sharding),
+      settings.train.recompute, initialValues(settings, config), device);
+  if (!settings.teacher.model.empty()) {
+    teacher = std::make_unique<Model>(loadTeacher(settings, *network));
+    for (Parameter &parameter : teacher->parameters())
+      parameter.latent = parameter.latent.to(device);
+    const at::NoGradGuard noGradients;
+    Numerics plain;
+    plain.bf16 = numerics().bf16;
+    teacherWeights = teacher->weights(plain);
+  }
+  batches =
+      std::make_unique<BatchMaker>(network->config(), settings.data,
+                                   specialTokensOf(network->config()), device);
+  loadData();
+  optimizer = std::make_unique<AdamW>(*latents, settings.train);
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::loadData() {
+  const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(settings.model);
+  const HFConfig &config = network->config();
+  const Vocabulary vocabulary{*tokenizer,
+                              sha256OfFile(tokenizerFile(settings.model)),
+                              specialTokensOf(config), config.vocabSize};
+  std::vector<Corpus> corpora;
+  std::vector<double> weights;
+  for (const DataSource &source : settings.data.train) {
+    corpora.push_back(Corpus::read(source, settings.data, vocabulary));
+    weights.push_back(source.weight);
+  }
+  mixture = std::make_unique<Mixture>(std::move(corpora), std::move(weights),
+                                      settings.data.sequenceLength,
+                                      uint64_t(settings.seed));
+  if (settings.data.validation.empty())
+    return;
+  validation = tokenizer->encode(
+      readText(settings.data.validation, settings.data.textField),
+      /*addSpecial=*/false);
+  const int64_t pieces = settings.data.validationPieces;
+  const auto most = size_t(pieces * settings.data.sequenceLength);
+  if (pieces > 0 && validation.size() > most)
+    validation.resize(most);
+  if (validation.empty())
+    throw Error(settings.data.validation + ": expected text, found none");
+  checkTokens(validation, config.vocabSize, settings.data.validation);
+}
+
+int64_t Trainer::tokensPerStep() const {
+  return settings.tokensPerStep() * ranks->size();
+}
+
+int64_t Trainer::steps() const {
+  return std::max<int64_t>(1, settings.train.tokens / tokensPerStep());
+}
+
+Numerics Trainer::numerics() const {
+  Numerics numerics;
+  numerics.method = method.get();
+  numerics.quantizeActivations = settings.quantizeActivations;
+  numerics.quantizeHead = !settings.skipLmHead;
+  numerics.bf16 = settings.train.compute == "bfloat16";
+  return numerics;
+}
+
+Numerics Trainer::stepNumerics() {
+  Numerics numerics = this->numerics();
+  const double temperature =
+      annealingTemperature(settings.train, done, steps());
+  softened = temperature > 0 ? method->softened(temperature) : nullptr;
+  if (softened)
+    numerics.method = softened.get();
+  if (done < settings.train.quantizeWarmup)
+    numerics.lambda = double(done + 1) / double(settings.train.quantizeWarmup);
+  return numerics;
+}
+
+Distillation Trainer::teach(const Batch &batch) const {
+  if (!teacher)
+    return {};
+  const at::NoGradGuard noGradients;
+  return {teacher->hidden(teacherWeights, batch), teacherWeights.head,
+          settings.teacher.weight, settings.teacher.temperature};
+}
+
+Batch Trainer::nextBatch() {
+  std::vector<std::vector<int32_t>> rows;
+  for (int rank = 0; rank < ranks->size(); ++rank)
+    for (int64_t s = 0; s < settings.train.batchSequences; ++s) {
+      if (rank == ranks->rank())
+        rows.push_back(mixture->next());
+      else
+        mixture->skip();
+    }
+  return batches->make({rows.begin(), rows.end()},
+                       settings.data.sequenceLength);
+}
+
+StepResult Trainer::accumulate(Batch batch) {
+  StepResult result;
+  int64_t predictions = 0;
+  const int64_t passes = settings.train.accumulation;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    if (pass > 0)
+      batch = nextBatch();
+    const Distillation distillation = teach(batch);
+    double entropy = 0;
+    latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
+    const at::Tensor loss = linearCrossEntropy(
+        network->hidden(*latents, batch), latents->weights().head,
+        batch.targets, teacher ? &distillation : nullptr, &entropy);
+    torch::autograd::backward({loss}, {});
+    latents->endPass();
+    // Beside a teacher, what is told is still the text's own loss.
+    result.loss += std::isfinite(loss.item<double>()) ? entropy : NAN;
+    predictions += batch.predictions;
+  }
+  const std::vector<double> sums =
+      ranks->sums({result.loss, double(predictions)});
+  result.loss = sums[0] / sums[1];
+  optimizer->scaleGradients(1 / sums[1]);
+  return result;
+}
+
+double Trainer::gradientNorm() {
+  const double own = optimizer->squaredNorm();
+  return std::sqrt(latents->divides() ? ranks->sums({own})[0] : own);
+}
+
+StepResult Trainer::step() {
+  // While a GPU still works on the last step.
+  Batch batch = nextBatch();
+  latents->clearGradients();
+  latents->quantize(stepNumerics());
+  StepResult result = accumulate(std::move(batch));
+  result.gradientNorm = gradientNorm();
+  result.skipped =
+      !std::isfinite(result.loss) || !std::isfinite(result.gradientNorm);
+  if (!result.skipped) {
+    if (settings.train.clip > 0 && result.gradientNorm > settings.train.clip)
+      optimizer->scaleGradients(settings.train.clip / result.gradientNorm);
+    const double rate = settings.train.learningRate *
+                        learningRateFactor(settings.train, done, steps());
+    if (settings.train.dampening > 0)
+      latents->dampen(std::min(1.0, settings.train.dampening * rate));
+    optimizer->step(rate);
+    latents->publish();
+  }
+  badSteps = result.skipped ? badSteps + 1 : 0;
+  ++done;
+  if (badSteps >= settings.train.maxBadSteps)
+    throw Error("step " + std::to_string(done) +
+                ": the loss or its gradient "
+                "was not finite in " +
+                std::to_string(badSteps) +
+                " steps in a row; try a smaller train.learning_rate");
+  return result;
+}
+
+std::optional<double> Trainer::validate() {
+  if (validation.empty())
+    return std::nullopt;
+  const at::NoGradGuard noGradients;
+  latents->quantize(numerics());
+  const auto length = size_t(settings.data.sequenceLength);
+  const auto batchTokens = length * size_t(settings.train.batchSequences);
+  const size_t turns = (validation.size() + batchTokens - 1) / batchTokens;
+  const auto size = size_t(ranks->size()), rank = size_t(ranks->rank());
+  double sum = 0;
+  int64_t predictions = 0;
+  // Each rank does as many passes as the others, whose gathers need it; the
+  // last one may be over a batch that is not its own and does not count.
+  for (size_t turn = rank; turn < (turns + size - 1) / size * size;
+       turn += size) {
+    const bool counts = turn < turns;
+    const auto text =
+        std::span(validation).subspan(std::min(turn, turns - 1) * batchTokens);
+    std::vector<std::span<const int32_t>> rows;
+    for (size_t begin = 0; begin < std::min(batchTokens, text.size());
+         begin += length)
+      rows.push_back(
+          text.subspan(begin, std::min(length, text.size() - begin)));
+    const Batch batch = batches->make(rows, settings.data.sequenceLength);
+    latents->beginPass(/*training=*/false, /*last=*/false);
+    const double loss =
+        linearCrossEntropy(network->hidden(*latents, batch),
+                           latents->weights().head, batch.targets)
+            .item<double>();
+    latents->endPass();
+    if (counts) {
+      sum += loss;
+      predictions += batch.predictions;
+    }
+  }
+  const std::vector<double> sums = ranks->sums({sum, double(predictions)});
+  return sums[0] / sums[1];
+}
+
+void Trainer::report(const StepResult &result, double tokensPerSecond) {
+  const int64_t bytesBefore = std::exchange(bytesTold, ranks->bytesSent());
+  if (!leads())
+    return;
+  const double rate = settings.train.learningRate *
+                      learningRateFactor(settings.train, done - 1, steps());
+  metrics->progress(done, steps(), result.loss, rate, tokensPerSecond);
+  nlohmann::ordered_json line = {
+      {"step", done},          {"tokens", done * tokensPerStep()},
+      {"loss", result.loss},   {"gradient_norm", result.gradientNorm},
+      {"learning_rate", rate}, {"tokens_per_second", tokensPerSecond}};
+  if (ranks->size() > 1)
+    line["bytes_sent"] = ranks->bytesSent() - bytesBefore;
+  if (result.skipped) {
+    line["skipped"] = true;
+    metrics->tell("step " + std::to_string(done) +
+                  ": the loss or its gradient is not finite: skipped");
+  }
+  metrics->write(line);
+}
+
+std::optional<double> Trainer::reportValidation() {
+  const std::optional<double> loss = validate();
+  if (loss && leads()) {
+    metrics->write({{"step", done}, {"validation_loss", *loss}});
+    char text[40];
+    std::snprintf(text, sizeof text, ": validation loss %.4f", *loss);
+    metrics->tell("step " + std::to_string(done) + text);
+  }
+  return loss;
+}
+
+std::string Trainer::compileCommand() const {
+  const std::string options = compilerOptions(form, numerics());
+  return "fairy2-compile " + shellWord(settings.output) + " -o model.so" +
+         (options.empty() ? "" : " " + options);
+}
+
+void Trainer::exportModel() {
+  const auto latentOf = [&](size_t i) { return latents->latent(i); };
+  if (leads())
+    writeCheckpoint(*network, latentOf, numerics(), form, exportType(settings),
+                    settings.model, settings.output);
+  else
+    for (size_t i = 0; i < network->parameters().size(); ++i)
+      latentOf(i);
+}
+
+void Trainer::resume() {
+  fingerprint = fingerprintOf(settings, ranks->size());
+  state = std::make_unique<TrainingState>(settings.output, *ranks);
+  state->prepare();
+  const std::optional<RunPosition> position =
+      state->load(*latents, *optimizer, fingerprint);
+  if (!position)
+    return;
+  done = position->step;
+  badSteps = position->badSteps;
+  mixture->skipTo(done * tokensPerStep() / settings.data.sequenceLength);
+  if (leads())
+    std::fprintf(stderr, "going on after step %lld\n", (long long)done);
+}
+
+void Trainer::save() {
+  state->save(*latents, *optimizer, {done, badSteps, fingerprint});
+}
+
+RunResult Trainer::run(const std::function<bool()> &shouldStop) {
+  using Clock = std::chrono::steady_clock;
+  if (const std::string note = dirtyTreeNote(sourceVersion());
+      leads() && !note.empty())
+    std::fprintf(stderr, "%s\n", note.c_str());
+  resume();
+  // Nobody saves before all have looked for what was saved.
+  ranks->barrier();
+  if (leads()) {
+    metrics = std::make_unique<Metrics>(settings.output, done);
+    metrics->write({{"recipe", settings.toJson()},
+                    {"fingerprint", fingerprint},
+                    {"source", sourceVersion()},
+                    {"parameters", network->parameterCount()},
+                    {"training_tokens", mixture->tokens()},
+                    {"processes", ranks->size()},
+                    {"first_step", done + 1},
+                    {"steps", steps()}});
+  }
+  while (done < steps()) {
+    const Clock::time_point begin = Clock::now();
+    const StepResult result = step();
+    const std::chrono::duration<double> seconds = Clock::now() - begin;
+    report(result, double(tokensPerStep()) / seconds.count());
+    if (done < steps() && done % settings.train.validateEvery == 0)
+      reportValidation();
+    if (ranks->sums({double(shouldStop())})[0] > 0) {
+      save();
+      if (leads())
+        metrics->tell("stopped; the same command goes on from here");
+      return {};
+    }
+    if (done < steps() && settings.train.saveEvery > 0 &&
+        done % settings.train.saveEvery == 0)
+      save();
+  }
+  for (const OwnPart &part : latents->ownParts())
+    roundTo(exportType(settings), part.latents);
+  latents->publish();
+  const std::optional<double> loss = reportValidation();
+  exportModel();
+  if (leads()) {
+    metrics->write({{"step", done}, {"peak_memory", peakResidentBytes()}});
+    writeReport(settings.output);
+  }
+  state->clear();
+  ranks->barrier();
+  return {true, loss};
+}
+
+} // namespace fairy2
