@@ -9,7 +9,7 @@
 
 namespace fairy2 {
 
-/// Complex phases: dialect/Phase's quantizer.
+/// Complex phases: dialect/phase's quantizer.
 std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme);
 
 /// Phases before they have hardened; `temperature` is above 0.

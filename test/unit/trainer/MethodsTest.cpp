@@ -23,7 +23,7 @@ at::Tensor randomMatrix(int64_t rows, int64_t columns) {
   return at::randn({rows, columns}) * 0.05;
 }
 
-/// The effective weights hold exactly the codes and scales of dialect/Phase:
+/// The effective weights hold exactly the codes and scales of dialect/phase:
 /// they are its dense form bit for bit, and quantizing in any of 1 to 3
 /// threads gives the same.
 TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
@@ -45,7 +45,7 @@ TEST(MethodsTest, ComplexPhaseIsTheCompilersQuantizer) {
   }
 }
 
-/// With scales per row, phases are dialect/Phase's, and each row of a real
+/// With scales per row, phases are dialect/phase's, and each row of a real
 /// method is what the row by itself would be.
 TEST(MethodsTest, ScalesAreSharedByRowsAndTiles) {
   const at::Tensor a = randomMatrix(130, 134);
