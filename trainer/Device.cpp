@@ -11,7 +11,7 @@
 
 #include <dlfcn.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -85,4 +85,4 @@ void setDeviceKernels(at::DeviceType type, const DeviceKernels *kernels) {
   table()[size_t(type)] = kernels;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -10,7 +10,7 @@
 
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct CudaPlugin;
 
@@ -32,4 +32,4 @@ inline const DeviceKernels *deviceKernels(const at::Tensor &tensor) {
 /// Sets them; null takes them away. Not while others compute.
 void setDeviceKernels(at::DeviceType type, const DeviceKernels *kernels);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Runs body(begin, end) over a partition of [0, count). The result must not
 /// depend on the partition. With less work than `grain` pieces per thread,
@@ -54,4 +54,4 @@ parallelRows(int64_t count,
   parallelFor(count, 64, body);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -9,7 +9,7 @@
 #include <numbers>
 #include <string_view>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The finalizer of splitmix64: a well-mixed function of x.
 constexpr uint64_t mix64(uint64_t x) {
@@ -47,4 +47,4 @@ private:
   uint64_t state;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 inline const float *floatsOf(const at::Tensor &tensor) {
   return static_cast<const float *>(tensor.const_data_ptr());
@@ -37,4 +37,4 @@ template <typename F> void withActivations(at::ScalarType type, const F &f) {
     f(float());
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -11,6 +11,7 @@
 #include <cstdio>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 int tokenizeMain(int argc, char **argv) {
   CLI::App app(

@@ -17,6 +17,7 @@
 #include <string_view>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -16,7 +16,7 @@
 #include "trainer/kernels/DeviceKernels.h"
 #include "trainer/kernels/Formulas.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct GridShape {
   int64_t blocks;
@@ -130,4 +130,4 @@ FAIRY2_HOST_DEVICE void writeRow(Block &block, int64_t n, bool quantizes,
   });
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

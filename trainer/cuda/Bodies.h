@@ -10,7 +10,7 @@
 #include "trainer/cuda/LossBodies.h"
 #include "trainer/cuda/PhaseBodies.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The work of a call; launch.template operator()<Body>(call) runs a grid.
 template <typename X, typename Y, typename Launch>
@@ -69,4 +69,4 @@ void startBodies(const PhaseBatchCall &batch, const Launch &launch) {
   launch.template batch<PhaseWriteBody>(batch, 0);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 
 namespace {
 
-using namespace fairy2;
+using namespace fairy2::trainer;
 
 /// Blocks.h says what it provides.
 struct DeviceBlock {
@@ -101,13 +101,13 @@ constexpr auto startersOf(const DeviceKernelTable<Calls...> *) {
 } // namespace
 
 template <typename Call>
-int fairy2::startOnCuda(const Call &call, void *stream) {
+int fairy2::trainer::startOnCuda(const Call &call, void *stream) {
   startBodies(call, Launch{static_cast<cudaStream_t>(stream)});
   return int(cudaGetLastError());
 }
 
-namespace fairy2 {
+namespace fairy2::trainer {
 /// Kept, and with it what it names.
 extern const auto kStarters =
     startersOf(static_cast<const DeviceKernels *>(nullptr));
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -5,7 +5,7 @@
 
 #include "trainer/cuda/Blocks.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct NormBody {
   template <typename Call> static GridShape grid(const Call &c) {
@@ -225,4 +225,4 @@ struct RotateBody {
   }
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

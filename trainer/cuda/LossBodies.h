@@ -5,7 +5,7 @@
 
 #include "trainer/cuda/Blocks.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// What softmax(x / temperature) needs to know of a row.
 struct SoftmaxRow {
@@ -167,4 +167,4 @@ struct SumOfSquaresBody {
   }
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 
 #include "trainer/cuda/Blocks.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// A square of values in shared memory, with a spare column against conflicts.
 template <typename T> struct Square {
@@ -250,4 +250,4 @@ struct PhaseWriteBody {
   }
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

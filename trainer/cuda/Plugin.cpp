@@ -10,7 +10,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// Starts calls on the current stream.
@@ -41,9 +41,9 @@ constexpr CudaPlugin kPlugin = {
 };
 
 } // namespace
-} // namespace fairy2
+} // namespace fairy2::trainer
 
-extern "C" __attribute__((visibility("default"))) const fairy2::CudaPlugin *
+extern "C" __attribute__((visibility("default"))) const fairy2::trainer::CudaPlugin *
 fairy2CudaPlugin() {
-  return &fairy2::kPlugin;
+  return &fairy2::trainer::kPlugin;
 }

@@ -16,7 +16,7 @@ class Backend;
 class Store;
 } // namespace c10d
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct CudaPlugin {
   /// Of this struct and DeviceKernels.h; program and plugin must be of one
@@ -37,4 +37,4 @@ struct CudaPlugin {
 using GetCudaPlugin = const CudaPlugin *(*)();
 constexpr const char *kCudaPluginSymbol = "fairy2CudaPlugin";
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 BatchMaker::BatchMaker(const HFConfig &config, const Recipe::Data &data,
                        SpecialTokens special, at::Device device)
@@ -108,4 +108,4 @@ Batch BatchMaker::make(const std::vector<std::span<const int32_t>> &rows,
   return batch;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -11,7 +11,7 @@
 
 #include <optional>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct Batch {
   at::Tensor tokens;       ///< int64 [sequences * positions]: inputs
@@ -45,4 +45,4 @@ private:
   at::Tensor deviceAngles; ///< the same on the device
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -9,7 +9,7 @@
 #include <bit>
 #include <numeric>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
                     const Vocabulary &vocabulary) {
   const std::string &path = source.path;
@@ -141,4 +141,4 @@ int64_t Mixture::tokens() const {
   return sum;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// What a corpus is read with: a model's tokenizer and what belongs to it.
 struct Vocabulary {
@@ -90,4 +90,4 @@ private:
   int64_t length, count = 0;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

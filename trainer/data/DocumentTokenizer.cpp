@@ -7,7 +7,7 @@
 
 #include <exception>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// Documents are tokenized in batches of about this many bytes.
@@ -101,4 +101,4 @@ void DocumentTokenizer::flush() {
   documents = 0;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

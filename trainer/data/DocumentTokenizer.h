@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct HFConfig;
 
@@ -60,4 +60,4 @@ private:
   int64_t documents = 0;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -18,7 +18,7 @@
 #include <memory>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 constexpr size_t kLongestLine = size_t(256) << 20;
@@ -164,4 +164,4 @@ void readDocuments(const std::filesystem::path &path,
   useLine(buffer, line + 1, path.string(), textField, where, use);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

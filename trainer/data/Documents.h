@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Calls `use` with every document of `path`, in order: the whole of a .txt
 /// file, or the field `textField` of each line of a .jsonl file whose other
@@ -28,4 +28,4 @@ std::string readText(const std::filesystem::path &path,
 /// or the file cannot be opened.
 void checkDocuments(const std::filesystem::path &path);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <limits>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -147,4 +147,4 @@ std::vector<int32_t> readTokenShard(const fs::path &path,
                                     : readLlmC(path);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

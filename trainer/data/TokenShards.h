@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The tokens of a shard: of llm.c when `path` ends in .bin (magic 20240520,
 /// uint16, or 20240801, uint32), of Megatron when it ends in .idx. Megatron's
@@ -22,4 +22,4 @@ std::vector<int32_t> readTokenShard(const std::filesystem::path &path,
 /// Whether `path` names a shard and not text.
 bool isTokenShard(const std::filesystem::path &path);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

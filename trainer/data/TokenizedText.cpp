@@ -17,7 +17,7 @@
 #include <bit>
 #include <cstring>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -277,4 +277,4 @@ void TokenizedText::read(int64_t begin, std::span<int32_t> out) const {
   }
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

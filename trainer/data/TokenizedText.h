@@ -26,7 +26,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct TokenizeOptions {
   std::string model; ///< folder with config.json and the tokenizer
@@ -68,4 +68,4 @@ private:
   int64_t total = 0;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

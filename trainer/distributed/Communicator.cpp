@@ -18,7 +18,7 @@
 
 #include <unistd.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// What one operation may take. Heartbeat finds dead ranks much sooner; this is
@@ -204,4 +204,4 @@ std::vector<double> Communicator::sums(const std::vector<double> &values) {
   return {data, data + values.size()};
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// An operation under way: call it to wait for its result. Throws Error when a
 /// rank does not answer.
@@ -74,4 +74,4 @@ private:
   int64_t sent = 0;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 constexpr std::chrono::seconds kBeat{1};
@@ -90,4 +90,4 @@ std::string Heartbeat::findDead() const {
   }
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 class Heartbeat {
 public:
@@ -39,4 +39,4 @@ private:
   std::thread thread;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

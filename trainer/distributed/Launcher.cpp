@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// Seconds between asking the other processes to end and ending them.
@@ -143,4 +143,4 @@ int launch(int processes, char **argv) {
   return result;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -3,7 +3,7 @@
 // Several processes of one run on this machine, without torchrun: --nproc N.
 #pragma once
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Starts `processes` copies of the running program with the same arguments and
 /// the environment that Communicator::fromEnvironment() reads, and waits for
@@ -12,4 +12,4 @@ namespace fairy2 {
 /// Error.
 int launch(int processes, char **argv);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

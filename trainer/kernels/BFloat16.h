@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct BFloat16 {
   uint16_t bits;
@@ -59,4 +59,4 @@ FAIRY2_HOST_DEVICE void store(const Pack<width> &pack, T *to) {
   *reinterpret_cast<PackInMemory<T, width> *>(to) = out;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <tuple>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// y = rmsNorm(s) with s = x + delta, or x where there is no delta. With
 /// `quantizes`, y is what is left after int8 activations.
@@ -184,4 +184,4 @@ template <typename Starter> constexpr DeviceKernels deviceKernelsOf() {
   return tableOf<Starter>(static_cast<const DeviceKernels *>(nullptr));
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 #define FAIRY2_FORMULA FAIRY2_HOST_DEVICE static inline
 /// Begins a function whose roundings are those of the compiled model.
@@ -103,4 +103,4 @@ FAIRY2_FORMULA float logSum(float most, float factor, float sum) {
   return most * factor + __builtin_logf(sum);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -5,7 +5,7 @@
 
 #include <array>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 extern const Kernels kKernelsX86_64_v2;
 extern const Kernels kKernelsX86_64_v3;
@@ -33,4 +33,4 @@ const Kernels &kernels() {
   return best;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

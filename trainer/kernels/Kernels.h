@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Causal attention of one key-value head and the query heads that share it,
 /// over one sequence of `positions` tokens. Matrices are row-major.
@@ -78,4 +78,4 @@ const Kernels &kernels();
 /// All tables this machine can run, the plainest first: for tests.
 const Kernels *const *runnableKernels(int &count);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

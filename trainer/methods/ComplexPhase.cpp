@@ -18,7 +18,7 @@
 #include <cmath>
 #include <span>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 class ComplexPhase : public Method {
@@ -186,4 +186,4 @@ std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme) {
   return std::make_unique<ComplexPhase>(scheme);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

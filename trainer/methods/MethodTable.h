@@ -7,7 +7,7 @@
 #include "dialect/phase/Signs.h"
 #include "trainer/methods/Methods.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Complex phases: dialect/phase's quantizer.
 std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme);
@@ -18,4 +18,4 @@ std::unique_ptr<Method> makeSoftPhases(PhaseScheme scheme, double temperature);
 /// Real signs: dialect/Signs' quantizers, with scales per matrix or per row.
 std::unique_ptr<Method> makeSigns(SignScheme scheme);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -11,7 +11,7 @@
 
 #include <map>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using MakeMethod = std::unique_ptr<Method> (*)(ScaleGranularity scales);
@@ -93,4 +93,4 @@ at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
   return quantizedWeights({{latent, name}}, method, lambda)[0];
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct NamedLatent {
   at::Tensor latent; ///< [rows, columns]
@@ -81,4 +81,4 @@ quantizedWeights(const std::vector<NamedLatent> &latents, const Method &method,
 at::Tensor quantizedWeight(const at::Tensor &latent, const Method &method,
                            const std::string &name, double lambda = 1);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 class Signs : public Method {
@@ -55,4 +55,4 @@ std::unique_ptr<Method> makeSigns(SignScheme scheme) {
   return std::make_unique<Signs>(scheme);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

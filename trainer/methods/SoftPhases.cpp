@@ -13,7 +13,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 struct ComplexValue {
@@ -134,4 +134,4 @@ std::unique_ptr<Method> makeSoftPhases(PhaseScheme scheme, double temperature) {
   return std::make_unique<SoftPhases>(scheme, temperature);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

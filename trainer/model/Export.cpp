@@ -12,7 +12,7 @@
 
 #include <torch/csrc/autograd/grad_mode.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -199,4 +199,4 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
       type);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

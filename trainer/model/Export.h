@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Rounds all values to `type` in place, so that what is measured afterwards is
 /// what writeCheckpoint() stores.
@@ -62,4 +62,4 @@ std::string writeSafetensors(const std::filesystem::path &file,
                              const std::function<at::Tensor(size_t)> &valuesOf,
                              DType type);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

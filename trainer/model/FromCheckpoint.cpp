@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <set>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 std::string shapeText(const std::vector<int64_t> &shape) {
@@ -99,4 +99,4 @@ FillParameter Model::fromCheckpoint(const HFConfig &config,
   return [source](Parameter &parameter) { source->fill(parameter); };
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 
 #include <algorithm>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 bool contains(const std::string &text, const char *part) {
@@ -119,4 +119,4 @@ void GrowthMaps::grow(const Parameter &from, uint64_t seed,
   }
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct Parameter;
 
@@ -33,4 +33,4 @@ private:
   double logitFactor = 1; ///< what a tied head must be divided by
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -5,7 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -101,4 +101,4 @@ at::Tensor recomputedLayer(const Model &model, WeightSource &source,
       reinterpret_cast<int64_t>(&batch), int64_t(index));
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -6,7 +6,7 @@
 
 #include "trainer/model/Model.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// x, the input of layer `index`, through a node whose backward tells `source`
 /// that the layer's gradients are complete. Autograd's engine runs ready nodes
@@ -21,4 +21,4 @@ at::Tensor recomputedLayer(const Model &model, WeightSource &source,
                            const Batch &batch, size_t index,
                            const at::Tensor &x);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

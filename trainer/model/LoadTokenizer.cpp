@@ -4,7 +4,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 std::filesystem::path tokenizerFile(const std::filesystem::path &folder) {
   for (const char *name : {"tokenizer.json", "tokenizer.model"})
@@ -22,4 +22,4 @@ std::unique_ptr<Tokenizer> loadTokenizer(const std::filesystem::path &folder) {
              : Tokenizer::fromSentencePiece(content, file.string());
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

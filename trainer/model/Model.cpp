@@ -18,7 +18,7 @@
 #include <cmath>
 #include <numeric>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// What config.json may ask of the compiler, and not of these layers.
@@ -292,4 +292,4 @@ at::Tensor Model::hidden(WeightSource &source, const Batch &batch) const {
   return finish(source.weights(), x);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct Parameter {
   std::string name; ///< as transformers calls it
@@ -153,4 +153,4 @@ private:
   size_t embedding = 0, finalNorm = 0, head = 0; ///< head == embedding: tied
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

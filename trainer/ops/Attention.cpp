@@ -17,7 +17,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -217,4 +217,4 @@ at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
                                 reinterpret_cast<int64_t>(&plan));
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -120,4 +120,4 @@ const at::Tensor &AttentionPlan::mask() const {
   return made = place.ge(from).logical_and_(place.le(place.unsqueeze(1)));
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

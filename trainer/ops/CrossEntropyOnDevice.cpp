@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 constexpr int64_t kLogitsTokens = 256;
@@ -88,4 +88,4 @@ void runOnDevice(const DeviceKernels &device, CrossEntropyPass &pass) {
   pass.plain = teacherProducts ? valuesOf<double>(sums)[1] : pass.loss;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -6,7 +6,7 @@
 #include "trainer/kernels/DeviceKernels.h"
 #include "trainer/ops/Ops.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct CrossEntropyPass {
   at::Tensor hidden, head, targets;
@@ -24,4 +24,4 @@ struct CrossEntropyPass {
 /// The pass by a device's kernels.
 void runOnDevice(const DeviceKernels &device, CrossEntropyPass &pass);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -10,7 +10,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -47,4 +47,4 @@ at::Tensor fakeQuantizeActivations(const at::Tensor &x) {
   return FakeQuantize::apply(x);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

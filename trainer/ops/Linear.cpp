@@ -7,7 +7,7 @@
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -42,4 +42,4 @@ at::Tensor linearBFloat16(const at::Tensor &x, const at::Tensor &weight,
   return LinearBFloat16::apply(x, weight, rounded);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -18,7 +18,7 @@
 
 #include <cmath>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -158,4 +158,4 @@ at::Tensor linearCrossEntropy(const at::Tensor &hidden, const at::Tensor &head,
       at::GradMode::is_enabled());
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

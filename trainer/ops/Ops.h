@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// What becomes of activations before a matrix product.
 struct ActivationForm {
@@ -113,4 +113,4 @@ at::Tensor linearCrossEntropy(const at::Tensor &hidden, const at::Tensor &head,
                               const Distillation *teacher = nullptr,
                               double *crossEntropySum = nullptr);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

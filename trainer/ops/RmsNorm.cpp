@@ -14,7 +14,7 @@
 
 #include <optional>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -170,4 +170,4 @@ SumAndNorm addRmsNorm(const at::Tensor &x, const at::Tensor &delta,
   return {both[1], both[0]};
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

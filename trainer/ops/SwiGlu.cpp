@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 using torch::autograd::AutogradContext;
@@ -85,4 +85,4 @@ at::Tensor swiGlu(const at::Tensor &gate, const at::Tensor &up,
   return SwiGlu::apply(gate, up, quantizes);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -11,7 +11,7 @@
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// In double, so that how a vector is divided over ranks hardly matters.
@@ -97,4 +97,4 @@ int64_t AdamW::stepsDone() const { return int64_t(count.item<float>()); }
 
 void AdamW::setStepsDone(int64_t steps) { count.fill_(double(steps)); }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -13,7 +13,7 @@
 
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 class AdamW {
 public:
@@ -47,4 +47,4 @@ private:
   Group groups[2];
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// Half a cosine from 1 at x = 0 to `end` at x = 1.
@@ -56,4 +56,4 @@ double annealingTemperature(const Recipe::Train &train, int64_t step,
   return step < end ? kSoftest * double(end - step) / double(end) : 0;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// What the peak learning rate is multiplied by in `step` (from 0) of `steps`:
 /// a linear warm-up, then the recipe's schedule, which ends at final_factor.
@@ -20,4 +20,4 @@ double learningRateFactor(const Recipe::Train &train, int64_t step,
 double annealingTemperature(const Recipe::Train &train, int64_t step,
                             int64_t steps);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

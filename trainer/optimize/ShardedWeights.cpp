@@ -11,7 +11,7 @@
 
 #include <algorithm>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// Parameters and parts begin at multiples of so many values, so that a loop in
@@ -346,4 +346,4 @@ at::Tensor ShardedWeights::latent(size_t parameter) {
   return viewOf(cached, unit, size_t(place - unit.parameters.begin()));
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

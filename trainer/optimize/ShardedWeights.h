@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 enum class Sharding { None, Moments, All };
 
@@ -144,4 +144,4 @@ private:
   at::Tensor cached;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

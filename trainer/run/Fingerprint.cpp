@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -66,4 +66,4 @@ std::string fingerprintOf(const Recipe &recipe, int processes) {
   return hash.finish();
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

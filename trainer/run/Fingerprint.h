@@ -8,7 +8,7 @@
 
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The fingerprint of a run of that many processes, in hexadecimal. Keys that
 /// do not change the result (output, how often to save and to validate, how a
@@ -16,4 +16,4 @@ namespace fairy2 {
 /// when a file cannot be read.
 std::string fingerprintOf(const Recipe &recipe, int processes);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -46,4 +46,4 @@ void requireNoModel(const fs::path &folder) {
                   "output");
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -7,7 +7,7 @@
 
 #include <filesystem>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Makes a folder and those above it, where they are missing. Throws Error.
 void makeFolder(const std::filesystem::path &folder);
@@ -31,4 +31,4 @@ private:
 /// overwrite.
 void requireNoModel(const std::filesystem::path &folder);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

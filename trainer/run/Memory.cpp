@@ -4,7 +4,7 @@
 #include <malloc.h>
 #include <sys/resource.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 int64_t peakResidentBytes() {
   rusage usage{};
@@ -20,4 +20,4 @@ void returnFreedTensors() {
   mallopt(M_TRIM_THRESHOLD, 2 * kLarge);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The most bytes that were resident at one time.
 int64_t peakResidentBytes();
@@ -15,4 +15,4 @@ int64_t peakResidentBytes();
 /// which took up to as much as the layers. To call before the first tensor.
 void returnFreedTensors();
 
-} // namespace fairy2
+} // namespace fairy2::trainer

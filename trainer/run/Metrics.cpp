@@ -13,7 +13,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace {
 
@@ -132,4 +132,4 @@ void Metrics::endLine() {
     std::fputc('\n', stderr);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

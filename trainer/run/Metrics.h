@@ -16,7 +16,7 @@
 #include <optional>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// A time that is left, for people: "9:05", "3 h 07 min" or "2 d 04 h".
 std::string timeText(int64_t seconds);
@@ -54,4 +54,4 @@ private:
   int64_t firstStep = -1;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -17,7 +17,7 @@
 #include <filesystem>
 #include <optional>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 int64_t elements(const TensorShape &tensor) {
@@ -241,4 +241,4 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   return text;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct HFConfig;
 class Method;
@@ -44,4 +44,4 @@ double bitsPerParameter(const HFConfig &config, const Method *method);
 /// as lines of text. Reads config.json only. Throws Error.
 std::string describePlan(const Recipe &recipe, int64_t ranks);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -14,7 +14,7 @@
 #include <functional>
 #include <set>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// One key: how to set it from YAML and how to print it.
@@ -367,4 +367,4 @@ nlohmann::ordered_json Recipe::toJson() const {
   return json;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct DataSource {
   std::string path;  ///< .txt, .jsonl, .bin, .idx, or .zst of the first two
@@ -106,4 +106,4 @@ struct Recipe {
   nlohmann::ordered_json toJson() const;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

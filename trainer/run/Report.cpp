@@ -12,7 +12,7 @@
 #include <map>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -213,4 +213,4 @@ void writeReport(const fs::path &folder) {
   file.commit();
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

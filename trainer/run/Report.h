@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The page of a metrics.jsonl: losses, learning rate, gradient norm and speed
 /// over the steps, and the recipe. It refers to nothing outside itself. A step
@@ -18,4 +18,4 @@ std::string reportOf(const std::filesystem::path &metrics,
 /// Writes reportOf(folder / "metrics.jsonl") to folder / "report.html".
 void writeReport(const std::filesystem::path &folder);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

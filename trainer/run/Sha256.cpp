@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 Sha256::Sha256() : context(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
   if (!context || !EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr))
@@ -51,4 +51,4 @@ std::string sha256OfFile(const std::filesystem::path &file) {
   return hash.finish();
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

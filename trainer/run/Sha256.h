@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// SHA-256 (FIPS 180-4) of bytes that come in pieces.
 class Sha256 {
@@ -29,4 +29,4 @@ private:
 /// SHA-256 of a file's bytes in hexadecimal. Throws Error.
 std::string sha256OfFile(const std::filesystem::path &file);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 
 #include <sstream>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -69,4 +69,4 @@ void checkSha256Sums(const fs::path &folder) {
       throw Error(entry.path().string() + ": not listed in " + kFile);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 #include <map>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Hashes by the names of files.
 using Sha256Sums = std::map<std::string, std::string>;
@@ -22,4 +22,4 @@ void writeSha256Sums(const std::filesystem::path &folder,
 /// hashed, that is gone, or that SHA256SUMS does not list.
 void checkSha256Sums(const std::filesystem::path &folder);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

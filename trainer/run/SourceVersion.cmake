@@ -11,5 +11,5 @@ endif()
 file(CONFIGURE OUTPUT ${OUTPUT} @ONLY CONTENT
 "#include \"trainer/run/SourceVersion.h\"
 
-std::string fairy2::sourceVersion() { return \"@FAIRY2_COMMIT@\"; }
+std::string fairy2::trainer::sourceVersion() { return \"@FAIRY2_COMMIT@\"; }
 ")

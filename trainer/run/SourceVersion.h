@@ -3,7 +3,7 @@
 
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// The commit that this program was built from, with "-dirty" behind it when
 /// the tree had changes that are not committed; "unknown" outside of git.
@@ -17,4 +17,4 @@ inline std::string dirtyTreeNote(const std::string &version) {
              : "";
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 constexpr std::array<uint32_t, 256> makeTable() {
@@ -107,4 +107,4 @@ void TensorBoard::record(const std::string &event) {
     throw Error(path + ": cannot write: " + std::strerror(errno));
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

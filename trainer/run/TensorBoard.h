@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// CRC-32C (Castagnoli).
 uint32_t crc32c(std::string_view bytes);
@@ -32,4 +32,4 @@ private:
   std::unique_ptr<FILE, int (*)(FILE *)> out;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

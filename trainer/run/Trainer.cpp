@@ -20,7 +20,7 @@
 #include <cmath>
 #include <utility>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -388,4 +388,4 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   return {true, loss};
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -16,7 +16,7 @@
 #include <memory>
 #include <optional>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// How a run ended.
 struct RunResult {
@@ -98,4 +98,4 @@ private:
   int64_t bytesTold = 0; ///< sent until the last report
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -13,7 +13,7 @@
 
 #include <unistd.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
@@ -282,4 +282,4 @@ void TrainingState::clear() {
     fs::remove_all(folder);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

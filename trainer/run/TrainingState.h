@@ -17,7 +17,7 @@
 #include <optional>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 struct RunPosition {
   int64_t step = 0;
@@ -74,4 +74,4 @@ private:
   Communicator &ranks;
 };
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -9,6 +9,7 @@
 #include <cmath>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

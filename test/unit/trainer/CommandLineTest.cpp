@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

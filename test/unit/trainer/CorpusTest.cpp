@@ -12,6 +12,7 @@
 #include <set>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

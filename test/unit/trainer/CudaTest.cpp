@@ -18,6 +18,7 @@
 #include <functional>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -13,6 +13,7 @@
 #include <random>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

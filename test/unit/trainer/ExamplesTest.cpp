@@ -14,6 +14,7 @@
 #include <cstdlib>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

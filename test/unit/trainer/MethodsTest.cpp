@@ -15,6 +15,7 @@
 #include <set>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -14,6 +14,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

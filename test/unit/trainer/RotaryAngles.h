@@ -5,7 +5,7 @@
 
 #include <ATen/ATen.h>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// AttentionPlan::angles whose frequencies fall by 10 from one to the next.
 inline at::Tensor rotaryAngles(int64_t places, int64_t dim) {
@@ -15,4 +15,4 @@ inline at::Tensor rotaryAngles(int64_t places, int64_t dim) {
   return at::cat({angles.cos(), angles.sin()}, 1);
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 namespace {
 
 /// What DeviceBlock of Kernels.cu is to CUDA. Shared memory begins as garbage,
@@ -85,4 +85,4 @@ struct Starter {
 
 const DeviceKernels kSerialKernels = deviceKernelsOf<Starter>();
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -6,8 +6,8 @@
 
 #include "trainer/kernels/DeviceKernels.h"
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 extern const DeviceKernels kSerialKernels;
 
-} // namespace fairy2
+} // namespace fairy2::trainer

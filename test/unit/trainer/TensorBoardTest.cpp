@@ -9,6 +9,7 @@
 #include <cstring>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 
 namespace {
 

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <random>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 void writeTinyModel(const std::filesystem::path &folder,
                     const std::string &fields, int intermediateSize) {
@@ -49,4 +49,4 @@ std::string outputOf(const std::string &command) {
   return output;
 }
 
-} // namespace fairy2
+} // namespace fairy2::trainer

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <string>
 
-namespace fairy2 {
+namespace fairy2::trainer {
 
 /// Writes a random Llama of a few thousand parameters whose tokens are bytes to
 /// `folder`; its BOS is 1. `fields` is spliced into config.json.
@@ -21,4 +21,4 @@ std::string tinyText(int sentences, unsigned seed);
 /// Output of a shell command; fails the test when the command does.
 std::string outputOf(const std::string &command);
 
-} // namespace fairy2
+} // namespace fairy2::trainer

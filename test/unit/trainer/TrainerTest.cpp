@@ -25,6 +25,7 @@
 #include <set>
 
 using namespace fairy2;
+using namespace fairy2::trainer;
 namespace fs = std::filesystem;
 
 namespace {
