@@ -15,7 +15,7 @@ std::unique_ptr<Method> makeComplexPhase(PhaseScheme scheme);
 /// Phases before they have hardened; `temperature` is above 0.
 std::unique_ptr<Method> makeSoftPhases(PhaseScheme scheme, double temperature);
 
-/// Real signs: dialect/Signs' quantizers, with scales per matrix or per row.
+/// Real signs: dialect/phase/Signs' quantizers, with scales per matrix or row.
 std::unique_ptr<Method> makeSigns(SignScheme scheme);
 
 } // namespace fairy2::trainer
