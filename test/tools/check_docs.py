@@ -3,7 +3,7 @@
 # usage: check_docs.py SOURCE_DIR
 #
 # What the Markdown files and the comments say of this repository is there:
-# files and folders that they name, links with their anchors, flags of our programs.
+# files and folders that they name, links with their anchors, flags of programs.
 # A file may be named from the root or from a folder above the text, with or
 # without its extension.
 import glob
@@ -76,10 +76,11 @@ def badLinks(root, file, text):
 
 
 def badNames(root, file, text):
-    """Words in back quotes that have the form of a path, and the first column
-    of tables of files."""
-    for name in re.findall(r"`([\w.*-]+(?:/[\w.*-]*)+)`",
-                           withoutBlocks(text)):
+    """Words in back quotes that have the form of a path or a source's name,
+    and the first column of tables of files."""
+    for name in re.findall(
+            r"`([\w.*-]+(?:/[\w.*-]*)+|[\w*-]+\.(?:cpp|h|td|inc|cu|sh|py|cmake|"
+            r"test|yaml|in))`", withoutBlocks(text)):
         if not name.startswith(("build", "..")) and not exists(
                 root, file, name):
             yield f"{name}: no such file"
