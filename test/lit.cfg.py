@@ -31,6 +31,9 @@ shared_data = os.path.join(config.fairy2_source_dir, "..", "shared", "data")
 config.substitutions += [
     ("%python", '"' + sys.executable + '"'),
     ("%source", config.fairy2_source_dir),
+    ("%build", config.fairy2_binary_dir),
+    ("%cmake", config.cmake),
+    ("%cc", config.c_compiler),
     ("%shared-data", shared_data),
 ]
 if os.path.isdir(shared_data):
