@@ -13,9 +13,11 @@
 #include <string>
 #include <vector>
 
-namespace fairy2::trainer {
-
+namespace fairy2 {
 struct HFConfig;
+}
+
+namespace fairy2::trainer {
 
 /// Special tokens that the model's config names.
 struct SpecialTokens {

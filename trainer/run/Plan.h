@@ -8,9 +8,12 @@
 #include <cstdint>
 #include <string>
 
+namespace fairy2 {
+struct HFConfig;
+}
+
 namespace fairy2::trainer {
 
-struct HFConfig;
 class Method;
 
 /// Bytes that each rank holds, by purpose. The formula is in README.md here.
