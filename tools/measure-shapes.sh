@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The speeds in MEASURED.md: random models of real shapes, compiled at 2 bits and
-# at 1 bit per parameter and with an int8 head, measured on this machine. The
-# last figure of a row shows whether time grows with the bytes that a token
+# The speeds in MEASURED.md: random models of real shapes, compiled at 2 bits
+# and at 1 bit per parameter and with an int8 head, measured on this machine.
+# The last figure of a row shows whether time grows with the bytes that a token
 # reads. Models and libraries stay in FOLDER. Wants idle cores.
 #
 # --append adds a block for this machine to MEASURED.md. Where the limits tool
@@ -38,11 +38,16 @@ import json, os, sys
 shape, scheme, library, results = sys.argv[1:]
 rows = json.load(sys.stdin)["rows"]
 for row in rows:
-    rate, megabytes = row["tok_s"]["median"], row["weight_bytes_per_token"] / 1e6
-    share = "%4.0f%%" % (100 * row["bandwidth_fraction"]) if "gb_s" in row else ""
-    each = "%6.2f us/MB" % (1e6 / rate / megabytes) if row["kind"] == "decode" else ""
+    rate = row["tok_s"]["median"]
+    megabytes = row["weight_bytes_per_token"] / 1e6
+    share = each = ""
+    if "gb_s" in row:
+        share = "%4.0f%%" % (100 * row["bandwidth_fraction"])
+    if row["kind"] == "decode":
+        each = "%6.2f us/MB" % (1e6 / rate / megabytes)
     print("%-28s %-8s %d thr %8.1f tok/s %8.1f MB %5s %s" % (
-        shape + " " + scheme, row["kind"], row["threads"], rate, megabytes, share, each))
+        shape + " " + scheme, row["kind"], row["threads"], rate, megabytes,
+        share, each))
 with open(results, "a") as file:
     print(json.dumps({"shape": shape, "scheme": scheme, "rows": rows,
                       "bytes": os.path.getsize(library)}), file=file)
@@ -53,7 +58,8 @@ for config in "$@"; do
   name=$(basename "$config" .config.json)
   model=$folder/$name
   [ -d "$model" ] ||
-    "$bin/fairy2-synth" --config "$config" -o "$model" --tokenizer bytes >/dev/null
+    "$bin/fairy2-synth" --config "$config" -o "$model" --tokenizer bytes \
+      >/dev/null
   for scheme in "W2:--stages=2 --lm-head=quantize" \
     "W1:--stages=1 --lm-head=quantize" "W2 int8 head:--lm-head=int8"; do
     library=$model.${scheme%%:*}.so
@@ -69,14 +75,16 @@ limits_found=
 if [ -x "$limits/run.sh" ]; then
   limits_found=$("$limits/run.sh" --json --shape 4096x4096 --shape 11008x4096 \
     --shape 576x1536) || {
-    echo "tools/measure-shapes.sh: $limits/run.sh failed; the block goes without" >&2
+    echo "tools/measure-shapes.sh: $limits/run.sh failed;" \
+      "the block goes without" >&2
     limits_found=
   }
 fi
 commit=$(git -C "$root" describe --always --dirty --exclude='*' 2>/dev/null ||
   echo unknown)
 shapes=$(printf '%s\n' "$@" | xargs -n1 basename | paste -sd' ')
-python3 - "$results" "$threads" "$commit" "$shapes" "$limits_found" >>"$root/MEASURED.md" <<'PYTHON'
+python3 - "$results" "$threads" "$commit" "$shapes" "$limits_found" \
+  >>"$root/MEASURED.md" <<'PYTHON'
 import datetime, json, os, sys
 results, threads, commit, shapes, limits = sys.argv[1:]
 
