@@ -84,6 +84,12 @@ def badNames(root, file, text):
         if not name.startswith(("build", "..")) and not exists(
                 root, file, name):
             yield f"{name}: no such file"
+    # `Name` alone is a file beneath the text, or a unit test.
+    for name in re.findall(r"`([A-Z][A-Za-z]+)`", withoutBlocks(text)):
+        if not any(glob.glob(os.path.join(root, folder, "**", name + ".*"),
+                             recursive=True)
+                   for folder in (os.path.dirname(file), "test/unit")):
+            yield f"{name}: no such file here"
     isTable = False
     for line in text.split("\n"):
         cells = line.split("|")
