@@ -87,8 +87,8 @@ struct PhaseMatrix {
 /// real row and finite, or where that is empty the row's root mean square. A
 /// row of factor 0 counts as zero. Throws Error naming `name` when an extent is
 /// odd or a value is not finite. Fairy2i (arXiv 2512.02901); the group and ties
-/// as in README.md here. `error` is told how near the result is, if it is not
-/// null.
+/// as in dialect/README.md. `error` is told how near the result is, if it is
+/// not null.
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,

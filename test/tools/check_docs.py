@@ -111,6 +111,9 @@ def badPaths(root, file, text, rooms):
         if not name.endswith((".h.inc", ".cpp.inc")) and not exists(
                 root, file, name):
             yield f"{name}: no such file"
+    if re.search(r"README\.md here", text) and not os.path.exists(
+            os.path.join(root, os.path.dirname(file), "README.md")):
+        yield "README.md in this folder: no such file"
 
 
 def flagsOf(root, program, cache={}):

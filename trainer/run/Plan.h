@@ -16,7 +16,7 @@ namespace fairy2::trainer {
 
 class Method;
 
-/// Bytes that each rank holds, by purpose. The formula is in README.md here.
+/// Bytes that each rank holds, by purpose. The formula is in trainer/README.md.
 struct MemoryPlan {
   int64_t program = 0;   ///< libraries, threads and what malloc keeps
   int64_t latents = 0;   ///< float32
