@@ -3,9 +3,9 @@
 # usage: check_docs.py SOURCE_DIR
 #
 # What the Markdown files and the comments say of this repository is there:
-# files and folders that they name, links with their anchors, flags of programs.
-# A file may be named from the root or from a folder above the text, with or
-# without its extension.
+# files and folders that they name, links with their anchors, flags of programs,
+# keys of recipes. A file may be named from the root or from a folder above the
+# text, with or without its extension.
 import glob
 import os
 import re
@@ -153,6 +153,16 @@ def badFlags(root, text):
                     yield f"{found[-1].group()} has no {flag}"
 
 
+def badKeys(root, text):
+    """Keys of recipes that no source of the trainer's runs names."""
+    known = "".join(map(read, sorted(glob.glob(
+        os.path.join(root, "trainer", "run", "*.cpp")))))
+    for key in re.findall(
+            r"(?<![\w./-])(?:train|data|teacher|export)\.[a-z]\w+", text):
+        if f'"{key}"' not in known:
+            yield f"{key}: no such key of a recipe"
+
+
 def main():
     root = sys.argv[1]
     files = sorted(filesOf(root))
@@ -172,6 +182,7 @@ def main():
             found += badLinks(root, file, text)
             found += badNames(root, file, text)
             found += badFlags(root, text)
+            found += badKeys(root, text)
         problems += [f"{file}: {problem}" for problem in dict.fromkeys(found)]
     if not texts:
         problems.append(f"{root}: no Markdown files")
