@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A running model: a KV cache of independent slots, a workspace, and threads.
+// A running model: independent slots of a KV cache, the tokens that each holds,
+// and the way from what a caller appends to the batches that an Executor runs.
 // Used by one thread at a time.
 #pragma once
 
+#include "runtime/Executor.h"
 #include "runtime/Model.h"
 #include "runtime/ThreadPool.h"
 
@@ -21,38 +23,24 @@ struct SessionOptions {
   int32_t slots = 1;
 };
 
-/// Memory that becomes real page by page, on first touch; zero before that.
-class LazyMemory {
-public:
-  /// `purpose` names the memory in the error thrown when there is none.
-  LazyMemory(uint64_t bytes, const std::string &purpose);
-  ~LazyMemory();
-  LazyMemory(const LazyMemory &) = delete;
-  LazyMemory &operator=(const LazyMemory &) = delete;
-
-  uint8_t *data() const { return address; }
-
-private:
-  uint8_t *address = nullptr;
-  uint64_t bytes;
-};
-
 class Session {
 public:
   /// Throws StatusError when an option is out of range or memory is missing.
   Session(std::shared_ptr<const Model> model, const SessionOptions &options);
 
   const Model &model() const { return *owner; }
+  const std::shared_ptr<const Model> &sharedModel() const { return owner; }
   int32_t context() const { return positions; }
-  int32_t slots() const { return int32_t(lengths.size()); }
+  int32_t slots() const { return int32_t(held.size()); }
   int32_t vocabSize() const { return owner->manifest().vocabSize; }
   ThreadPool &threads() { return pool; }
-  /// Calls `observer` on the caller's thread after each step of the forward
-  /// function, all threads having met, except after the last; null: nobody.
+  /// Executor::observeSteps.
   void observeSteps(std::function<void()> observer);
 
+  /// The tokens that the slot holds.
+  std::span<const int32_t> tokens(int32_t slot) const;
   /// How many positions of the slot are filled.
-  int32_t length(int32_t slot) const;
+  int32_t length(int32_t slot) const { return int32_t(tokens(slot).size()); }
   /// Forgets all but the first `length` positions of the slot.
   void reset(int32_t slot, int32_t length = 0);
 
@@ -60,9 +48,18 @@ public:
   void checkTokens(std::span<const int32_t> tokens) const;
 
   enum class Logits { None, Last, All };
-  /// Appends tokens to a slot, however many. Writes float32 logits of the last
-  /// token [vocab] or of all [tokens][vocab]. Nothing is changed when a token,
-  /// the slot or the length is out of range.
+  /// Tokens to append to a slot, and which logits of them are wanted.
+  struct Piece {
+    int32_t slot;
+    std::span<const int32_t> tokens;
+    Logits wanted;
+  };
+  /// Appends pieces, each to a slot of its own, in as few batches as they fit
+  /// into. Writes the wanted float32 logits, one row [vocab] after the other in
+  /// the pieces' order. Nothing is changed when a token, a slot or a length is
+  /// out of range.
+  void step(std::span<const Piece> pieces, float *logits);
+  /// The same of one piece.
   void eval(int32_t slot, std::span<const int32_t> tokens, Logits wanted,
             float *logits);
   /// Appends one token to each of several different slots; logits
@@ -73,19 +70,17 @@ public:
 private:
   void requireSlot(int32_t slot) const;
   void requireRoom(int32_t slot, size_t tokens) const;
-  /// One call of the generated code: batchSlots, batchPositions and rows
-  /// describe `tokens`.
-  void forward(std::span<const int32_t> tokens, float *logits);
+  void requireDifferentSlots(std::span<const Piece> pieces) const;
+  /// Runs what batchTokens and its companions hold, and empties them. Returns
+  /// where the next rows of logits go.
+  float *flush(float *logits);
 
   std::shared_ptr<const Model> owner;
-  int32_t positions;       ///< usable positions per slot
-  int64_t storedPositions; ///< the same, as a multiple of 16
-  std::vector<int32_t> lengths;
-  LazyMemory cache;
-  LazyMemory workspace;
+  int32_t positions; ///< usable positions per slot
+  std::vector<std::vector<int32_t>> held;
   ThreadPool pool;
-  std::function<void()> observer;
-  std::vector<int32_t> batchSlots, batchPositions, rows;
+  std::unique_ptr<Executor> executor;
+  std::vector<int32_t> batchTokens, batchSlots, batchPositions, rows;
 };
 
 } // namespace fairy2

@@ -4,7 +4,8 @@
 // machine shared with others it changes within seconds.
 #pragma once
 
-#include "runtime/Session.h"
+#include "runtime/LazyMemory.h"
+#include "runtime/ThreadPool.h"
 
 namespace fairy2 {
 
