@@ -39,7 +39,7 @@ public:
   /// Every time, the whole history is written anew by the template; the tokens
   /// that the KV cache already holds from its start are not computed again.
   /// Throws StatusError, FAIRY2_OUT_OF_CONTEXT when the history does not fit.
-  Generation answer(const std::string &text, GenerationOptions options);
+  Generation answer(const std::string &text, const GenerationOptions &options);
 
   /// The history: {"role", "content"} objects.
   const nlohmann::ordered_json &messages() const { return history; }
@@ -49,7 +49,6 @@ private:
 
   Session &session;
   nlohmann::ordered_json history = nlohmann::ordered_json::array();
-  std::vector<int32_t> inSlot; ///< the tokens that slot 0 holds
 };
 
 } // namespace fairy2

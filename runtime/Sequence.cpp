@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What happens to a generation between two forward passes.
+#include "runtime/Sequence.h"
+
+#include "runtime/Status.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fairy2 {
+namespace {
+
+double perSecond(size_t tokens, std::chrono::steady_clock::duration time) {
+  const double seconds = std::chrono::duration<double>(time).count();
+  return seconds > 0 ? double(tokens) / seconds : 0;
+}
+
+void checkOptions(const Session &session, std::span<const int32_t> prompt,
+                  const GenerationOptions &options) {
+  checkSampling(options.sampling);
+  if (options.maxTokens < 1)
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "number of tokens: expected at least 1, found " +
+                          std::to_string(options.maxTokens));
+  if (!options.stops.empty() && !session.model().hasTokenizer())
+    throw StatusError(FAIRY2_NO_TOKENIZER,
+                      session.model().path() +
+                          ": tokenizer: expected one to find stop strings, "
+                          "found a model that was compiled without");
+  if (prompt.empty())
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "prompt: expected at least one token, found none");
+  if (prompt.size() > size_t(session.context()))
+    throw StatusError(
+        FAIRY2_OUT_OF_CONTEXT,
+        "prompt: expected at most " + std::to_string(session.context()) +
+            " tokens, the context, found " + std::to_string(prompt.size()));
+  session.checkTokens(prompt);
+}
+
+} // namespace
+
+const char *nameOf(FinishReason reason) {
+  switch (reason) {
+  case FinishReason::Eos:
+    return "eos";
+  case FinishReason::Stop:
+    return "stop";
+  case FinishReason::Length:
+    return "length";
+  case FinishReason::Context:
+    return "context";
+  case FinishReason::Interrupted:
+    return "interrupted";
+  }
+  return "";
+}
+
+Sequence::Sequence(const Session &session, std::vector<int32_t> prompt,
+                   GenerationOptions theOptions)
+    : options(std::move(theOptions)), model(session.sharedModel()),
+      promptSize(prompt.size()), all(std::move(prompt)),
+      matcher(options.stops) {
+  checkOptions(session, all, options);
+  if (model->hasTokenizer())
+    decoder.emplace(model->tokenizer());
+  if (options.logitsOut)
+    logitsFile.emplace(*options.logitsOut, int64_t(promptSize),
+                       session.vocabSize());
+}
+
+bool Sequence::isInterrupted() const {
+  return options.interrupted && options.interrupted->load();
+}
+
+void Sequence::begin(size_t cached) {
+  cachedTokens = cached;
+  beginning = Clock::now();
+}
+
+void Sequence::addPromptLogits(std::span<const float> logits) {
+  logitsFile->append(logits);
+}
+
+int32_t Sequence::draw(std::span<const float> logits) const {
+  return sampleToken(options.sampling, logits, all, all.size() - promptSize);
+}
+
+void Sequence::append(int32_t id, bool isFull) {
+  if (inPrompt()) {
+    promptEnd = Clock::now();
+    generated.promptTokensPerSecond =
+        perSecond(promptSize - cachedTokens, promptEnd - beginning);
+    if (logitsFile)
+      logitsFile->commit();
+    logitsFile.reset();
+  }
+  all.push_back(id);
+  generated.ids.push_back(id);
+  const std::vector<int32_t> &eos = model->manifest().eosTokens;
+  const bool isEnd = !options.ignoreEos && std::ranges::count(eos, id) > 0;
+  if (!isEnd && decoder)
+    show(matcher.next(decoder->next(id)));
+  if (isEnd)
+    finish(FinishReason::Eos);
+  else if (matcher.stopped())
+    finish(FinishReason::Stop);
+  else if (int64_t(generated.ids.size()) == options.maxTokens)
+    finish(FinishReason::Length);
+  else if (isFull)
+    finish(FinishReason::Context);
+}
+
+void Sequence::show(const std::string &piece) {
+  if (piece.empty())
+    return;
+  generated.text += piece;
+  if (options.onText)
+    options.onText(piece);
+}
+
+void Sequence::interrupt() { finish(FinishReason::Interrupted); }
+
+void Sequence::finish(FinishReason reason) {
+  ended = true;
+  generated.reason = reason;
+  if (!generated.ids.empty())
+    generated.tokensPerSecond =
+        perSecond(generated.ids.size() - 1, Clock::now() - promptEnd);
+  if (decoder)
+    show(matcher.next(decoder->finish()));
+  show(matcher.finish());
+  // The end of the text may complete a stop string that was held back.
+  if (matcher.stopped())
+    generated.reason = FinishReason::Stop;
+}
+
+void Sequence::fail(std::exception_ptr error) {
+  ended = true;
+  failure = std::move(error);
+  logitsFile.reset();
+}
+
+Generation Sequence::result() const {
+  if (failure)
+    std::rethrow_exception(failure);
+  return generated;
+}
+
+} // namespace fairy2

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Many sequences together on the fake model: whoever else runs, each gives what
+// it gives alone.
+#include "runtime/Scheduler.h"
+
+#include "runtime/Generate.h"
+#include "runtime/Status.h"
+#include "test/unit/runtime/FakeModel.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+
+using namespace fairy2;
+using namespace fairy2::test;
+
+namespace {
+
+constexpr int32_t kSlots = 3;
+
+class SchedulerTest : public testing::Test {
+protected:
+  SchedulerTest()
+      : model(Model::open(writeFakeModel(folder.file("model.so")))),
+        session(model, {1, 0, kSlots}), scheduler(session) {}
+
+  std::shared_ptr<Sequence> sequence(std::vector<int32_t> prompt,
+                                     const GenerationOptions &options) {
+    return std::make_shared<Sequence>(session, std::move(prompt), options);
+  }
+  std::shared_ptr<Sequence> add(std::vector<int32_t> prompt,
+                                const GenerationOptions &options) {
+    auto added = sequence(std::move(prompt), options);
+    scheduler.add(added);
+    return added;
+  }
+  void finish() {
+    while (scheduler.step())
+      ;
+  }
+  static GenerationOptions options(int64_t tokens) {
+    GenerationOptions result;
+    result.maxTokens = tokens;
+    result.ignoreEos = true;
+    return result;
+  }
+
+  TemporaryFolder folder;
+  std::shared_ptr<const Model> model;
+  Session session;
+  Scheduler scheduler;
+};
+
+std::vector<int32_t> randomPrompt(std::mt19937 &random, size_t size) {
+  std::vector<int32_t> prompt(size);
+  for (int32_t &token : prompt)
+    token = int32_t(random() % kFakeVocab);
+  return prompt;
+}
+
+/// What a test compares of a generation.
+struct Told {
+  std::vector<int32_t> ids;
+  std::string text;
+  FinishReason reason;
+  bool operator==(const Told &) const = default;
+};
+Told told(const Generation &generation) {
+  return {generation.ids, generation.text, generation.reason};
+}
+
+TEST_F(SchedulerTest, MixedLengthsGiveTheFormulasTokens) {
+  std::mt19937 random(1);
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (const size_t size : {1, 30, 7, 8, 9, 64, 2}) // a batch has 8 tokens
+    sequences.push_back(add(randomPrompt(random, size), options(12)));
+  EXPECT_EQ(scheduler.waiting(), 7u);
+  EXPECT_TRUE(scheduler.step());
+  EXPECT_EQ(scheduler.running(), size_t(kSlots));
+  EXPECT_EQ(scheduler.waiting(), 4u);
+  finish();
+  EXPECT_EQ(scheduler.running() + scheduler.waiting(), 0u);
+  EXPECT_FALSE(scheduler.step());
+  for (const auto &one : sequences) {
+    const auto all = one->tokens();
+    const std::vector<int32_t> prompt(all.begin(), all.end() - 12);
+    EXPECT_EQ(one->result().ids, fakeGreedy(prompt, 12));
+    EXPECT_EQ(one->result().reason, FinishReason::Length);
+  }
+}
+
+/// Requests of every kind; in whatever order, company and number of slots, each
+/// tells what generate() tells.
+TEST_F(SchedulerTest, OrderAndCompanyDoNotMatter) {
+  std::mt19937 random(2);
+  struct Request {
+    std::vector<int32_t> prompt;
+    GenerationOptions options;
+    Told alone;
+  };
+  std::vector<Request> requests;
+  const std::vector<int32_t> start = randomPrompt(random, 20);
+  for (int i = 0; i < 24; ++i) {
+    Request request;
+    request.prompt = randomPrompt(random, 1 + random() % 40);
+    if (i % 3 == 0) // starts that slots may still hold
+      request.prompt.insert(request.prompt.begin(), start.begin(), start.end());
+    request.options.maxTokens = 1 + random() % 50; // some fill the context
+    request.options.ignoreEos = i % 4 == 0;
+    request.options.sampling.temperature = i % 2 ? 300 : 0;
+    request.options.sampling.seed = random();
+    request.options.sampling.repetitionPenalty = i % 5 ? 1 : 1.5f;
+    request.options.stops = {std::string(1, char('a' + i)), "zz"};
+    Session alone(model, {1, 0, 1});
+    request.alone = told(generate(alone, request.prompt, request.options));
+    requests.push_back(request);
+  }
+  std::map<FinishReason, int> reasons;
+  for (const Request &request : requests)
+    ++reasons[request.alone.reason];
+  EXPECT_GE(reasons.size(), 3u);
+
+  for (const int32_t slots : {1, 3, 8, 11}) { // more than a batch holds
+    Session shared(model, {0, 0, slots});
+    Scheduler together(shared);
+    for (int round = 0; round < 3; ++round) {
+      std::ranges::shuffle(requests, random);
+      std::vector<std::shared_ptr<Sequence>> added;
+      for (const Request &request : requests) {
+        added.push_back(std::make_shared<Sequence>(shared, request.prompt,
+                                                   request.options));
+        together.add(added.back());
+        if (random() % 2) // some come while others run
+          together.step();
+      }
+      while (together.step())
+        ;
+      for (size_t i = 0; i < requests.size(); ++i)
+        EXPECT_EQ(told(added[i]->result()), requests[i].alone)
+            << slots << " slots, round " << round;
+    }
+  }
+}
+
+TEST_F(SchedulerTest, TheFirstComesFirst) {
+  std::vector<std::shared_ptr<Sequence>> added;
+  for (int i = 0; i < 6; ++i)
+    added.push_back(add({1, 3 + i}, options(i == 0 ? 2 : 5)));
+  EXPECT_TRUE(scheduler.step()); // prompts, and one token of each
+  EXPECT_TRUE(scheduler.step());
+  EXPECT_TRUE(added[0]->isFinished());
+  EXPECT_EQ(added[3]->tokens().size(), 2u); // its slot was busy
+  EXPECT_TRUE(scheduler.step());
+  EXPECT_EQ(added[3]->tokens().size(), 3u);
+  EXPECT_EQ(added[4]->tokens().size(), 2u);
+  finish();
+}
+
+/// A long prompt takes what the others leave of a batch.
+TEST_F(SchedulerTest, APromptDoesNotStopTheOthers) {
+  const auto talking = add({1, 3}, options(40));
+  scheduler.step();
+  std::mt19937 random(3);
+  const auto reading = add(randomPrompt(random, 40), options(1));
+  size_t passes = 0;
+  while (!reading->isFinished()) {
+    const size_t before = talking->tokens().size();
+    scheduler.step();
+    EXPECT_EQ(talking->tokens().size(), before + 1);
+    ++passes;
+  }
+  EXPECT_EQ(passes, 6u); // 7 of 8 tokens each
+  finish();
+}
+
+/// With more sequences than a batch has tokens all advance in turn.
+TEST_F(SchedulerTest, NobodyStarves) {
+  Session wide(model, {1, 0, 2 * kFakeBatch});
+  Scheduler crowd(wide);
+  std::vector<std::shared_ptr<Sequence>> added;
+  for (int i = 0; i < 2 * kFakeBatch; ++i) {
+    added.push_back(std::make_shared<Sequence>(
+        wide, std::vector<int32_t>(size_t(1 + i % 3), i), options(30)));
+    crowd.add(added.back());
+  }
+  for (int pass = 0; pass < 30; ++pass)
+    crowd.step();
+  for (const auto &one : added)
+    EXPECT_GE(one->tokens().size(), 12u);
+}
+
+TEST_F(SchedulerTest, CancelledOnesGoAndOthersStay) {
+  std::atomic<bool> cancelled[3] = {};
+  std::vector<std::shared_ptr<Sequence>> added;
+  std::string streamed;
+  for (int i = 0; i < 5; ++i) {
+    GenerationOptions each = options(i < 3 ? 90 : 10);
+    if (i < 3)
+      each.interrupted = &cancelled[i];
+    if (i == 0)
+      each.onText = [&](std::string_view piece) { streamed += piece; };
+    added.push_back(add({1, 3 + i}, each));
+  }
+  scheduler.step();
+  scheduler.step();
+  const size_t before = added[0]->tokens().size();
+  cancelled[0] = true; // while it runs
+  scheduler.step();
+  EXPECT_EQ(added[0]->tokens().size(), before);
+  EXPECT_EQ(added[0]->result().reason, FinishReason::Interrupted);
+  EXPECT_EQ(added[0]->result().text, streamed);
+  EXPECT_EQ(added[3]->tokens().size(), 3u); // took the slot in the same pass
+
+  // In the prompt, and in the queue.
+  std::mt19937 random(4);
+  std::atomic<bool> early = false;
+  GenerationOptions each = options(90);
+  each.interrupted = &early;
+  const auto reading = add(randomPrompt(random, 60), each);
+  const auto queued = add({1, 2}, each);
+  while (scheduler.waiting() > 1)
+    scheduler.step();
+  EXPECT_TRUE(reading->inPrompt());
+  early = true;
+  scheduler.step();
+  EXPECT_EQ(scheduler.waiting(), 0u);
+  for (const auto &one : {reading, queued}) {
+    EXPECT_EQ(one->result().reason, FinishReason::Interrupted);
+    EXPECT_TRUE(one->result().ids.empty());
+  }
+  cancelled[1] = true;
+  finish();
+  for (const int i : {2, 3, 4})
+    EXPECT_EQ(added[size_t(i)]->result().ids,
+              fakeGreedy({1, 3 + i}, i < 3 ? 90 : 10));
+}
+
+TEST_F(SchedulerTest, RandomCancelsLeaveNothingBehind) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 100; ++round) {
+    std::vector<std::atomic<bool>> flags(10);
+    std::vector<std::shared_ptr<Sequence>> added;
+    for (auto &flag : flags) {
+      GenerationOptions each = options(20);
+      each.interrupted = &flag;
+      added.push_back(add(randomPrompt(random, 1 + random() % 30), each));
+    }
+    while (scheduler.step())
+      flags[random() % flags.size()] = random() % 4 == 0;
+    for (const auto &one : added) {
+      const Generation result = one->result();
+      const auto all = one->tokens();
+      EXPECT_EQ(result.ids,
+                fakeGreedy({all.begin(), all.end() - std::ssize(result.ids)},
+                           result.ids.size()));
+    }
+    EXPECT_EQ(scheduler.running() + scheduler.waiting(), 0u);
+  }
+}
+
+TEST_F(SchedulerTest, AFailureEndsOneSequenceAlone) {
+  GenerationOptions failing = options(20);
+  failing.onText = [](std::string_view) { throw Error("disk full"); };
+  const auto bad = add({1, 4}, failing);
+  const auto good = add({1, 5}, options(20));
+  failing.logitsOut = folder.file("l.npy");
+  const auto late = add({1, 6}, failing);
+  finish();
+  EXPECT_EQ(errorOf([&] { bad->result(); }), "disk full");
+  EXPECT_EQ(errorOf([&] { late->result(); }), "disk full");
+  EXPECT_EQ(good->result().ids, fakeGreedy({1, 5}, 20));
+  // The slot serves the next one.
+  const auto next = add({1, 4}, options(20));
+  finish();
+  EXPECT_EQ(next->result().ids, fakeGreedy({1, 4}, 20));
+}
+
+/// A slot that holds a start of the prompt is taken, and of equal ones that
+/// which has been idle longest.
+TEST_F(SchedulerTest, IdleSlotsAreTheCache) {
+  std::vector<std::vector<int32_t>> prompts;
+  std::mt19937 random(6);
+  for (int i = 0; i < kSlots; ++i) {
+    prompts.push_back(randomPrompt(random, 24));
+    prompts.back()[0] = i;
+    add(prompts.back(), options(1));
+    finish();
+  }
+  int64_t steps = 0; // three in a pass
+  session.observeSteps([&] { ++steps; });
+  const auto passesOf = [&](const std::vector<int32_t> &prompt) {
+    const int64_t before = steps;
+    const auto added = add(prompt, options(1));
+    finish();
+    EXPECT_EQ(added->result().ids, fakeGreedy(prompt, 1));
+    return (steps - before) / 3;
+  };
+  for (const auto &prompt : prompts)
+    EXPECT_EQ(passesOf(prompt), 1);
+  std::vector<int32_t> longer = prompts[1];
+  longer.insert(longer.end(), 10, 7);
+  EXPECT_EQ(passesOf(longer), 2); // ten tokens instead of 34
+  std::vector<int32_t> stranger = prompts[0];
+  stranger[0] = 31;
+  EXPECT_EQ(passesOf(stranger), 3); // takes the slot of prompts[0]
+  EXPECT_EQ(passesOf(longer), 1);
+  EXPECT_EQ(passesOf(prompts[2]), 1);
+}
+
+TEST_F(SchedulerTest, GivenSlotsAloneAreUsed) {
+  session.eval(1, std::vector<int32_t>{9, 9}, Session::Logits::None, nullptr);
+  Scheduler two(session, {0, 2});
+  std::vector<std::shared_ptr<Sequence>> added;
+  for (int i = 0; i < 4; ++i) {
+    added.push_back(sequence({1, 3 + i}, options(5)));
+    two.add(added.back());
+  }
+  while (two.step())
+    ;
+  for (int i = 0; i < 4; ++i)
+    EXPECT_EQ(added[size_t(i)]->result().ids, fakeGreedy({1, 3 + i}, 5));
+  EXPECT_EQ(session.length(1), 2);
+}
+
+} // namespace
