@@ -3,10 +3,13 @@
 // The sampler against the distributions that its options define.
 #include "runtime/Sampler.h"
 
+#include "runtime/LogitPasses.h"
 #include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -243,7 +246,89 @@ TEST(SamplerTest, BadLogitsAndHistoryAreNamed) {
                                      "-1");
 }
 
-/// The heap and the partial sort against plain sorting.
+/// Cuts against plain sorting, on vocabularies of every kind: ties, peaks, flat
+/// ones, tokens that are ruled out, sizes around the passes' blocks.
+TEST(LogitPassesTest, CutsAreThoseOfSorting) {
+  std::mt19937 random(7);
+  std::normal_distribution<float> normal(0, 1);
+  for (const size_t size : {1u, 2u, 31u, 33u, 256u, 257u, 1000u, 20000u})
+    for (int kind = 0; kind < 6; ++kind) {
+      std::vector<float> logits(size);
+      for (float &logit : logits) {
+        logit = normal(random) * (kind == 1 ? 0.05f : 3);
+        if (kind == 2) // ties
+          logit = std::round(logit);
+        if (kind == 3) // two values
+          logit = logit > 0 ? 1 : 0;
+        if (kind == 4 && random() % 3 == 0)
+          logit = -kInfinity;
+        if (kind == 5)
+          logit = random() % 8 == 0 ? -1e9f : 0;
+      }
+      logits[random() % size] = 12;
+      std::vector<float> weights((size + kPassBlock - 1) / kPassBlock *
+                                 kPassBlock);
+      weigh(logits, 12, 2, weights);
+      ASSERT_EQ(firstLargest(logits),
+                size_t(std::ranges::max_element(logits) - logits.begin()));
+      std::vector<size_t> order(size);
+      std::iota(order.begin(), order.end(), 0);
+      std::ranges::sort(order, [&](size_t a, size_t b) {
+        return std::pair(-logits[a], a) < std::pair(-logits[b], b);
+      });
+      for (size_t i = 0; i < size; ++i) {
+        const double exact = std::exp((double(logits[i]) - 12) / 2);
+        ASSERT_NEAR(weights[i], exact, 2e-6 * exact + 1e-37) << logits[i];
+      }
+      for (size_t count = 1; count < size; count = count * 3 + 1) {
+        const Cut cut = cutAtCount(logits, count);
+        std::vector<float> kept(weights.size(), 1);
+        dropBehind(cut, logits, kept);
+        for (size_t i = 0; i < size; ++i)
+          ASSERT_EQ(kept[order[i]],
+                    i < count || logits[order[count - 1]] == -kInfinity)
+              << size << " " << kind << " " << count;
+      }
+      double total = 0;
+      for (const float weight : weights)
+        total += weight;
+      // Different logits may have one weight.
+      std::ranges::sort(order, [&](size_t a, size_t b) {
+        return std::pair(-weights[a], a) < std::pair(-weights[b], b);
+      });
+      for (const double share : {0.01, 0.5, 0.9, 0.95, 0.999}) {
+        std::vector<float> kept = weights;
+        dropBehind(cutAtSum(weights, share), weights, kept);
+        size_t count = 0;
+        double mass = 0, lightest = 2;
+        for (const float weight : kept) {
+          count += weight > 0;
+          mass += weight;
+          lightest = weight > 0 ? std::min(lightest, double(weight)) : lightest;
+        }
+        // Rounding decides where a share is reached exactly.
+        ASSERT_GE(mass, share * total * (1 - 1e-5));
+        ASSERT_LT(mass - lightest, share * total * (1 + 1e-5))
+            << size << " " << kind << " " << share;
+        for (size_t i = 0; i < count; ++i)
+          ASSERT_GT(kept[order[i]], 0) << size << " " << kind << " " << share;
+      }
+    }
+}
+
+/// The same draws on every machine, compiler and level: worked out once.
+TEST(LogitPassesTest, BitsOfWeightsAreFixed) {
+  const std::vector<float> logits = {0,     -0.25f, -0.5f,  -1,    -2.75f,
+                                     -3.1f, -7.3f,  -20.2f, -61.7f};
+  std::vector<float> weights(kPassBlock);
+  weigh(logits, 0, 0.7f, weights);
+  const std::vector<uint32_t> expected = {0x3f800000, 0x3f331dbc, 0x3efaa534,
+                                          0x3e756714, 0x3ca126a7, 0x3c437c6e,
+                                          0x37f8186a, 0x2aa52f5d, 0x00000000};
+  for (size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(std::bit_cast<uint32_t>(weights[i]), expected[i]) << i;
+}
+
 TEST(SamplerTest, CutsAgreeWithSortingOnALargeVocabulary) {
   std::mt19937 random(5);
   std::normal_distribution<float> normal(0, 3);
