@@ -2,7 +2,8 @@
 //
 // The function on tensors becomes calls of kernels; the kernels themselves are
 // in loops/, one file per family of ops.
-#include "passes/cpu/loops/PhaseLinear.h"
+#include "passes/cpu/loops/LoopContext.h"
+#include "passes/cpu/loops/Lowerings.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -12,15 +13,6 @@ namespace fairy2 {
 
 #define GEN_PASS_DEF_FAIRY2LOWERTOLOOPSPASS
 #include "passes/Passes.h.inc"
-
-SmallVector<Buffer> scratchOf(Operation *op, LoopContext &context) {
-  if (auto linear = dyn_cast<PackedLinearOp>(op)) {
-    PackOp pack = context.pack(linear.getPackAttr());
-    if (pack.holdsPlanes())
-      return phaseLinearScratch(linear, pack, context);
-  }
-  return {};
-}
 
 namespace {
 
@@ -41,24 +33,27 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
       target.prefetchL1 = prefetchL1;
     if (prefetchL2 >= 0)
       target.prefetchL2 = prefetchL2;
+    KernelTable kernels;
     for (auto function :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
-      if (!function.isDeclaration() && failed(lower(function, target)))
+      if (!function.isDeclaration() &&
+          failed(lowerFunction(function, target, kernels)))
         return signalPassFailure();
   }
 
 private:
-  LogicalResult lower(func::FuncOp function, const CpuTarget &target) {
+  LogicalResult lowerFunction(func::FuncOp function, const CpuTarget &target,
+                              KernelTable &kernels) {
     if (failed(verifyEntry(function)) || failed(verifyOps(function)))
       return failure();
-    LoopContext context(getOperation(), function, target, batch);
+    LoopContext context(getOperation(), function, target, batch, kernels);
     if (failed(context.planBuffers()))
       return failure();
     const std::string name = function.getName().str();
     function.setName(name + ".tensors");
     context.beginEntry(name);
     for (Operation &op : function.getBody().front().without_terminator())
-      if (failed(lower(&op, context)))
+      if (failed(lowerOp(&op, context, OpsWithKernels())))
         return failure();
     context.endEntry();
     return success();
@@ -126,49 +121,13 @@ private:
     return success();
   }
 
-  static LogicalResult lower(Operation *op, LoopContext &context) {
+  template <typename... Ops>
+  static LogicalResult lowerOp(Operation *op, LoopContext &context,
+                               OpList<Ops...>) {
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-        .Case<EmbeddingOp>(
-            [&](auto op) { return lowerEmbedding(op, context), success(); })
-        .Case<GatherRowsOp>(
-            [&](auto op) { return lowerGatherRows(op, context), success(); })
-        .Case<RmsNormOp>(
-            [&](auto op) { return lowerRmsNorm(op, context), success(); })
-        .Case<arith::AddFOp>(
-            [&](auto op) { return lowerAdd(op, context), success(); })
-        .Case<ScaleOp>(
-            [&](auto op) { return lowerScale(op, context), success(); })
-        .Case<SoftCapOp>(
-            [&](auto op) { return lowerSoftCap(op, context), success(); })
         .Case<SliceOp>([](auto) { return success(); }) // A view, no kernel.
-        .Case<GatedActivationOp>([&](auto op) {
-          return lowerGatedActivation(op, context), success();
-        })
-        .Case<QuantizeActivationsOp>([&](auto op) {
-          return lowerQuantizeActivations(op, context), success();
-        })
-        .Case<RopeTableOp>(
-            [&](auto op) { return lowerRopeTable(op, context), success(); })
-        .Case<RopeOp>(
-            [&](auto op) { return lowerRope(op, context), success(); })
-        .Case<AttentionOp>(
-            [&](auto op) { return lowerAttention(op, context), success(); })
-        .Case<PackedLinearOp>([&](PackedLinearOp op) {
-          PackOp pack = context.pack(op.getPackAttr());
-          switch (pack.getKind()) {
-          case PackingKind::SignPlanes:
-          case PackingKind::RealSignPlanes:
-            lowerPhaseLinear(op, pack, context);
-            break;
-          case PackingKind::Dense:
-            lowerDenseLinear(op, pack, context);
-            break;
-          case PackingKind::Int8:
-            lowerInt8Linear(op, pack, context);
-            break;
-          }
-          return success();
-        })
+        .template Case<Ops...>(
+            [&](auto op) { return fairy2::lower(op, context), success(); })
         .Default([](Operation *op) {
           return op->emitOpError("has no kernel; expected an op of stage "
                                  "packed");

@@ -7,6 +7,9 @@ using namespace mlir;
 
 namespace fairy2 {
 
+/// for row of the tile: for column j of the span:
+///   (a, b) = the code of (set, row, j), decoded from its two bits
+///   ar += a x_re[j], ai += a x_im[j], br += b x_re[j], bi += b x_im[j]
 Values scalarSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
                   const Span &span) {
   const int64_t m = input.pack.columns;
@@ -35,7 +38,7 @@ Values scalarSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
           Value p = signBit(0), q = signBit(4);
           auto component = [&](int64_t shift) -> Value {
             return arith::ExtSIOp::create(
-                e, i32, e.load(input.arguments[0], e.add(e.add(x, j), shift)));
+                e, i32, e.load(input.x, e.add(e.add(x, j), shift)));
           };
           Value re = component(0), im = component(m);
           Value one = e.constant(i32, 1);
@@ -57,6 +60,10 @@ Values scalarSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
   return rows;
 }
 
+/// for group of 4 columns: codes = the group's byte of each of the 16 rows
+///   for column of the group, for plane, for half of x:
+///     sum += x[column], its sign bit taken from the codes
+/// sums over planes become sums over a and b, as in PhaseLookup.h
 Values floatSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
                  const Span &span) {
   const int64_t m = input.pack.columns;
@@ -76,8 +83,7 @@ Values floatSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
       Value column = e.add(e.add(x, e.mul(group, perGroup)), b);
       for (int part = 0; part < 2; ++part) {
         Value bits = e.bitcast(
-            e.ints(),
-            e.splat(e.load(input.arguments[0], e.add(column, part * m))));
+            e.ints(), e.splat(e.load(input.x, e.add(column, part * m))));
         for (int plane = 0; plane < 2; ++plane) {
           const int k = sumIndex(input.pack, plane, part);
           if (k < 0)

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Loops, vectors and flat memory, written with arith, vector, memref and scf.
 #include "passes/cpu/loops/Emitter.h"
 
 using namespace mlir;
@@ -112,6 +114,28 @@ void Emitter::storeVector(Value value, Value memref, Value index,
   vector::StoreOp::create(*this, value, memref, ValueRange{index},
                           /*nontemporal=*/false,
                           llvm::MaybeAlign(std::max(alignment, natural)));
+}
+
+void Emitter::storeRows(Value rows, Value memref, Value index, Value validRows,
+                        bool allWhole) {
+  if (allWhole)
+    return storeVector(rows, memref, index);
+  Value whole = arith::CmpIOp::create(*this, arith::CmpIPredicate::sge,
+                                      validRows, this->index(kLanes));
+  auto branch = scf::IfOp::create(*this, whole, /*withElseRegion=*/true);
+  InsertionGuard guard(*this);
+  setInsertionPointToStart(branch.thenBlock());
+  storeVector(rows, memref, index);
+  setInsertionPointToStart(branch.elseBlock());
+  for (int64_t r = 0; r + 1 < kLanes; ++r) {
+    Value valid = arith::CmpIOp::create(*this, arith::CmpIPredicate::sgt,
+                                        validRows, this->index(r));
+    auto store = scf::IfOp::create(*this, valid, /*withElseRegion=*/false);
+    InsertionGuard inner(*this);
+    setInsertionPointToStart(store.thenBlock());
+    this->store(vector::ExtractOp::create(*this, rows, r), memref,
+                add(index, r));
+  }
 }
 
 void Emitter::prefetch(Value memref, Value index, int level) {

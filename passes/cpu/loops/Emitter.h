@@ -13,6 +13,8 @@
 
 namespace fairy2 {
 
+using Values = llvm::SmallVector<mlir::Value>;
+
 /// Lanes of the vectors that float code works on, on every CPU.
 constexpr int64_t kLanes = 16;
 
@@ -70,6 +72,10 @@ public:
                          int64_t alignment = 1);
   void storeVector(mlir::Value value, mlir::Value memref, mlir::Value index,
                    int64_t alignment = 1);
+  /// Stores 16 rows, or only the first `validRows` of a tile that sticks out;
+  /// `allWhole` says that no tile does.
+  void storeRows(mlir::Value rows, mlir::Value memref, mlir::Value index,
+                 mlir::Value validRows, bool allWhole);
   /// Asks for the cache line of an element that will be read, in L1 (3), L2
   /// (2) or L3 (1). The index may lie outside the memref.
   void prefetch(mlir::Value memref, mlir::Value index, int level);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Addresses in the KV cache, and reads and writes of keys, values and scales.
 #include "passes/cpu/loops/KVCache.h"
 
 using namespace mlir;
@@ -42,6 +44,8 @@ KVCacheLayout::Head KVCacheLayout::head(Emitter &e, Value slot, Value layer,
   return result;
 }
 
+/// if int8: largest = max |source|; store the scale; inverse = 127 / largest
+/// for vector d of the head: cache[to + d * stride] = source[d], converted
 void KVCacheLayout::write(Emitter &e, Value source, Value from, Value cache,
                           Value to, int64_t stride, Value scale) const {
   const int64_t lanes = dividingLanes(dim());

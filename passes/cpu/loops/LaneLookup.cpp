@@ -9,6 +9,11 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
+/// for piece of the chunk that one look-up takes:
+///   for plane of its codes, for half of x:
+///     found = the table entries that the nibbles name
+///     even += found as 16-bit lanes, odd += their high bytes
+///
 /// Adds one block of one set. Carried: [sum][even, odd]:
 /// sums of whole 16-bit lanes (low byte + 256 high byte, modulo 65536), and of
 /// their high bytes alone.
@@ -57,6 +62,10 @@ Value flushLane(Emitter &e, Value even, Value odd, int64_t bytes) {
   return sum;
 }
 
+/// for 256 bytes of a lane: even = odd = 0
+///   for block: addBlock
+///   total += even and odd, widened to one 32-bit lane per row
+///
 /// Runs `addBlock` over [begin, end) and flushes before a 16-bit lane of bytes
 /// could overflow.
 SmallVector<Value>
@@ -86,13 +95,16 @@ laneLoop(Emitter &e, const PhaseInput &input, Value begin, Value end,
 
 } // namespace
 
+/// total = 0
+/// for block of the span: total += low tables
+/// for wide block of the span: total += 4 * high tables
 SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
                             int64_t set, const Span &span) {
   SmallVector<Value> totals(sumsPerSet(input.pack), e.constant(e.ints(), 0));
   Value begin = firstBlock(e, span);
   totals = laneLoop(e, input, begin, e.add(begin, span.blocks()), false, totals,
                     [&](Value block, ValueRange carried) {
-                      return addLaneBlock(e, input, input.arguments[Low],
+                      return addLaneBlock(e, input, input.tables.low,
                                           tableAt(e, input, token, block),
                                           block, set, true, carried);
                     });
@@ -100,7 +112,7 @@ SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
   return laneLoop(e, input, wideBegin, wideEnd, true, totals,
                   [&](Value i, ValueRange carried) {
                     Value block = wideBlock(e, input, token, i);
-                    return addLaneBlock(e, input, input.arguments[High],
+                    return addLaneBlock(e, input, input.tables.high,
                                         tableAt(e, input, token, block), block,
                                         set, false, carried);
                   });

@@ -1,13 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The step that builds the look-up tables of every token.
-#include "passes/cpu/loops/PhaseLookup.h"
+#include "passes/cpu/loops/LookupTables.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 
 namespace fairy2 {
+
+/// The scratch buffers of a layer on tables.
+enum TableBuffer { Low, High, Magnitudes, WideStarts, WideList };
+
+SmallVector<Buffer> tableScratch(MLIRContext *context,
+                                 const SignPlanePack &pack, int64_t batch) {
+  Type i8 = IntegerType::get(context, 8), i32 = IntegerType::get(context, 32);
+  const int64_t blocks = pack.matrix(0).blocks(), spans = pack.spans();
+  SmallVector<Buffer> buffers(5);
+  buffers[Low] = buffers[High] = Buffer{0, batch, blocks * kTableBytes, 0, i8};
+  buffers[Magnitudes] = Buffer{0, batch, 2 * spans, 0, i32};
+  buffers[WideStarts] = Buffer{0, batch, spans + 1, 0, i32};
+  buffers[WideList] = Buffer{0, batch, blocks, 0, i32};
+  return buffers;
+}
+
+TableArguments::TableArguments(Kernel &kernel, PackedLinearOp op)
+    : low(kernel.scratch(op, Low)), high(kernel.scratch(op, High)),
+      magnitudes(kernel.scratch(op, Magnitudes)),
+      wideStarts(kernel.scratch(op, WideStarts)),
+      wideList(kernel.scratch(op, WideList)) {}
+
+/// T[group][entry] = sum over b of max(+-x[4 group + b], 0), the sign being bit
+/// b of the entry.
+///
 /// The 64 table entries of 16 values (four groups of 16), as 16-bit sums.
 static Value tableEntries(Emitter &e, Value x) {
   Value zero = e.constant(x.getType(), 0);
@@ -27,88 +52,111 @@ static Value tableEntries(Emitter &e, Value x) {
   return sum;
 }
 
-void callBuildTables(PackedLinearOp op, const SignPlanePack &pack,
+namespace {
+
+/// What one token's tables are made of and where they go.
+struct TableBuilder {
+  Emitter &e;
+  const Spans &spans;
+  Value x, row; ///< where the token's row of int8 values lies
+  Tables tables;
+
+  /// Of one block: 16 magnitudes of x_re and of x_im, and whether an entry is
+  /// over 255.
+  struct Block {
+    Value re, im, isWide;
+  };
+  Block build(Value column, Value at, Value mask);
+};
+
+/// for half of x: entries = T of 16 columns
+///   low[at] = entries mod 256, high[at] = 64 (entries / 256)
+TableBuilder::Block TableBuilder::build(Value column, Value at, Value mask) {
+  SmallVector<Value> magnitudes;
+  Value anyHigh;
+  for (int64_t part = 0; part < 2; ++part) {
+    Value values =
+        e.keep(e.loadVector(x, e.add(e.add(row, column), part * spans.columns),
+                            kBlock),
+               mask);
+    Value entries = tableEntries(e, values);
+    Value low = arith::TruncIOp::create(e, e.bytes(kChunk), entries);
+    Value high = arith::ShLIOp::create(
+        e,
+        arith::TruncIOp::create(
+            e, e.bytes(kChunk),
+            arith::ShRUIOp::create(e, entries,
+                                   e.constant(entries.getType(), 8))),
+        e.constant(e.bytes(kChunk), 6));
+    e.storeVector(low, tables.low, e.add(at, part * kChunk), 64);
+    e.storeVector(high, tables.high, e.add(at, part * kChunk), 64);
+    anyHigh = anyHigh ? arith::OrIOp::create(e, anyHigh, high) : high;
+    magnitudes.push_back(
+        math::AbsIOp::create(e, arith::ExtSIOp::create(e, e.ints(), values)));
+  }
+  Value any =
+      vector::ReductionOp::create(e, vector::CombiningKind::OR, anyHigh);
+  Value isWide = arith::CmpIOp::create(e, arith::CmpIPredicate::ne, any,
+                                       e.constant(e.getI8Type(), 0));
+  return {magnitudes[0], magnitudes[1], isWide};
+}
+
+} // namespace
+
+/// parallel for token:
+///   for span: for block of the span:
+///     low, high = tables of the block; if one is wide, its number joins the
+///       list
+///     magnitudes[span] += |x|
+///     wideStarts[span + 1] = length of the list
+void callBuildTables(PackedLinearOp op, const Spans &spans,
                      LoopContext &context) {
-  const int64_t m = pack.columns, blocks = pack.matrix(0).blocks();
-  const int64_t spans = pack.spans();
-  const Buffer &in = context.buffer(op.getInput());
-  SmallVector<Value> kernelArguments = {context.view(op.getInput()),
-                                        context.tokenCount(op.getInput())};
-  for (unsigned i = 0; i < 5; ++i)
-    kernelArguments.push_back(context.view(context.scratch(op, i)));
-  const std::string name = llvm::formatv("build_tables_{0}_{1}", m, in.stride);
-  context.call(
-      op.getLoc(), name + (pack.isTiled() ? "_tiled" : ""), kernelArguments,
-      [&](Emitter &e, ValueRange a) {
-        ValueRange tables = a.drop_front(2);
-        // Stores the tables of the 16 columns from `column` on; returns the
-        // magnitudes of x_re and x_im, and whether an entry is over 255.
-        auto buildBlock = [&](Value row, Value column, Value at, Value mask) {
-          SmallVector<Value> magnitudes;
-          Value anyHigh;
-          for (int64_t part = 0; part < 2; ++part) {
-            Value x = e.keep(
-                e.loadVector(a[0], e.add(e.add(row, column), part * m), kBlock),
-                mask);
-            Value entries = tableEntries(e, x);
-            Value low = arith::TruncIOp::create(e, e.bytes(kChunk), entries);
-            Value high = arith::ShLIOp::create(
-                e,
-                arith::TruncIOp::create(
-                    e, e.bytes(kChunk),
-                    arith::ShRUIOp::create(e, entries,
-                                           e.constant(entries.getType(), 8))),
-                e.constant(e.bytes(kChunk), 6));
-            e.storeVector(low, tables[Low], e.add(at, part * kChunk), 64);
-            e.storeVector(high, tables[High], e.add(at, part * kChunk), 64);
-            anyHigh = anyHigh ? arith::OrIOp::create(e, anyHigh, high) : high;
-            magnitudes.push_back(math::AbsIOp::create(
-                e, arith::ExtSIOp::create(e, e.ints(), x)));
-          }
-          Value any = vector::ReductionOp::create(e, vector::CombiningKind::OR,
-                                                  anyHigh);
-          Value isWide = arith::CmpIOp::create(e, arith::CmpIPredicate::ne, any,
-                                               e.constant(e.getI8Type(), 0));
-          return std::tuple(magnitudes[0], magnitudes[1], isWide);
+  // The op's pack does not matter, and layers of one width share the kernel:
+  // its arguments' strides say how many blocks and spans there are.
+  Kernel kernel(context, op.getLoc(),
+                llvm::formatv("build_tables_{0}", spans.columns));
+  const Rows x = kernel.rows(op.getInput());
+  const Argument count = kernel.tokens(op.getInput());
+  const TableArguments tables(kernel, op);
+  const int64_t blocks = tables.wideList.stride;
+  kernel.emit([&](Emitter &e) {
+    e.forall(count, [&](Value i) {
+      TableBuilder builder{e, spans, x, x.row(e, i), tables.values()};
+      Value starts = tables.wideStarts.row(e, i);
+      Value none = e.constant(e.getI32Type(), 0);
+      e.store(none, tables.wideStarts, starts);
+      // Carried: number of wide blocks so far.
+      forSpans(e, spans, none, [&](const Span &span, ValueRange before) {
+        Value firstColumn = e.mul(span.index, kScaleTile);
+        // Carried: that number, sums of |x_re| and |x_im|.
+        auto addBlock = [&](Value offset, Value mask,
+                            ValueRange carried) -> SmallVector<Value> {
+          Value column = e.add(firstColumn, offset);
+          Value block = e.div(column, kBlock);
+          Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
+          const auto [re, im, isWide] = builder.build(column, at, mask);
+          // Written always, counted when wide: no branch.
+          Value word = arith::IndexCastOp::create(e, e.getI32Type(), block);
+          e.store(word, tables.wideList,
+                  e.add(tables.wideList.row(e, i), e.toIndex(carried[0])));
+          Value length = e.add(
+              carried[0], arith::ExtUIOp::create(e, e.getI32Type(), isWide));
+          return {length, e.add(carried[1], re), e.add(carried[2], im)};
         };
-        e.forall(a[1], [&](Value i) {
-          Value row = e.mul(i, in.stride);
-          Value starts = e.mul(i, spans + 1);
-          Value none = e.constant(e.getI32Type(), 0);
-          e.store(none, tables[WideStarts], starts);
-          // Carried: number of wide blocks so far.
-          forSpans(e, pack, none, [&](const Span &span, ValueRange before) {
-            Value firstColumn = e.mul(span.index, kScaleTile);
-            // Carried: that number, sums of |x_re| and |x_im|.
-            auto addBlock = [&](Value offset, Value mask,
-                                ValueRange carried) -> SmallVector<Value> {
-              Value column = e.add(firstColumn, offset);
-              Value block = e.div(column, kBlock);
-              Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
-              const auto [re, im, isWide] = buildBlock(row, column, at, mask);
-              // Written always, counted when wide: no branch.
-              Value word = arith::IndexCastOp::create(e, e.getI32Type(), block);
-              e.store(word, tables[WideList],
-                      e.add(e.mul(i, blocks), e.toIndex(carried[0])));
-              Value count =
-                  e.add(carried[0],
-                        arith::ExtUIOp::create(e, e.getI32Type(), isWide));
-              return {count, e.add(carried[1], re), e.add(carried[2], im)};
-            };
-            const SmallVector<Value> sums = e.forRow(
-                span.columns,
-                {before[0], e.constant(e.ints(), 0), e.constant(e.ints(), 0)},
-                addBlock);
-            Value at = e.mul(e.add(e.mul(i, spans), span.index), 2);
-            for (int64_t part = 0; part < 2; ++part)
-              e.store(e.treeSum(sums[1 + part]), tables[Magnitudes],
-                      e.add(at, part));
-            e.store(sums[0], tables[WideStarts],
-                    e.add(e.add(starts, span.index), 1));
-            return SmallVector<Value>{sums[0]};
-          });
-        });
+        const SmallVector<Value> sums = e.forRow(
+            span.columns,
+            {before[0], e.constant(e.ints(), 0), e.constant(e.ints(), 0)},
+            addBlock);
+        Value at = e.mul(e.add(e.mul(i, spans.count()), span.index), 2);
+        for (int64_t part = 0; part < 2; ++part)
+          e.store(e.treeSum(sums[1 + part]), tables.magnitudes,
+                  e.add(at, part));
+        e.store(sums[0], tables.wideStarts,
+                e.add(e.add(starts, span.index), 1));
+        return SmallVector<Value>{sums[0]};
       });
+    });
+  });
 }
 
 } // namespace fairy2

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Buffer planning and the making of kernels.
+// Buffer planning and the entry function.
 #include "passes/cpu/loops/LoopContext.h"
 
 #include "dialect/phase/Packing.h"
 #include "passes/cpu/loops/KVCache.h"
 
 #include "llvm/ADT/MapVector.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/xxhash.h"
 
 #include <deque>
 
@@ -15,21 +17,22 @@ using namespace mlir;
 namespace fairy2 {
 
 LoopContext::LoopContext(ModuleOp module, func::FuncOp oldEntry,
-                         const CpuTarget &target, int64_t batch)
+                         const CpuTarget &target, int64_t batch,
+                         KernelTable &kernels)
     : target(target), batch(batch), module(module), oldEntry(oldEntry),
-      builder(module.getContext()), symbols(module) {}
+      builder(module.getContext()), symbols(module), kernels(kernels) {}
 
-PackOp LoopContext::pack(FlatSymbolRefAttr symbol) {
+PackOp LoopContext::pack(FlatSymbolRefAttr symbol) const {
   return symbols.lookup<PackOp>(symbol.getValue());
-}
-
-RankedTensorType LoopContext::weightType(PackOp pack, unsigned source) {
-  auto symbol = cast<FlatSymbolRefAttr>(pack.getSources()[source]);
-  return weightBehind(symbols.lookup(symbol.getValue())).getTensorType();
 }
 
 const Buffer &LoopContext::buffer(Value tensor) const {
   return buffers.find(tensor)->second;
+}
+
+int64_t LoopContext::strideOf(Value tensor) const {
+  const auto found = buffers.find(tensor);
+  return found == buffers.end() ? 1 : found->second.stride;
 }
 
 const Buffer &LoopContext::scratch(Operation *op, unsigned i) const {
@@ -216,9 +219,7 @@ void LoopContext::endEntry() {
 }
 
 Value LoopContext::view(const Buffer &buffer) {
-  const int64_t elementBytes = (buffer.element.getIntOrFloatBitWidth() + 7) / 8;
-  Value offset = arith::ConstantIndexOp::create(
-      builder, entry.getLoc(), buffer.offset + buffer.shift * elementBytes);
+  Value offset = index(buffer.offset + buffer.shift * buffer.elementBytes());
   // All columns of a buffer have one type, so that they can share kernels.
   return memref::ViewOp::create(
       builder, entry.getLoc(),
@@ -257,30 +258,34 @@ Value LoopContext::tokenCount(Value tensor) {
   return arguments.count;
 }
 
-void LoopContext::call(Location loc, const std::string &name,
-                       ValueRange kernelArguments, KernelBody body) {
-  if (!symbols.lookup(name)) {
+void LoopContext::call(Location loc, StringRef stem, StringRef identity,
+                       ValueRange operands, KernelBody body) {
+  std::string &name = kernels[identity];
+  if (name.empty()) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(entry);
+    // A hash keeps a kernel's name when the rest of the model changes; should
+    // two agree, the symbol table tells the kernels apart.
+    const uint32_t hash = uint32_t(llvm::xxh3_64bits(identity));
     auto kernel = func::FuncOp::create(
-        builder, loc, name,
-        builder.getFunctionType(kernelArguments.getTypes(), {}));
+        builder, loc, llvm::formatv("{0}_{1:x-8}", stem, hash).str(),
+        builder.getFunctionType(operands.getTypes(), {}));
     kernel.setPrivate();
     kernel->setAttr(
         "llvm.linkage",
         LLVM::LinkageAttr::get(builder.getContext(), LLVM::Linkage::Internal));
-    for (auto [i, type] : llvm::enumerate(kernelArguments.getTypes()))
+    for (auto [i, type] : llvm::enumerate(operands.getTypes()))
       if (isa<MemRefType>(type))
         kernel.setArgAttr(unsigned(i), LLVM::LLVMDialect::getNoAliasAttrName(),
                           builder.getUnitAttr());
-    symbols.insert(kernel);
+    name = symbols.insert(kernel).str();
     Emitter emitter(loc, builder.getContext());
     Block *block = kernel.addEntryBlock();
     emitter.setInsertionPointToStart(block);
     body(emitter, block->getArguments());
     func::ReturnOp::create(emitter);
   }
-  func::CallOp::create(builder, loc, name, TypeRange(), kernelArguments);
+  func::CallOp::create(builder, loc, name, TypeRange(), operands);
 }
 
 } // namespace fairy2

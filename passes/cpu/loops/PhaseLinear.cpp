@@ -9,35 +9,83 @@
 // found (PhaseLookup.cpp, and code by code for the oracle). The epilogue, in
 // one fixed order of float32 operations, is the same for all. Real signs,
 // y = S x, have one sum per plane and one real row where phases have two.
-#include "passes/cpu/loops/PhaseLinear.h"
+#include "passes/cpu/loops/LookupTables.h"
+#include "passes/cpu/loops/PackedLinear.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 
 namespace fairy2 {
+namespace {
 
-SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
-                                       LoopContext &context) {
-  if (!op.getScales() || context.target.form == LookupForm::Scalar)
-    return {};
-  Type i8 = IntegerType::get(op.getContext(), 8),
-       i32 = IntegerType::get(op.getContext(), 32);
-  const SignPlanePack layout = signPlanePackOf(pack);
-  const int64_t blocks = layout.matrix(0).blocks(), spans = layout.spans();
-  const int64_t tableBytes = blocks * kTableBytes;
-  return {Buffer{0, context.batch, tableBytes, 0, i8},
-          Buffer{0, context.batch, tableBytes, 0, i8},
-          Buffer{0, context.batch, 2 * spans, 0, i32},
-          Buffer{0, context.batch, spans + 1, 0, i32},
-          Buffer{0, context.batch, blocks, 0, i32}};
+/// Whether look-ups find the sums: they are of int8 values.
+bool usesTables(PackedLinearOp op, const CpuTarget &target) {
+  return op.getScales() && target.form != LookupForm::Scalar;
 }
 
-//===----------------------------------------------------------------------===//
-// The frame
-//===----------------------------------------------------------------------===//
+/// How sums are found, for readers.
+std::string formOf(PackedLinearOp op, const CpuTarget &target) {
+  if (!op.getScales())
+    return "float";
+  switch (target.form) {
+  case LookupForm::Scalar:
+    return "scalar";
+  case LookupForm::Quad:
+    return "quad" + std::to_string(target.lookupBytes);
+  case LookupForm::Lane:
+    return "lane" + std::to_string(target.lookupBytes);
+  }
+  llvm_unreachable("all forms are handled");
+}
 
-namespace {
+/// The arguments of the kernel, in the order of the call.
+struct PhaseArguments {
+  PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
+                 const SignPlanePack &layout);
+
+  /// What a tile's sums are found from; the tile itself is set for each.
+  PhaseInput input(const SignPlanePack &layout, const CpuTarget &target) const;
+
+  Argument planes, scales;
+  Rows out; ///< all results are columns of the first one's buffer
+  Argument count;
+  std::optional<TableArguments> tables;
+  Rows x; ///< where there are no tables
+  Argument tokenScales;
+  Argument factors, biases; ///< a float per real row: [tile][part][16]
+};
+
+PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
+                               const SignPlanePack &layout) {
+  Type i8 = IntegerType::get(op.getContext(), 8),
+       f32 = Float32Type::get(op.getContext());
+  const int64_t tileBytes = layout.matrix(0).tileBytes();
+  planes = kernel.weights(pack, layout.planeOffset(), i8,
+                          layout.tiles() * tileBytes);
+  scales = kernel.weights(pack, layout.scaleOffset(), f32, layout.scaleCount());
+  out = kernel.rows(op.getResult(0));
+  count = kernel.tokens(op.getInput());
+  if (usesTables(op, kernel.target()))
+    tables.emplace(kernel, op);
+  else
+    x = kernel.rows(op.getInput());
+  if (op.getScales())
+    tokenScales = kernel.rows(op.getScales());
+  if (layout.hasFactors())
+    factors =
+        kernel.weights(pack, layout.factorOffset(), f32, layout.rowValues());
+  if (layout.hasBias)
+    biases = kernel.weights(pack, layout.biasOffset(), f32, layout.rowValues());
+}
+
+PhaseInput PhaseArguments::input(const SignPlanePack &layout,
+                                 const CpuTarget &target) const {
+  return {
+      layout, target,   planes,  scales, tables ? tables->values() : Tables(),
+      x,      x.stride, Value(), Value()};
+}
 
 /// Where the rows of a tile go: the matrices of a pack are columns of one
 /// output row, each as its parts, one after the other ([real halves | imaginary
@@ -47,6 +95,8 @@ struct TileOutput {
   Value validRows, scaleRow;
 };
 
+/// A tile's number decides which matrix it belongs to: the last one that begins
+/// at or before it.
 TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
   TileOutput result;
   const int64_t tilesPerScale =
@@ -81,151 +131,103 @@ TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
   return result;
 }
 
-} // namespace
-
-void storeRows(Emitter &e, Value rows, Value memref, Value at, Value validRows,
-               bool allWhole) {
-  if (allWhole)
-    return e.storeVector(rows, memref, at);
-  Value whole = arith::CmpIOp::create(e, arith::CmpIPredicate::sge, validRows,
-                                      e.index(kLanes));
-  auto branch = scf::IfOp::create(e, whole, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(e);
-  e.setInsertionPointToStart(branch.thenBlock());
-  e.storeVector(rows, memref, at);
-  e.setInsertionPointToStart(branch.elseBlock());
-  for (int64_t r = 0; r + 1 < kLanes; ++r) {
-    Value valid = arith::CmpIOp::create(e, arith::CmpIPredicate::sgt, validRows,
-                                        e.index(r));
-    auto store = scf::IfOp::create(e, valid, /*withElseRegion=*/false);
-    OpBuilder::InsertionGuard inner(e);
-    e.setInsertionPointToStart(store.thenBlock());
-    e.store(vector::ExtractOp::create(e, rows, r), memref, e.add(at, r));
-  }
-}
-
-void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
-  const SignPlanePack layout = signPlanePackOf(pack);
-  const Buffer &in = context.buffer(op.getInput());
-  // All results are columns of the first one's buffer.
-  const Buffer &out = context.buffer(op.getResult(0));
-  const bool isInt8 = bool(op.getScales());
-  const bool usesTables = isInt8 && context.target.form != LookupForm::Scalar;
-  if (usesTables)
-    callBuildTables(op, layout, context);
-
-  std::string form =
-      !isInt8 ? "float"
-      : context.target.form == LookupForm::Scalar
-          ? "scalar"
-          : llvm::formatv("{0}{1}",
-                          context.target.form == LookupForm::Quad ? "quad"
-                                                                  : "lane",
-                          context.target.lookupBytes)
-                .str();
-  pack->setAttr("kernel", StringAttr::get(op.getContext(),
-                                          (layout.isReal ? "real-sign-plane-"
-                                                         : "sign-plane-") +
-                                              form));
-
-  Type i8 = IntegerType::get(op.getContext(), 8),
-       f32 = Float32Type::get(op.getContext());
-  const int64_t tiles = layout.tiles(), sets = layout.sets();
-  const int64_t tileBytes = layout.matrix(0).tileBytes();
-  SmallVector<Value> kernelArguments = {
-      context.weights(pack, layout.planeOffset(), i8, tiles * tileBytes),
-      context.weights(pack, layout.scaleOffset(), f32, layout.scaleCount()),
-      context.view(op.getResult(0)), context.tokenCount(op.getInput())};
-  enum { Planes, Scales, Out, Tokens, Rest };
-  if (usesTables)
-    for (unsigned i = 0; i < 5; ++i)
-      kernelArguments.push_back(context.view(context.scratch(op, i)));
-  else
-    kernelArguments.push_back(context.view(op.getInput()));
-  if (isInt8)
-    kernelArguments.push_back(context.view(op.getScales()));
-  // A float per real row: [tile][part][16].
-  auto addRowValues = [&](int64_t offset) {
-    kernelArguments.push_back(
-        context.weights(pack, offset, f32, layout.rowValues()));
-    return kernelArguments.size() - 1;
-  };
-  const size_t factors =
-      layout.hasFactors() ? addRowValues(layout.factorOffset()) : 0;
-  const size_t biases = layout.hasBias ? addRowValues(layout.biasOffset()) : 0;
-
+/// y times the token's scale and the rows' factors, plus their biases.
+void storeTile(Emitter &e, const SignPlanePack &layout,
+               const PhaseArguments &arguments, Value tile,
+               const TileOutput &output, Value token, ValueRange y) {
   const bool allWhole = llvm::all_of(layout.rows, [](int64_t n) {
     return n % SignPlaneLayout::kTileRows == 0;
   });
-  std::string name = llvm::formatv("{0}_linear_{1}_{2}_{3}_{4}",
-                                   layout.isReal ? "sign" : "phase", form,
-                                   layout.columns, sets, out.stride);
-  for (int64_t n : layout.rows)
-    name += "_" + std::to_string(n);
-  if (!usesTables)
-    name += "_" + std::to_string(in.stride);
-  if (layout.scales != ScaleGranularity::Tensor)
-    name += std::string("_") + nameOf(layout.scales);
-  if (layout.hasBias)
-    name += "_bias";
-  context.call(
-      op.getLoc(), name, kernelArguments, [&](Emitter &e, ValueRange a) {
-        PhaseInput input{layout,
-                         context.target,
-                         in.stride,
-                         a[Planes],
-                         a.slice(Rest, usesTables ? 5 : 1),
-                         a[Scales],
-                         Value(),
-                         Value()};
-        const size_t tokenScales = Rest + input.arguments.size();
-        const SmallVector<int64_t> groups = tokenGroups(input, isInt8);
-        SmallVector<Value> scratch;
-        for (int64_t group : groups)
-          scratch.push_back(sumScratch(e, input, group));
-        e.forall(e.index(tiles), [&](Value tile) {
-          input.tile = e.mul(tile, tileBytes);
-          const TileOutput output = tileOutput(e, layout, tile);
-          input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
-          // The tile's share of such values.
-          auto rowValues = [&](size_t argument, int64_t part) {
-            Value at = e.mul(tile, layout.tileRowValues());
-            return e.loadVector(a[argument], e.add(at, part * kLanes), kLanes);
-          };
-          auto finish = [&](Value token, TermOfSet termOf) {
-            Values y(layout.parts(), e.constant(e.floats(), 0.0));
-            for (int64_t s = 0; s < sets; ++s)
-              for (auto [sum, term] : llvm::zip(y, termOf(s)))
-                sum = e.add(sum, term);
-            Value row = e.mul(token, out.stride);
-            Value scale =
-                isInt8 ? e.splat(e.load(a[tokenScales], token)) : Value();
-            for (auto [part, value] : llvm::enumerate(y)) {
-              if (isInt8)
-                value = e.mul(value, scale);
-              if (layout.hasFactors())
-                value = e.mul(value, rowValues(factors, part));
-              if (layout.hasBias)
-                value = e.add(value, rowValues(biases, part));
-              storeRows(e, value, a[Out], e.add(row, output.parts[part]),
-                        output.validRows, allWhole);
-            }
-          };
-          // As many tokens as possible in large groups, the rest in smaller
-          // ones.
-          Value begin = e.index(0);
-          for (auto [group, memory] : llvm::zip(groups, scratch)) {
-            Value count = e.mul(e.div(e.sub(a[Tokens], begin), group), group);
-            Value end = e.add(begin, count);
-            e.forLoop(begin, end, group, {},
-                      [&](Value token, ValueRange) -> SmallVector<Value> {
-                        forEachToken(e, input, token, group, memory, finish);
-                        return {};
-                      });
-            begin = end;
-          }
-        });
-      });
+  Value row = arguments.out.row(e, token);
+  Value scale = arguments.tokenScales
+                    ? e.splat(e.load(arguments.tokenScales, token))
+                    : Value();
+  for (auto [part, value] : llvm::enumerate(y)) {
+    auto rowValues = [&](Value values) {
+      Value at = e.mul(tile, layout.tileRowValues());
+      return e.loadVector(values, e.add(at, int64_t(part) * kLanes), kLanes);
+    };
+    if (scale)
+      value = e.mul(value, scale);
+    if (arguments.factors)
+      value = e.mul(value, rowValues(arguments.factors));
+    if (arguments.biases)
+      value = e.add(value, rowValues(arguments.biases));
+    e.storeRows(value, arguments.out, e.add(row, output.parts[part]),
+                output.validRows, allWhole);
+  }
+}
+
+/// As many tokens as possible in large groups, the rest in smaller ones:
+/// body(first token, size of the group, its scratch).
+void forTokenGroups(
+    Emitter &e, Value count, ArrayRef<int64_t> groups, ValueRange scratch,
+    function_ref<void(Value first, int64_t tokens, Value scratch)> body) {
+  Value begin = e.index(0);
+  for (auto [group, memory] : llvm::zip(groups, scratch)) {
+    Value grouped = e.mul(e.div(e.sub(count, begin), group), group);
+    Value end = e.add(begin, grouped);
+    e.forLoop(begin, end, group, {},
+              [&](Value token, ValueRange) -> SmallVector<Value> {
+                body(token, group, memory);
+                return {};
+              });
+    begin = end;
+  }
+}
+
+} // namespace
+
+SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
+                                       const CpuTarget &target, int64_t batch) {
+  if (!usesTables(op, target))
+    return {};
+  return tableScratch(op.getContext(), signPlanePackOf(pack), batch);
+}
+
+/// parallel for tile of 16 rows of codes:
+///   for token, in groups of 4, 2 and 1 where the form can:
+///     y = sum over the sets of scales * exact sums  (PhaseLookup.cpp)
+///     out[token] = y * scale of the token * factors of rows + biases
+void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
+  const SignPlanePack layout = signPlanePackOf(pack);
+  const CpuTarget &target = targetOf(context);
+  if (usesTables(op, target))
+    callBuildTables(op, Spans(layout), context);
+
+  const std::string form = formOf(op, target);
+  nameKernelOf(pack,
+               (layout.isReal ? "real-sign-plane-" : "sign-plane-") + form);
+  Kernel kernel(
+      context, op,
+      llvm::formatv("{0}_linear_{1}_{2}x{3}", layout.isReal ? "sign" : "phase",
+                    form,
+                    llvm::join(llvm::map_range(
+                                   layout.rows,
+                                   [](int64_t n) { return std::to_string(n); }),
+                               "_"),
+                    layout.columns));
+  const PhaseArguments arguments(kernel, op, pack, layout);
+  kernel.emit([&](Emitter &e) {
+    PhaseInput input = arguments.input(layout, target);
+    const SmallVector<int64_t> groups = tokenGroups(input);
+    Values scratch;
+    for (int64_t group : groups)
+      scratch.push_back(sumScratch(e, input, group));
+    e.forall(e.index(layout.tiles()), [&](Value tile) {
+      input.tile = e.mul(tile, layout.matrix(0).tileBytes());
+      const TileOutput output = tileOutput(e, layout, tile);
+      input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
+      forTokenGroups(e, arguments.count, groups, scratch,
+                     [&](Value first, int64_t tokens, Value memory) {
+                       forEachToken(e, input, first, tokens, memory,
+                                    [&](Value token, Values y) {
+                                      storeTile(e, layout, arguments, tile,
+                                                output, token, y);
+                                    });
+                     });
+    });
+  });
 }
 
 } // namespace fairy2

@@ -6,18 +6,16 @@
 using namespace mlir;
 
 namespace fairy2 {
-SmallVector<Value>
-forSpans(Emitter &e, const SignPlanePack &pack, ValueRange init,
-         function_ref<SmallVector<Value>(Span, ValueRange)> body) {
-  if (!pack.isTiled())
-    return body({e.index(0), pack.columns}, init);
-  const int64_t whole = pack.columns / kScaleTile;
-  SmallVector<Value> values = e.forLoop(
-      e.index(0), e.index(whole), 1, init, [&](Value span, ValueRange carried) {
-        return body({span, kScaleTile}, carried);
-      });
-  if (pack.columns % kScaleTile)
-    values = body({e.index(whole), pack.columns % kScaleTile}, values);
+Values forSpans(Emitter &e, const Spans &spans, ValueRange init,
+                function_ref<Values(Span, ValueRange)> body) {
+  if (!spans.isTiled)
+    return body({e.index(0), spans.columns}, init);
+  Values values = e.forLoop(e.index(0), e.index(spans.whole()), 1, init,
+                            [&](Value span, ValueRange carried) {
+                              return body({span, kScaleTile}, carried);
+                            });
+  if (spans.rest())
+    values = body({e.index(spans.whole()), spans.rest()}, values);
   return values;
 }
 
@@ -48,13 +46,13 @@ Value tableAt(Emitter &e, const PhaseInput &input, Value token, Value block) {
 Value wideBlock(Emitter &e, const PhaseInput &input, Value token, Value i) {
   const int64_t blocks = input.pack.matrix(0).blocks();
   return e.toIndex(
-      e.load(input.arguments[WideList], e.add(e.mul(token, blocks), i)));
+      e.load(input.tables.wideList, e.add(e.mul(token, blocks), i)));
 }
 
 std::pair<Value, Value> wideRange(Emitter &e, const PhaseInput &input,
                                   Value token, const Span &span) {
   Value at = e.add(e.mul(token, input.pack.spans() + 1), span.index);
-  Value starts = input.arguments[WideStarts];
+  Value starts = input.tables.wideStarts;
   return {e.toIndex(e.load(starts, at)),
           e.toIndex(e.load(starts, e.add(at, 1)))};
 }
@@ -87,7 +85,7 @@ Values exactSums(Emitter &e, const PhaseInput &input, Value token,
                  const Span &span, ValueRange sums) {
   Value at = e.mul(e.add(e.mul(token, input.pack.spans()), span.index), 2);
   auto magnitude = [&](int part) {
-    return e.splat(e.load(input.arguments[Magnitudes], e.add(at, part)));
+    return e.splat(e.load(input.tables.magnitudes, e.add(at, part)));
   };
   auto toFloat = [&](Value exact) -> Value {
     return arith::SIToFPOp::create(e, e.floats(), exact);
@@ -127,30 +125,73 @@ Values setTerm(Emitter &e, const PhaseInput &input, Value set,
   return {e.sub(reAr, imBi), e.add(reAi, imBr)};
 }
 
-/// The terms of `count` sets from `first` on, span after span.
-static SmallVector<Values>
-setTerms(Emitter &e, const PhaseInput &input, int64_t first, int64_t count,
-         function_ref<SmallVector<Values>(const Span &)> sumsOf) {
+/// The exact sums of a group of sets, by the form of the target.
+static SmallVector<Values> groupSums(Emitter &e, const PhaseInput &input,
+                                     Value token, const SetGroup &group,
+                                     const Span &span) {
+  if (!input.usesTables()) {
+    assert(group.count == 1 && "sums without tables are those of one set");
+    const bool isFloat =
+        cast<MemRefType>(input.x.getType()).getElementType().isF32();
+    return {isFloat ? floatSums(e, input, token, group.first, span)
+                    : scalarSums(e, input, token, group.first, span)};
+  }
+  const Values sums = input.target.form == LookupForm::Quad
+                          ? quadSums(e, input, token, group, span)
+                          : laneSums(e, input, token, group.first, span);
+  const int64_t perSet = sumsPerSet(input.pack);
+  SmallVector<Values> result;
+  for (int64_t s = 0; s < group.count; ++s)
+    result.push_back(exactSums(e, input, token, span,
+                               ValueRange(sums).slice(s * perSet, perSet)));
+  return result;
+}
+
+/// for span: for set of the group: term[set] += scale * exact sums
+static SmallVector<Values> groupTerms(Emitter &e, const PhaseInput &input,
+                                      Value token, const SetGroup &group) {
   const int64_t parts = input.pack.parts();
-  Values zero(parts * count, e.constant(e.floats(), 0.0));
-  const Values values =
-      forSpans(e, input.pack, zero, [&](const Span &span, ValueRange carried) {
-        const SmallVector<Values> sums = sumsOf(span);
+  Values zero(parts * group.count, e.constant(e.floats(), 0.0));
+  const Values values = forSpans(
+      e, Spans(input.pack), zero, [&](const Span &span, ValueRange carried) {
+        const SmallVector<Values> sums =
+            groupSums(e, input, token, group, span);
         Values next;
-        for (int64_t s = 0; s < count; ++s)
-          for (Value part : setTerm(e, input, e.index(first + s),
-                                    (first + s) % 2 == 1, span, sums[s]))
+        for (int64_t s = 0; s < group.count; ++s) {
+          const int64_t set = group.first + s;
+          for (Value part : setTerm(e, input, e.index(set), isConjugated(set),
+                                    span, sums[s]))
             next.push_back(e.add(carried[next.size()], part));
+        }
         return next;
       });
   SmallVector<Values> terms;
-  for (int64_t s = 0; s < count; ++s)
+  for (int64_t s = 0; s < group.count; ++s)
     terms.emplace_back(ArrayRef(values).slice(s * parts, parts));
   return terms;
 }
 
-SmallVector<int64_t> tokenGroups(const PhaseInput &input, bool isInt8) {
-  if (isInt8 && input.target.form == LookupForm::Quad)
+/// for group of sets, from the first to the last:
+///   terms = walk over the row's spans and blocks
+///   for set of the group: y += its term
+static Values sumOfSets(Emitter &e, const PhaseInput &input, Value token) {
+  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
+  // registers of others hold the sums of one set.
+  const bool isQuad = input.target.form == LookupForm::Quad;
+  const int64_t together = isQuad && input.usesTables() ? 4 : 1;
+  Values y(input.pack.parts(), e.constant(e.floats(), 0.0));
+  for (int64_t set = 0; set < input.pack.sets(); set += together) {
+    const SetGroup group{set,
+                         std::min<int64_t>(together, input.pack.sets() - set)};
+    for (const Values &terms : groupTerms(e, input, token, group))
+      for (auto [sum, term] : llvm::zip(y, terms))
+        sum = e.add(sum, term);
+  }
+  return y;
+}
+
+SmallVector<int64_t> tokenGroups(const PhaseInput &input) {
+  if (input.usesTables() && input.target.form == LookupForm::Quad)
     return {4, 2, 1};
   return {1};
 }
@@ -169,41 +210,10 @@ Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
 
 void forEachToken(Emitter &e, const PhaseInput &input, Value first,
                   int64_t tokens, Value scratch,
-                  function_ref<void(Value, TermOfSet)> body) {
+                  function_ref<void(Value, Values)> body) {
   if (tokens > 1)
     return forEachTokenOfBatch(e, input, first, tokens, scratch, body);
-  const bool isFloat =
-      cast<MemRefType>(input.arguments[0].getType()).getElementType().isF32();
-  const bool isQuad = input.target.form == LookupForm::Quad;
-  const int64_t perSet = sumsPerSet(input.pack);
-  auto sumsOf = [&](int64_t set, int64_t count,
-                    const Span &span) -> SmallVector<Values> {
-    if (isFloat)
-      return {floatSums(e, input, first, set, span)};
-    if (input.target.form == LookupForm::Scalar)
-      return {scalarSums(e, input, first, set, span)};
-    const Values sums = isQuad ? quadSums(e, input, first, set, count, span)
-                               : laneSums(e, input, first, set, span);
-    SmallVector<Values> result;
-    for (int64_t s = 0; s < count; ++s)
-      result.push_back(exactSums(e, input, first, span,
-                                 ValueRange(sums).slice(s * perSet, perSet)));
-    return result;
-  };
-  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
-  // registers of others hold the sums of one set.
-  const int64_t together = isQuad && !isFloat ? 4 : 1;
-  SmallVector<Values> terms;
-  body(first, [&](int64_t set) {
-    if (set % together == 0) {
-      const int64_t count =
-          std::min<int64_t>(together, input.pack.sets() - set);
-      terms = setTerms(e, input, set, count, [&](const Span &span) {
-        return sumsOf(set, count, span);
-      });
-    }
-    return terms[set % together];
-  });
+  body(first, sumOfSets(e, input, first));
 }
 
 } // namespace fairy2

@@ -16,9 +16,63 @@
 // its own.
 #pragma once
 
-#include "passes/cpu/loops/PhaseLinear.h"
+#include "dialect/phase/Packing.h"
+#include "passes/cpu/CpuTarget.h"
+#include "passes/cpu/loops/Emitter.h"
 
 namespace fairy2 {
+
+//===----------------------------------------------------------------------===//
+// What a kernel reads
+//===----------------------------------------------------------------------===//
+
+/// Bytes of the look-up tables of one block of 16 columns: four 16-entry
+/// tables for the first half of x (its real parts), then four for the second.
+constexpr int64_t kTableBytes = 128;
+
+/// The tables of all tokens, which LookupTables.cpp builds.
+struct Tables {
+  mlir::Value low, high;
+  /// int32 [token][span][2]: A of the halves of x.
+  mlir::Value magnitudes;
+  /// The numbers of a token's wide blocks in order; those of span i are the
+  /// entries from wideStarts[token][i] up to wideStarts[token][i + 1].
+  mlir::Value wideStarts, wideList;
+};
+
+/// What is read to find the sums of a tile.
+struct PhaseInput {
+  const SignPlanePack &pack;
+  const CpuTarget &target;
+  mlir::Value planes, scales;
+  Tables tables;
+  mlir::Value x; ///< null where tables stand for it
+  int64_t inputStride = 0;
+  mlir::Value tile;       ///< first byte of the tile's planes
+  mlir::Value tileScales; ///< index of the tile's first scale
+
+  bool usesTables() const { return !x; }
+};
+
+/// Numbers of tokens that the target's form can work on side by side, largest
+/// first and 1 last.
+llvm::SmallVector<int64_t> tokenGroups(const PhaseInput &input);
+
+/// Scratch on the stack of a kernel for the work on `tokens` tokens, null when
+/// one token needs none. To be called at the kernel's start.
+mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
+
+/// Finds y of `tokens` tokens from `first` on and hands it to body(token, y):
+/// the terms of all sets, added from the first set to the last. y has 16 rows
+/// of each part of the pack, real and imaginary part of U x + W conj(x) or S x,
+/// not yet times the token's scale.
+void forEachToken(Emitter &e, const PhaseInput &input, mlir::Value first,
+                  int64_t tokens, mlir::Value scratch,
+                  llvm::function_ref<void(mlir::Value, Values)> body);
+
+//===----------------------------------------------------------------------===//
+// What the forms share
+//===----------------------------------------------------------------------===//
 
 constexpr int64_t kBlock = SignPlaneLayout::kBlockColumns;
 constexpr int64_t kChunk = SignPlaneLayout::kChunkBytes;
@@ -35,11 +89,6 @@ inline int sumIndex(const SignPlanePack &pack, int plane, int part) {
   return plane == part ? plane : -1;
 }
 
-/// `Magnitudes` are int32 [token][span][2]: A of the halves of x. `WideList`
-/// has the numbers of a token's wide blocks in order; those of span i are the
-/// entries from WideStarts[token][i] up to WideStarts[token][i + 1].
-enum TableArgument { Low, High, Magnitudes, WideStarts, WideList };
-
 /// A part of the rows whose codes share their scales: all columns, or
 /// kScaleTile of them and at the end the rest.
 struct Span {
@@ -49,10 +98,29 @@ struct Span {
   int64_t blocks() const { return (columns + kBlock - 1) / kBlock; }
 };
 
+/// The columns of a pack, as one span or cut into tiles.
+struct Spans {
+  int64_t columns;
+  bool isTiled;
+
+  explicit Spans(const SignPlanePack &pack)
+      : columns(pack.columns), isTiled(pack.isTiled()) {}
+  int64_t whole() const { return isTiled ? columns / kScaleTile : 0; }
+  int64_t rest() const { return isTiled ? columns % kScaleTile : columns; }
+  int64_t count() const { return whole() + (rest() ? 1 : 0); }
+};
+
 /// body(span, carried) -> carried for the spans from the first to the last.
-Values forSpans(Emitter &e, const SignPlanePack &pack, mlir::ValueRange init,
+Values forSpans(Emitter &e, const Spans &spans, mlir::ValueRange init,
                 llvm::function_ref<Values(Span, mlir::ValueRange)> body);
 mlir::Value firstBlock(Emitter &e, const Span &span);
+
+/// Sets that one walk over the blocks adds side by side.
+struct SetGroup {
+  int64_t first, count;
+};
+/// U and W take turns.
+inline bool isConjugated(int64_t set) { return set % 2 == 1; }
 
 /// The low nibbles of all bytes, and the high ones.
 mlir::Value lowNibbles(Emitter &e, mlir::Value v);
@@ -91,9 +159,9 @@ Values exactSums(Emitter &e, const PhaseInput &input, mlir::Value token,
 Values setTerm(Emitter &e, const PhaseInput &input, mlir::Value set,
                bool isConjugated, const Span &span, mlir::ValueRange sums);
 
-/// Sums of T for one token and `count` sets from `first` on: [set][sum].
+/// Sums of T for one token: [set][sum].
 Values quadSums(Emitter &e, const PhaseInput &input, mlir::Value token,
-                int64_t first, int64_t count, const Span &span);
+                const SetGroup &sets, const Span &span);
 /// Sums of T for one token and one set.
 Values laneSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                 int64_t set, const Span &span);
@@ -108,6 +176,6 @@ Values floatSums(Emitter &e, const PhaseInput &input, mlir::Value token,
 /// forEachToken for several tokens at once, in the quad form.
 void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, mlir::Value first,
                          int64_t tokens, mlir::Value scratch,
-                         llvm::function_ref<void(mlir::Value, TermOfSet)> body);
+                         llvm::function_ref<void(mlir::Value, Values)> body);
 
 } // namespace fairy2

@@ -10,10 +10,14 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
-/// Tables that several tokens share L1 with while all sets pass by.
+/// Tables of a panel of blocks, which stay in L1 while all sets pass by: 32 KiB
+/// are the smallest L1 of CPUs that have this form.
 constexpr int64_t kPanelBytes = 32768;
-/// Sums that are enough to hide the latency of an addition.
+/// Sums that are enough to hide the latency of an addition: a vpdpbusd takes 4
+/// cycles, and two may start in each.
 constexpr int64_t kIndependentSums = 8;
+/// High tables hold 64 (T / 256): see PhaseLookup.h.
+constexpr int64_t kHighWeight = 4;
 
 /// The two sign planes of a chunk, four groups of a row side by side (a chunk
 /// is [group][row]; dot products want [row][group]).
@@ -49,7 +53,10 @@ void addQuadChunk(Emitter &e, const PhaseInput &input, ArrayRef<Value> tables,
     }
 }
 
-/// Adds the blocks [begin, end) of a set for several tokens: [token][sum].
+/// for block: planes = chunk of the set; for token:
+///   sums[token] += look-ups of the planes in the token's low tables
+///
+/// The blocks [begin, end) of a set for several tokens: [token][sum].
 SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
                                  Value first, int64_t tokens, Value set,
                                  Value begin, Value end, ValueRange sums) {
@@ -61,18 +68,23 @@ SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
     SmallVector<Value> next;
     for (int64_t t = 0; t < tokens; ++t)
       addQuadChunk(e, input,
-                   quadTables(e, input.arguments[Low],
+                   quadTables(e, input.tables.low,
                               tableAt(e, input, e.add(first, t), block)),
                    planes, 1, carried.slice(t * perSet, perSet), next);
     return next;
   });
 }
 
+/// scratch = 0
+/// for panel of blocks: for set:
+///   sums = scratch[set]; sums += the panel's blocks, for all tokens; put back
+/// for token: for wide block of the row: for set:
+///   scratch[set][token] += look-ups in high tables, times 4
+///
 /// Several tokens of a matrix with scales that all columns share, one set after
-/// the other: the work on a chunk's index is
-/// shared by the tokens. Blocks are walked in panels whose tables stay in L1
-/// while all sets pass by; between panels the sums wait in `scratch`,
-/// [set][token][sum][16].
+/// the other: the work on a chunk's index is shared by the tokens. The tables
+/// of a panel stay in L1 while all sets pass by; between panels the sums wait
+/// in `scratch`, [set][token][sum][16].
 void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
                    int64_t tokens, Value scratch) {
   const int64_t blocks = input.pack.matrix(0).blocks();
@@ -116,18 +128,25 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
     e.forLoop(begin, end, [&](Value i) {
       Value block = wideBlock(e, input, token, i);
       const auto tables =
-          quadTables(e, input.arguments[High], tableAt(e, input, token, block));
+          quadTables(e, input.tables.high, tableAt(e, input, token, block));
       e.forLoop(e.index(0), sets, [&](Value set) {
         SmallVector<Value> next;
         addQuadChunk(e, input, tables,
-                     quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
-                     loadSums(set, t, 1), next);
+                     quadPlanes(e, input, chunkAt(e, input, set, block)),
+                     kHighWeight, loadSums(set, t, 1), next);
         storeSums(next, set, t);
       });
     });
   }
 }
 
+/// scratch = 0
+/// for panel of spans: for set:
+///   terms = scratch[set]
+///   for span: sums = its blocks for all tokens, then each token's wide ones
+///     terms[token] += scale * exact sums
+///   put back
+///
 /// Several tokens of a matrix with scales per tile: as quadBatchSums, but what
 /// waits in `scratch` is the terms, [set][token][re, im][16].
 void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
@@ -158,10 +177,10 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
             Value block = wideBlock(e, input, token, i);
             SmallVector<Value> added;
             addQuadChunk(e, input,
-                         quadTables(e, input.arguments[High],
+                         quadTables(e, input.tables.high,
                                     tableAt(e, input, token, block)),
-                         quadPlanes(e, input, chunkAt(e, input, set, block)), 4,
-                         partial, added);
+                         quadPlanes(e, input, chunkAt(e, input, set, block)),
+                         kHighWeight, partial, added);
             return added;
           });
       for (Value part : setTerm(e, input, set, isConjugated, span,
@@ -205,23 +224,29 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
 
 } // namespace
 
-SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
-                            int64_t first, int64_t count, const Span &span) {
+/// for block of the span, a few side by side if the sets are few:
+///   tables = low tables of the block
+///   for set of the group: sums[set] += look-ups of its chunk
+/// for wide block of the span: the same from high tables, times 4
+Values quadSums(Emitter &e, const PhaseInput &input, Value token,
+                const SetGroup &sets, const Span &span) {
   const int64_t perSet = sumsPerSet(input.pack);
   auto addBlock = [&](Value block, bool isHigh, ValueRange sums, Values &next) {
-    const auto tables = quadTables(e, input.arguments[isHigh ? High : Low],
-                                   tableAt(e, input, token, block));
-    for (int64_t s = 0; s < count; ++s) {
-      Value chunk = chunkAt(e, input, e.index(first + s), block);
+    const auto tables =
+        quadTables(e, isHigh ? input.tables.high : input.tables.low,
+                   tableAt(e, input, token, block));
+    for (int64_t s = 0; s < sets.count; ++s) {
+      Value chunk = chunkAt(e, input, e.index(sets.first + s), block);
       if (!isHigh)
-        prefetch(e, input, chunk, block, count);
+        prefetch(e, input, chunk, block, sets.count);
       addQuadChunk(e, input, tables, quadPlanes(e, input, chunk),
-                   isHigh ? 4 : 1, sums.slice(s * perSet, perSet), next);
+                   isHigh ? kHighWeight : 1, sums.slice(s * perSet, perSet),
+                   next);
     }
   };
   // Sums that wait for each other leave the adders idle, so a few sets are
   // added for several blocks side by side.
-  const int64_t width = count * perSet;
+  const int64_t width = sets.count * perSet;
   const int64_t aside = std::max<int64_t>(1, kIndependentSums / width);
   const int64_t whole = span.blocks() / aside * aside;
   Value begin = firstBlock(e, span), middle = e.add(begin, whole);
@@ -253,29 +278,37 @@ SmallVector<Value> quadSums(Emitter &e, const PhaseInput &input, Value token,
       });
 }
 
+/// scratch = sums or terms of all sets and tokens, panel after panel
+/// for token:
+///   y = 0; for set, from the first to the last: y += its term
 void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, Value first,
                          int64_t tokens, Value scratch,
-                         function_ref<void(Value, TermOfSet)> body) {
+                         function_ref<void(Value, Values)> body) {
   const bool isTiled = input.pack.isTiled();
   const int64_t values = isTiled ? input.pack.parts() : sumsPerSet(input.pack);
   if (isTiled)
     quadBatchTerms(e, input, first, tokens, scratch);
   else
     quadBatchSums(e, input, first, tokens, scratch);
+  auto termOf = [&](Value t, Value token, int64_t set) -> Values {
+    Value at = e.mul(e.add(t, set * tokens), values * kLanes);
+    Values loaded;
+    for (int64_t k = 0; k < values; ++k)
+      loaded.push_back(
+          e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
+    if (isTiled)
+      return loaded;
+    const Span all{e.index(0), input.pack.columns};
+    return setTerm(e, input, e.index(set), isConjugated(set), all,
+                   exactSums(e, input, token, all, loaded));
+  };
   e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
     Value token = e.add(first, t);
-    body(token, [&](int64_t set) -> Values {
-      Value at = e.mul(e.add(t, set * tokens), values * kLanes);
-      Values loaded;
-      for (int64_t k = 0; k < values; ++k)
-        loaded.push_back(
-            e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
-      if (isTiled)
-        return loaded;
-      const Span all{e.index(0), input.pack.columns};
-      return setTerm(e, input, e.index(set), set % 2 == 1, all,
-                     exactSums(e, input, token, all, loaded));
-    });
+    Values y(input.pack.parts(), e.constant(e.floats(), 0.0));
+    for (int64_t set = 0; set < input.pack.sets(); ++set)
+      for (auto [sum, term] : llvm::zip(y, termOf(t, token, set)))
+        sum = e.add(sum, term);
+    body(token, y);
   });
 }
 

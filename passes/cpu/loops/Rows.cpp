@@ -3,7 +3,8 @@
 // Kernels that work on one row at a time: embedding, normalization, gating,
 // residual sums, int8 quantization of activations.
 #include "dialect/phase/Packing.h"
-#include "passes/cpu/loops/LoopContext.h"
+#include "passes/cpu/loops/Kernel.h"
+#include "passes/cpu/loops/Lowerings.h"
 
 #include "llvm/Support/FormatVariadic.h"
 
@@ -15,28 +16,21 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
-std::string typeName(Type type) {
-  std::string name;
-  llvm::raw_string_ostream(name) << type;
-  return name;
-}
-
-/// The stored rows of a dense pack, and elements from row to row.
+/// The stored rows of a dense pack.
 struct DenseRows {
-  Value memref;
-  int64_t stride;
-  Type element;
+  Argument memref;
+  int64_t stride; ///< elements from row to row
 };
 
-DenseRows denseRows(PackOp pack, LoopContext &context) {
-  RankedTensorType type = context.weightType(pack);
+DenseRows denseRows(Kernel &kernel, PackOp pack) {
+  RankedTensorType type = weightType(pack);
   const int64_t columns = type.getShape().back();
   const int64_t bytes = type.getElementTypeBitWidth() / 8;
   const DensePack layout{type.getNumElements() / columns, columns, bytes,
                          false};
   const int64_t stride = layout.rowBytes() / bytes;
-  return {context.weights(pack, 0, type.getElementType(), layout.rows * stride),
-          stride, type.getElementType()};
+  return {kernel.weights(pack, 0, type.getElementType(), layout.rows * stride),
+          stride};
 }
 
 /// Shapes of an elementwise kernel: vectors of all rows are one long range, so
@@ -51,178 +45,163 @@ void forallVectors(Emitter &e, Value tokens, int64_t features,
 
 } // namespace
 
-void lowerEmbedding(EmbeddingOp op, LoopContext &context) {
-  const DenseRows table = denseRows(context.pack(op.getWeightAttr()), context);
-  const Buffer &out = context.buffer(op.getResult());
-  const int64_t features = featuresOf(op.getResult());
-  context.call(
-      op.getLoc(),
-      llvm::formatv("embedding_{0}_{1}_{2}", features, out.stride,
-                    typeName(table.element)),
-      {context.view(op.getTokens()), table.memref, context.view(op.getResult()),
-       context.tokenCount(op.getResult())},
-      [&](Emitter &e, ValueRange a) {
-        e.forall(a[3], [&](Value i) {
-          Value from = e.mul(e.toIndex(e.load(a[0], i)), table.stride);
-          Value to = e.mul(i, out.stride);
-          e.forLoop(e.index(0), e.index(features), kLanes, {},
-                    [&](Value offset, ValueRange) -> SmallVector<Value> {
-                      e.storeVector(e.loadFloats(a[1], e.add(from, offset)),
-                                    a[2], e.add(to, offset));
-                      return {};
-                    });
-        });
-      });
+/// parallel for token:
+///   for vector of the row: out[token] = float32(table[tokens[token]])
+template <> void lower(EmbeddingOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("embedding_{0}", featuresOf(op.getResult())));
+  const Rows tokens = kernel.rows(op.getTokens());
+  const DenseRows table = denseRows(kernel, kernel.pack(op.getWeightAttr()));
+  const Rows out = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    e.forall(count, [&](Value i) {
+      Value from = e.mul(e.toIndex(e.load(tokens, i)), table.stride);
+      Value to = out.row(e, i);
+      e.forLoop(e.index(0), e.index(out.features), kLanes, {},
+                [&](Value offset, ValueRange) -> SmallVector<Value> {
+                  e.storeVector(e.loadFloats(table.memref, e.add(from, offset)),
+                                out, e.add(to, offset));
+                  return {};
+                });
+    });
+  });
 }
 
-void lowerGatherRows(GatherRowsOp op, LoopContext &context) {
-  const Buffer &in = context.buffer(op.getInput());
-  const Buffer &out = context.buffer(op.getResult());
-  const int64_t features = featuresOf(op.getInput());
-  context.call(
-      op.getLoc(),
-      llvm::formatv("gather_rows_{0}_{1}_{2}", features, in.stride, out.stride),
-      {context.view(op.getInput()), context.view(op.getRows()),
-       context.view(op.getResult()), context.tokenCount(op.getResult())},
-      [&](Emitter &e, ValueRange a) {
-        forallVectors(e, a[3], features, [&](Value i, Value offset) {
-          Value row = e.toIndex(e.load(a[1], i));
-          e.storeVector(
-              e.loadVector(a[0], e.add(e.mul(row, in.stride), offset), kLanes),
-              a[2], e.add(e.mul(i, out.stride), offset));
-        });
-      });
+/// parallel for (row, vector): out[row] = in[rows[row]]
+template <> void lower(GatherRowsOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("gather_rows_{0}", featuresOf(op.getInput())));
+  const Rows in = kernel.rows(op.getInput());
+  const Rows rows = kernel.rows(op.getRows());
+  const Rows out = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    forallVectors(e, count, in.features, [&](Value i, Value offset) {
+      Value row = e.toIndex(e.load(rows, i));
+      e.storeVector(e.loadVector(in, e.add(in.row(e, row), offset), kLanes),
+                    out, e.add(out.row(e, i), offset));
+    });
+  });
 }
 
-void lowerRmsNorm(RmsNormOp op, LoopContext &context) {
-  const DenseRows weight = denseRows(context.pack(op.getWeightAttr()), context);
-  const Buffer &in = context.buffer(op.getInput());
-  const Buffer &out = context.buffer(op.getResult());
+/// parallel for (token, head):
+///   squares = 16 sums of x^2 over the head's vectors
+///   scale = 1 / sqrt(sum of squares / features + epsilon)
+///   for vector: out = x scale w, or x scale (w + 1)
+template <> void lower(RmsNormOp op, LoopContext &context) {
   const int64_t heads = int64_t(op.getHeads());
   const int64_t features = featuresOf(op.getInput()) / heads;
   const double epsilon = op.getEpsilon().convertToDouble();
-  context.call(
-      op.getLoc(),
-      llvm::formatv("rms_norm_{0}x{1}_{2}_{3}_{4}{5}_{6}", heads, features,
-                    in.stride, out.stride, typeName(weight.element),
-                    op.getUnitOffset() ? "_plus1" : "",
-                    bitsOf(op.getEpsilon())),
-      {context.view(op.getInput()), weight.memref, context.view(op.getResult()),
-       context.tokenCount(op.getInput())},
-      [&](Emitter &e, ValueRange a) {
-        e.forall(e.mul(a[3], heads), [&](Value f) {
-          Value i = e.div(f, heads), head = e.mul(e.rem(f, heads), features);
-          Value from = e.add(e.mul(i, in.stride), head);
-          Value to = e.add(e.mul(i, out.stride), head);
-          Value squares = e.forRow(
-              features, {e.constant(e.floats(), 0.0)},
-              [&](Value offset, Value mask,
-                  ValueRange sum) -> SmallVector<Value> {
-                Value x = e.keep(
-                    e.loadVector(a[0], e.add(from, offset), kLanes), mask);
-                return {e.add(sum[0], e.mul(x, x))};
-              })[0];
-          Type f32 = e.getF32Type();
-          Value mean =
-              e.div(e.treeSum(squares), e.constant(f32, double(features)));
-          Value scale = e.splat(e.div(
-              e.constant(f32, 1.0),
-              math::SqrtOp::create(e, e.add(mean, e.constant(f32, epsilon)))));
-          e.forRow(
-              features, {},
-              [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
-                Value x = e.loadVector(a[0], e.add(from, offset), kLanes);
-                Value w = e.loadFloats(a[1], offset);
-                if (op.getUnitOffset())
-                  w = e.add(w, e.constant(e.floats(), 1.0));
-                Value y = e.mul(e.mul(x, scale), w);
-                Value at = e.add(to, offset);
-                // What follows the last vector of a head is the next one's.
-                const int64_t rest = features % kLanes;
-                if (!mask || heads == 1)
-                  e.storeVector(y, a[2], at);
-                else
-                  for (int64_t lane = 0; lane < rest; ++lane)
-                    e.store(vector::ExtractOp::create(e, y, lane), a[2],
-                            e.add(at, lane));
-                return {};
-              });
-        });
-      });
+  Kernel kernel(context, op,
+                llvm::formatv("rms_norm_{0}x{1}", heads, features));
+  const Rows in = kernel.rows(op.getInput());
+  const DenseRows weight = denseRows(kernel, kernel.pack(op.getWeightAttr()));
+  const Rows out = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    e.forall(e.mul(count, heads), [&](Value f) {
+      Value i = e.div(f, heads), head = e.mul(e.rem(f, heads), features);
+      Value from = e.add(in.row(e, i), head);
+      Value to = e.add(out.row(e, i), head);
+      Value squares = e.forRow(
+          features, {e.constant(e.floats(), 0.0)},
+          [&](Value offset, Value mask, ValueRange sum) -> SmallVector<Value> {
+            Value x =
+                e.keep(e.loadVector(in, e.add(from, offset), kLanes), mask);
+            return {e.add(sum[0], e.mul(x, x))};
+          })[0];
+      Type f32 = e.getF32Type();
+      Value mean = e.div(e.treeSum(squares), e.constant(f32, double(features)));
+      Value scale = e.splat(e.div(
+          e.constant(f32, 1.0),
+          math::SqrtOp::create(e, e.add(mean, e.constant(f32, epsilon)))));
+      e.forRow(features, {},
+               [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
+                 Value x = e.loadVector(in, e.add(from, offset), kLanes);
+                 Value w = e.loadFloats(weight.memref, offset);
+                 if (op.getUnitOffset())
+                   w = e.add(w, e.constant(e.floats(), 1.0));
+                 Value y = e.mul(e.mul(x, scale), w);
+                 Value at = e.add(to, offset);
+                 // What follows the last vector of a head is the next one's.
+                 const int64_t rest = features % kLanes;
+                 if (!mask || heads == 1)
+                   e.storeVector(y, out, at);
+                 else
+                   for (int64_t lane = 0; lane < rest; ++lane)
+                     e.store(vector::ExtractOp::create(e, y, lane), out,
+                             e.add(at, lane));
+                 return {};
+               });
+    });
+  });
 }
 
-void lowerAdd(arith::AddFOp op, LoopContext &context) {
-  const Buffer &lhs = context.buffer(op.getLhs());
-  const Buffer &rhs = context.buffer(op.getRhs());
-  const Buffer &out = context.buffer(op.getResult());
-  const int64_t features = featuresOf(op.getResult());
-  context.call(op.getLoc(),
-               llvm::formatv("add_{0}_{1}_{2}_{3}", features, lhs.stride,
-                             rhs.stride, out.stride),
-               {context.view(op.getLhs()), context.view(op.getRhs()),
-                context.view(op.getResult()),
-                context.tokenCount(op.getResult())},
-               [&](Emitter &e, ValueRange a) {
-                 forallVectors(e, a[3], features, [&](Value i, Value offset) {
-                   auto at = [&](const Buffer &b) {
-                     return e.add(e.mul(i, b.stride), offset);
-                   };
-                   e.storeVector(e.add(e.loadVector(a[0], at(lhs), kLanes),
-                                       e.loadVector(a[1], at(rhs), kLanes)),
-                                 a[2], at(out));
-                 });
-               });
+/// parallel for (token, vector): out = lhs + rhs
+template <> void lower(arith::AddFOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("add_{0}", featuresOf(op.getResult())));
+  const Rows lhs = kernel.rows(op.getLhs()), rhs = kernel.rows(op.getRhs());
+  const Rows out = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    forallVectors(e, count, out.features, [&](Value i, Value offset) {
+      auto load = [&](const Rows &rows) {
+        return e.loadVector(rows, e.add(rows.row(e, i), offset), kLanes);
+      };
+      Value sum = e.add(load(lhs), load(rhs));
+      e.storeVector(sum, out, e.add(out.row(e, i), offset));
+    });
+  });
 }
 
-void lowerScale(ScaleOp op, LoopContext &context) {
-  const Buffer &in = context.buffer(op.getInput());
-  const Buffer &out = context.buffer(op.getResult());
-  const int64_t features = featuresOf(op.getResult());
-  context.call(op.getLoc(),
-               llvm::formatv("scale_{0}_{1}_{2}_{3}", features, in.stride,
-                             out.stride, bitsOf(op.getFactor())),
-               {context.view(op.getInput()), context.view(op.getResult()),
-                context.tokenCount(op.getResult())},
-               [&](Emitter &e, ValueRange a) {
-                 Value factor =
-                     e.constant(e.floats(), op.getFactor().convertToDouble());
-                 forallVectors(e, a[2], features, [&](Value i, Value offset) {
-                   Value x = e.loadVector(
-                       a[0], e.add(e.mul(i, in.stride), offset), kLanes);
-                   e.storeVector(e.mul(x, factor), a[1],
-                                 e.add(e.mul(i, out.stride), offset));
-                 });
-               });
+/// parallel for (token, vector): out = factor in
+template <> void lower(ScaleOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("scale_{0}", featuresOf(op.getResult())));
+  const Rows in = kernel.rows(op.getInput()), out = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    Value factor = e.constant(e.floats(), op.getFactor().convertToDouble());
+    forallVectors(e, count, out.features, [&](Value i, Value offset) {
+      Value x = e.loadVector(in, e.add(in.row(e, i), offset), kLanes);
+      e.storeVector(e.mul(x, factor), out, e.add(out.row(e, i), offset));
+    });
+  });
 }
 
 /// Works in place, on logits: their rows are not padded, so they are one run
 /// of values, and the values after the last whole vector are done one by one.
-void lowerSoftCap(SoftCapOp op, LoopContext &context) {
-  const int64_t features = featuresOf(op.getResult());
+///
+/// parallel for 16 values:
+///   if whole: out = cap tanh(out / cap)
+///   else the same for each value of the rest
+template <> void lower(SoftCapOp op, LoopContext &context) {
   const double cap = op.getCap().convertToDouble();
-  context.call(
-      op.getLoc(),
-      llvm::formatv("soft_cap_{0}_{1}", features, bitsOf(op.getCap())),
-      {context.view(op.getResult()), context.tokenCount(op.getResult())},
-      [&](Emitter &e, ValueRange a) {
-        Value values = e.mul(a[1], features);
-        e.forall(e.div(e.add(values, kLanes - 1), kLanes), [&](Value i) {
-          Value begin = e.mul(i, kLanes);
-          Value end = arith::MinUIOp::create(e, e.add(begin, kLanes), values);
-          Value whole = e.mul(e.div(e.sub(end, begin), kLanes), kLanes);
-          Value rest = e.add(begin, whole);
-          e.forLoop(begin, rest, kLanes, {},
-                    [&](Value at, ValueRange) -> SmallVector<Value> {
-                      e.storeVector(
-                          e.softCap(e.loadVector(a[0], at, kLanes), cap), a[0],
-                          at);
-                      return {};
-                    });
-          e.forLoop(rest, end, [&](Value at) {
-            e.store(e.softCap(e.load(a[0], at), cap), a[0], at);
-          });
-        });
+  Kernel kernel(context, op,
+                llvm::formatv("soft_cap_{0}", featuresOf(op.getResult())));
+  const Rows logits = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    Value values = e.mul(count, logits.features);
+    e.forall(e.div(e.add(values, kLanes - 1), kLanes), [&](Value i) {
+      Value begin = e.mul(i, kLanes);
+      Value end = arith::MinUIOp::create(e, e.add(begin, kLanes), values);
+      Value whole = e.mul(e.div(e.sub(end, begin), kLanes), kLanes);
+      Value rest = e.add(begin, whole);
+      e.forLoop(begin, rest, kLanes, {},
+                [&](Value at, ValueRange) -> SmallVector<Value> {
+                  e.storeVector(
+                      e.softCap(e.loadVector(logits, at, kLanes), cap), logits,
+                      at);
+                  return {};
+                });
+      e.forLoop(rest, end, [&](Value at) {
+        e.store(e.softCap(e.load(logits, at), cap), logits, at);
       });
+    });
+  });
 }
 
 /// What is left of `gate` after the sigmoid of `x`: gate / (1 + exp(-x)).
@@ -247,64 +226,61 @@ static Value activate(Emitter &e, GateKind kind, Value gate) {
   llvm_unreachable("all kinds are handled");
 }
 
-void lowerGatedActivation(GatedActivationOp op, LoopContext &context) {
-  const Buffer &gate = context.buffer(op.getGate());
-  const Buffer &up = context.buffer(op.getUp());
-  const Buffer &out = context.buffer(op.getResult());
-  const int64_t features = featuresOf(op.getResult());
-  context.call(
-      op.getLoc(),
-      llvm::formatv("{0}_{1}_{2}_{3}_{4}", stringifyGateKind(op.getKind()),
-                    features, gate.stride, up.stride, out.stride),
-      {context.view(op.getGate()), context.view(op.getUp()),
-       context.view(op.getResult()), context.tokenCount(op.getResult())},
-      [&](Emitter &e, ValueRange a) {
-        forallVectors(e, a[3], features, [&](Value i, Value offset) {
-          auto at = [&](const Buffer &b) {
-            return e.add(e.mul(i, b.stride), offset);
-          };
-          Value g = e.loadVector(a[0], at(gate), kLanes);
-          Value u = e.loadVector(a[1], at(up), kLanes);
-          e.storeVector(e.mul(activate(e, op.getKind(), g), u), a[2], at(out));
-        });
-      });
+/// parallel for (token, vector): out = activation(gate) up
+template <> void lower(GatedActivationOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("{0}_{1}", stringifyGateKind(op.getKind()),
+                              featuresOf(op.getResult())));
+  const Rows gate = kernel.rows(op.getGate()), up = kernel.rows(op.getUp());
+  const Rows out = kernel.rows(op.getResult());
+  const Argument count = kernel.tokens(op.getResult());
+  kernel.emit([&](Emitter &e) {
+    forallVectors(e, count, out.features, [&](Value i, Value offset) {
+      auto load = [&](const Rows &rows) {
+        return e.loadVector(rows, e.add(rows.row(e, i), offset), kLanes);
+      };
+      Value g = load(gate), u = load(up);
+      e.storeVector(e.mul(activate(e, op.getKind(), g), u), out,
+                    e.add(out.row(e, i), offset));
+    });
+  });
 }
 
-void lowerQuantizeActivations(QuantizeActivationsOp op, LoopContext &context) {
-  const Buffer &in = context.buffer(op.getInput());
-  const Buffer &out = context.buffer(op.getValues());
-  const int64_t features = featuresOf(op.getInput());
-  context.call(
-      op.getLoc(),
-      llvm::formatv("quantize_{0}_{1}_{2}", features, in.stride, out.stride),
-      {context.view(op.getInput()), context.view(op.getValues()),
-       context.view(op.getScales()), context.tokenCount(op.getInput())},
-      [&](Emitter &e, ValueRange a) {
-        e.forall(a[3], [&](Value i) {
-          Value from = e.mul(i, in.stride), to = e.mul(i, out.stride);
-          Value zero = e.constant(e.floats(), 0.0);
-          Value largest = e.forRow(
-              features, {zero},
-              [&](Value offset, Value mask,
-                  ValueRange max) -> SmallVector<Value> {
-                Value x = e.keep(
-                    e.loadVector(a[0], e.add(from, offset), kLanes), mask);
-                return {e.maximum(max[0], math::AbsFOp::create(e, x))};
-              })[0];
-          Value most = vector::ReductionOp::create(
-              e, vector::CombiningKind::MAXNUMF, largest);
-          const auto [scale, inverse] = e.int8Scale(most);
-          e.store(scale, a[2], i);
-          e.forRow(
-              features, {},
-              [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
-                Value x = e.keep(
-                    e.loadVector(a[0], e.add(from, offset), kLanes), mask);
-                e.storeVector(e.toInt8(x, inverse), a[1], e.add(to, offset));
-                return {};
-              });
-        });
-      });
+/// parallel for token:
+///   largest = max |x| over the row
+///   scales[token] = largest / 127
+///   for vector: values = round(x 127 / largest), zero where largest is
+template <> void lower(QuantizeActivationsOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("quantize_{0}", featuresOf(op.getInput())));
+  const Rows in = kernel.rows(op.getInput());
+  const Rows values = kernel.rows(op.getValues());
+  const Rows scales = kernel.rows(op.getScales());
+  const Argument count = kernel.tokens(op.getInput());
+  kernel.emit([&](Emitter &e) {
+    e.forall(count, [&](Value i) {
+      Value from = in.row(e, i), to = values.row(e, i);
+      auto load = [&](Value offset, Value mask) {
+        return e.keep(e.loadVector(in, e.add(from, offset), kLanes), mask);
+      };
+      Value largest = e.forRow(
+          in.features, {e.constant(e.floats(), 0.0)},
+          [&](Value offset, Value mask, ValueRange max) -> SmallVector<Value> {
+            Value x = load(offset, mask);
+            return {e.maximum(max[0], math::AbsFOp::create(e, x))};
+          })[0];
+      Value most = vector::ReductionOp::create(
+          e, vector::CombiningKind::MAXNUMF, largest);
+      const auto [scale, inverse] = e.int8Scale(most);
+      e.store(scale, scales, i);
+      e.forRow(in.features, {},
+               [&](Value offset, Value mask, ValueRange) -> SmallVector<Value> {
+                 e.storeVector(e.toInt8(load(offset, mask), inverse), values,
+                               e.add(to, offset));
+                 return {};
+               });
+    });
+  });
 }
 
 } // namespace fairy2
