@@ -75,6 +75,14 @@ def badLinks(root, file, text):
             yield f"link to {target}: no such heading"
 
 
+def isInCode(folder, name):
+    """In a source beneath `folder`, other than where it includes a file."""
+    word = re.compile(rf"^(?!#include).*\b{name}\b", re.MULTILINE)
+    return any(word.search(read(path)) for ending in (".h", ".cpp", ".td")
+               for path in glob.glob(os.path.join(folder, "**", "*" + ending),
+                                     recursive=True))
+
+
 def badNames(root, file, text):
     """Words in back quotes that have the form of a path or a source's name,
     and the first column of tables of files."""
@@ -84,12 +92,14 @@ def badNames(root, file, text):
         if not name.startswith(("build", "..")) and not exists(
                 root, file, name):
             yield f"{name}: no such file"
-    # `Name` alone is a file beneath the text, or a unit test.
+    # `Name` alone is a file beneath the text, a unit test, or a name in code.
     for name in re.findall(r"`([A-Z][A-Za-z]+)`", withoutBlocks(text)):
-        if not any(glob.glob(os.path.join(root, folder, "**", name + ".*"),
+        folder = os.path.join(root, os.path.dirname(file))
+        if not any(glob.glob(os.path.join(place, "**", name + ".*"),
                              recursive=True)
-                   for folder in (os.path.dirname(file), "test/unit")):
-            yield f"{name}: no such file here"
+                   for place in (folder, os.path.join(root, "test/unit"))
+                   ) and not isInCode(folder, name):
+            yield f"{name}: no such file or name here"
     isTable = False
     for line in text.split("\n"):
         cells = line.split("|")
