@@ -117,7 +117,8 @@ const std::vector<Architecture> &architectures() {
        .finalSoftCap = 30,
        .fields = {"sliding_window", "query_pre_attn_scalar",
                   "attn_logit_softcapping", "final_logit_softcapping",
-                  "hidden_act", "hidden_activation"}},
+                  "hidden_activation"},
+       .ignored = {"hidden_act"}},
       // Gemma 3, text (arXiv 2503.19786).
       {.name = "Gemma3ForCausalLM",
        .modelType = "gemma3_text",
@@ -141,8 +142,9 @@ const std::vector<Architecture> &architectures() {
        .queryScalar = 256,
        .fields = {"sliding_window", "sliding_window_pattern",
                   "_sliding_window_pattern", "query_pre_attn_scalar",
-                  "final_logit_softcapping", "hidden_act", "hidden_activation",
-                  "rope_local_base_freq"}},
+                  "final_logit_softcapping", "hidden_activation",
+                  "rope_local_base_freq"},
+       .ignored = {"hidden_act"}},
       // Granite 3, dense: Llama with four multipliers.
       {.name = "GraniteForCausalLM",
        .modelType = "granite",

@@ -13,7 +13,7 @@
 namespace fairy2 {
 
 /// Where a property that some architectures fix and others configure comes
-/// from.
+/// from. A fixed one may stand in config.json if it says the same.
 enum class Source { Never, Always, Config };
 
 /// Which layers have the window of `sliding_window`, where layer_types does not
@@ -28,6 +28,7 @@ struct Architecture {
   BlockDesign block = {};
   Source qkvBias = Source::Never;
   Source outputBias = Source::Never;
+  const char *outputBiasField = "attention_bias"; ///< shared in most classes
   Source mlpBias = Source::Never;
   WindowRule windows = WindowRule::None;
   /// Whether embeddings are multiplied by the root of hidden_size (Gemma).
@@ -51,8 +52,11 @@ struct Architecture {
   std::optional<double> attentionSoftCap = std::nullopt;
   std::optional<double> finalSoftCap = std::nullopt;
 
-  /// Fields that this architecture asks, beside those that all do.
+  /// Fields that this architecture asks and others do not. Listing one is not
+  /// enough: HFConfig.cpp must read it, or it is refused like any other.
   std::vector<std::string_view> fields = {};
+  /// Fields that such files have and their class does not look at.
+  std::vector<std::string_view> ignored = {};
 
   bool asks(std::string_view field) const;
 };

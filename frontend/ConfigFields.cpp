@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The fields that nobody reads: those that would change the computation of
+// another model, and those that change none.
 #include "frontend/ConfigFields.h"
 
 #include <algorithm>
@@ -9,35 +12,6 @@ namespace fairy2 {
 using nlohmann::json;
 
 namespace {
-
-/// What every architecture is asked for; HFConfig.cpp and RopeConfig.cpp read
-/// them.
-constexpr std::string_view kCommonFields[] = {
-    "architectures",
-    "attention_bias",
-    "bos_token_id",
-    "dtype",
-    "eos_token_id",
-    "head_dim",
-    "hidden_act",
-    "hidden_size",
-    "intermediate_size",
-    "layer_types",
-    "max_position_embeddings",
-    "mlp_bias",
-    "model_type",
-    "num_attention_heads",
-    "num_hidden_layers",
-    "num_key_value_heads",
-    "original_max_position_embeddings",
-    "rms_norm_eps",
-    "rope_parameters",
-    "rope_scaling",
-    "rope_theta",
-    "tie_word_embeddings",
-    "torch_dtype",
-    "vocab_size",
-};
 
 /// Fields of other models, each with the one JSON value that changes nothing;
 /// null does not either, and is the only one where nothing is given.
@@ -235,16 +209,20 @@ void refuseCode(const JsonObject &config, const Architecture &architecture) {
 
 } // namespace
 
-void checkFields(const JsonObject &config, const Architecture &architecture) {
+void refuseOtherPrograms(const JsonObject &config,
+                         const Architecture &architecture) {
   for (const char *field : {"quantization_config", "quantization"})
     if (config.find(field))
       config.fail(field, "the weights are quantized already; expected a "
                          "checkpoint in F32, F16 or BF16");
   refuseCode(config, architecture);
+}
+
+void checkFields(const JsonObject &config, const Architecture &architecture) {
   for (const auto &[name, value] : config.value().items()) {
-    if (value.is_null() || isIn(kCommonFields, name) ||
-        isIn(kHarmlessFields, name) || isPrivate(name) ||
-        architecture.asks(name))
+    if (value.is_null() || config.wasAsked(name) ||
+        isIn(kHarmlessFields, name) || isIn(architecture.ignored, name) ||
+        isPrivate(name))
       continue;
     const ForeignField *foreign = findForeign(name);
     if (!foreign)

@@ -17,6 +17,7 @@ using nlohmann::json;
 
 namespace {
 
+constexpr std::string_view kQkvBiasField = "attention_bias";
 constexpr int64_t kMaxHidden = int64_t(1) << 20;
 constexpr int64_t kMaxIntermediate = int64_t(1) << 24;
 constexpr int64_t kMaxLayers = 10'000;
@@ -43,13 +44,22 @@ findArchitecture(const JsonObject &config,
   config.failExpected("architectures", known, list[0]);
 }
 
-bool resolve(Source source, const JsonObject &config, const char *field) {
+bool resolve(Source source, const JsonObject &config, std::string_view field) {
   if (source == Source::Config)
     return config.boolean(field, false);
   const bool fixed = source == Source::Always;
   if (config.boolean(field, fixed) != fixed)
     config.failExpected(field, fixed ? "true" : "false", *config.find(field));
   return fixed;
+}
+
+/// The bias of o_proj, whose field may be that of q_proj, k_proj and v_proj.
+bool readOutputBias(const JsonObject &config,
+                    const Architecture &architecture) {
+  const std::string_view field = architecture.outputBiasField;
+  if (field == kQkvBiasField && architecture.outputBias != Source::Config)
+    return architecture.outputBias == Source::Always;
+  return resolve(architecture.outputBias, config, field);
 }
 
 void readHeads(const JsonObject &config, const Architecture &architecture,
@@ -125,13 +135,15 @@ std::optional<int64_t> readWindow(const JsonObject &config,
                                   const Architecture &architecture) {
   if (architecture.windows == WindowRule::None)
     return std::nullopt;
+  // Asked for before it may be switched off: it is known in any case.
+  const bool isGiven = config.find("sliding_window");
   if (architecture.asks("use_sliding_window") &&
       !config.boolean("use_sliding_window", false))
     return std::nullopt;
   // An absent field takes the class's default, a null switches it off.
   if (!config.value().contains("sliding_window"))
     return architecture.window;
-  if (!config.find("sliding_window"))
+  if (!isGiven)
     return std::nullopt;
   return config.integer("sliding_window", 1, kMaxPositions);
 }
@@ -271,16 +283,17 @@ void readSpecialTokens(const JsonObject &config,
 }
 
 std::optional<DType> readDeclaredType(const JsonObject &config) {
-  for (const char *field : {"dtype", "torch_dtype"})
+  std::optional<DType> type;
+  for (const char *field : {"torch_dtype", "dtype"})
     if (const json *value = config.find(field)) {
       if (*value == "float32")
-        return DType::F32;
-      if (*value == "float16")
-        return DType::F16;
-      if (*value == "bfloat16")
-        return DType::BF16;
+        type = DType::F32;
+      else if (*value == "float16")
+        type = DType::F16;
+      else if (*value == "bfloat16")
+        type = DType::BF16;
     }
-  return std::nullopt;
+  return type;
 }
 
 } // namespace
@@ -288,9 +301,14 @@ std::optional<DType> readDeclaredType(const JsonObject &config) {
 HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
                             const std::vector<std::string> &supported) {
   const json root = readJson(configFile, {.bytes = 1 << 20});
-  const JsonObject config(root, configFile.string());
-  const Architecture &architecture = findArchitecture(config, supported);
+  const std::string file = configFile.string();
+  return parse(root, file, findArchitecture(JsonObject(root, file), supported));
+}
 
+HFConfig HFConfig::parse(const json &root, const std::string &file,
+                         const Architecture &architecture) {
+  const JsonObject config(root, file);
+  config.require("architectures"); // whose row it is, says the caller
   HFConfig result;
   result.architecture = architecture.name;
   result.modelType = config.string("model_type", architecture.modelType);
@@ -299,7 +317,7 @@ HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
                         "\"" + std::string(architecture.modelType) + "\" for " +
                             architecture.name,
                         result.modelType);
-  checkFields(config, architecture);
+  refuseOtherPrograms(config, architecture);
 
   result.block = architecture.block;
   result.hiddenSize = config.integer("hidden_size", 1, kMaxHidden);
@@ -312,10 +330,8 @@ HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
   readHeads(config, architecture, result);
   result.rmsNormEpsilon = config.positive("rms_norm_eps", architecture.epsilon);
   result.activation = readActivation(config, architecture);
-  result.attentionBias =
-      resolve(architecture.qkvBias, config, "attention_bias");
-  result.attentionOutputBias =
-      architecture.outputBias == Source::Config && result.attentionBias;
+  result.attentionBias = resolve(architecture.qkvBias, config, kQkvBiasField);
+  result.attentionOutputBias = readOutputBias(config, architecture);
   result.mlpBias = resolve(architecture.mlpBias, config, "mlp_bias");
   result.tieWordEmbeddings =
       config.boolean("tie_word_embeddings", architecture.tiesEmbeddings);
@@ -331,6 +347,7 @@ HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
   result.localRope = rope.local;
   readSpecialTokens(config, architecture, result);
   result.declaredType = readDeclaredType(config);
+  checkFields(config, architecture);
   return result;
 }
 

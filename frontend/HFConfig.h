@@ -8,6 +8,8 @@
 #include "frontend/DType.h"
 #include "frontend/RopeConfig.h"
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -15,6 +17,8 @@
 #include <vector>
 
 namespace fairy2 {
+
+struct Architecture;
 
 /// Whether queries and keys get an RMS norm: each head by itself (Qwen3), or
 /// the whole row of all heads (OLMo 2).
@@ -92,6 +96,9 @@ struct HFConfig {
   static HFConfig
   readFile(const std::filesystem::path &configFile,
            const std::vector<std::string> &supported = knownArchitectures());
+  /// The same of a parsed file, as that row of the table says.
+  static HFConfig parse(const nlohmann::json &root, const std::string &file,
+                        const Architecture &architecture);
 
   /// The rotary embedding of a layer, or null.
   const RopeConfig *ropeOf(int64_t layer) const;

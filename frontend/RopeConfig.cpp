@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kMaxPositions = int64_t(1) << 30;
 constexpr double kDefaultLocalTheta = 10000;
+constexpr char kOriginalPositions[] = "original_max_position_embeddings";
 
 /// The members of a scaling's object that somebody may have written there.
 /// "finetuned" is a remark of YaRN's authors.
@@ -42,6 +43,14 @@ void refuseUnknownMembers(const JsonObject &rope) {
     if (!value.is_null() && !kMembers.count(key))
       rope.fail(key, "is not known, so it might change the computation; "
                      "remove it if it does not");
+}
+
+/// Of a field that may stand beside or inside the scaling's object.
+void requireEqual(const JsonObject &config, const JsonObject &rope,
+                  const std::string &field) {
+  const json *outer = config.find(field), *inner = rope.find(field);
+  if (outer && inner && *outer != *inner)
+    rope.fail(field, "disagrees with field '" + field + "'");
 }
 
 /// The scaling's own object: rope_scaling, or rope_parameters of newer files.
@@ -100,12 +109,9 @@ double stretch(const JsonObject &rope) {
 /// or inside the scaling's object.
 int64_t originalPositions(const JsonObject &config, const JsonObject &rope,
                           const RopeRules &rules) {
-  constexpr const char *kField = "original_max_position_embeddings";
-  const json *outer = config.find(kField), *inner = rope.find(kField);
-  if (outer && inner && *outer != *inner)
-    rope.fail(kField, std::string("disagrees with field '") + kField + "'");
-  const JsonObject &holder = inner ? rope : config;
-  return holder.integer(kField, 1, kMaxPositions,
+  requireEqual(config, rope, kOriginalPositions);
+  const JsonObject &holder = rope.find(kOriginalPositions) ? rope : config;
+  return holder.integer(kOriginalPositions, 1, kMaxPositions,
                         rules.isPhi3 ? 4096 : rules.maxPositions);
 }
 
@@ -250,18 +256,20 @@ RopePair readByLayerType(const JsonObject &config, const RopeRules &rules) {
 } // namespace
 
 RopePair readRope(const JsonObject &config, const RopeRules &rules) {
+  // Known in any case; the scalings that need it read it.
+  config.find(kOriginalPositions);
   if (rules.byLayerType)
     return readByLayerType(config, rules);
   RopePair pair{{.theta = rules.defaultTheta}, std::nullopt};
   pair.main.theta = config.positive("rope_theta", pair.main.theta);
-  readPartialFactor(config, rules, pair.main);
+  if (rules.isPhi3)
+    readPartialFactor(config, rules, pair.main);
   const std::optional<JsonObject> rope = findRopeObject(config);
   if (!rope)
     return pair;
-  for (const char *field : {"rope_theta", "partial_rotary_factor"})
-    if (config.find(field) && rope->find(field) &&
-        *config.find(field) != *rope->find(field))
-      rope->fail(field, std::string("disagrees with field '") + field + "'");
+  requireEqual(config, *rope, "rope_theta");
+  if (rules.isPhi3)
+    requireEqual(config, *rope, "partial_rotary_factor");
   readScaling(config, *rope, rules, pair.main);
   return pair;
 }

@@ -202,6 +202,7 @@ void JsonObject::failExpected(std::string_view key, const std::string &expected,
 }
 
 const json *JsonObject::find(std::string_view key) const {
+  asked.emplace(key);
   const auto place = members->find(key);
   return place == members->end() || place->is_null() ? nullptr : &*place;
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -51,6 +52,8 @@ public:
 
   /// The value of `key`, or nothing when absent or null.
   const nlohmann::json *find(std::string_view key) const;
+  /// Whether find() or another getter was asked for `key`, there or not.
+  bool wasAsked(std::string_view key) const { return asked.contains(key); }
   const nlohmann::json &require(std::string_view key) const;
 
   int64_t integer(std::string_view key, int64_t low, int64_t high) const;
@@ -78,6 +81,7 @@ private:
   const nlohmann::json *members;
   std::string fileName;
   std::string prefix; ///< "rope_scaling." inside that field, empty at the top
+  mutable std::set<std::string, std::less<>> asked;
 };
 
 } // namespace fairy2

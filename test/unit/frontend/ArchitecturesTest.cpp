@@ -163,6 +163,85 @@ TEST_F(ArchitecturesTest, NullKeyHeadsAreHeads) {
   EXPECT_EQ(readWith(qwen).kvHeads, 8);
 }
 
+/// An object is no value of any field, so whoever reads one says what was
+/// expected. One that a row lists and nothing reads would pass, or be taken for
+/// a stranger's.
+TEST_F(ArchitecturesTest, EveryListedFieldIsRead) {
+  for (const Architecture &row : architectures())
+    for (const std::string_view field : row.fields) {
+      const std::string named = "field '" + std::string(field) + "': expected ";
+      std::string found = errorWith(with(
+          row.name, row.modelType, ", \"" + std::string(field) + "\": {}"));
+      // Where a switch is off, nobody looks behind it.
+      if (found == "no error" && row.asks("use_sliding_window"))
+        found = errorWith(with(row.name, row.modelType,
+                               ", \"use_sliding_window\": true, \"" +
+                                   std::string(field) + "\": {}"));
+      EXPECT_NE(found.find(named), std::string::npos)
+          << row.name << ": " << field << ": " << found;
+    }
+}
+
+/// What decides is what is read, not what a row lists: the field of another
+/// architecture is no better than an unknown one.
+TEST_F(ArchitecturesTest, FieldsThatNobodyReadsAreRefused) {
+  for (const Architecture &row : architectures()) {
+    EXPECT_EQ(
+        errorWith(with(row.name, row.modelType, R"(, "logit_scale": 0.5)")),
+        "DIR/config.json: field 'logit_scale': only 1 is supported in " +
+            std::string(row.name) + ", found 0.5");
+    EXPECT_EQ(
+        errorWith(
+            with(row.name, row.modelType, R"(, "attention_out_bias": false)")),
+        "DIR/config.json: field 'attention_out_bias': is not known, so it "
+        "might change the computation; remove it if it does not");
+    EXPECT_EQ(errorWith(with(row.name, row.modelType,
+                             R"(, "partial_rotary_factor": 1.5)"))
+                  .find("DIR/config.json: field 'partial_rotary_factor': "),
+              0u)
+        << row.name;
+  }
+}
+
+/// Where it comes from is settled once, for every value of Source.
+TEST_F(ArchitecturesTest, TheOutputBiasHasItsOwnSource) {
+  Architecture row = architectures().front();
+  const auto outputBias = [&](const std::string &fields) {
+    const std::string text =
+        with(row.name, row.modelType, fields.empty() ? "" : ", " + fields);
+    nlohmann::json config = nlohmann::json::parse(kGoodConfig);
+    config.update(nlohmann::json::parse(text));
+    return HFConfig::parse(config, "DIR/config.json", row).attentionOutputBias;
+  };
+  const auto error = [&](const std::string &fields) {
+    return folder.errorOf([&] { outputBias(fields); });
+  };
+  EXPECT_FALSE(outputBias(""));
+  EXPECT_TRUE(outputBias(R"("attention_bias": true)"));
+  row.outputBias = Source::Always;
+  EXPECT_TRUE(outputBias(""));
+  EXPECT_TRUE(outputBias(R"("attention_bias": false)"));
+  row.outputBiasField = "attention_out_bias";
+  EXPECT_TRUE(outputBias(R"("attention_out_bias": true)"));
+  EXPECT_EQ(error(R"("attention_out_bias": false)"),
+            "DIR/config.json: field 'attention_out_bias': expected true, found "
+            "false");
+  row.outputBias = Source::Never;
+  EXPECT_FALSE(outputBias(R"("attention_out_bias": false)"));
+  EXPECT_EQ(error(R"("attention_out_bias": true)"),
+            "DIR/config.json: field 'attention_out_bias': expected false, "
+            "found true");
+  row.outputBias = Source::Config;
+  EXPECT_TRUE(outputBias(R"("attention_out_bias": true)"));
+  EXPECT_FALSE(
+      outputBias(R"("attention_bias": true, "attention_out_bias": false)"));
+  // Listed, and read by nobody.
+  row.fields = {"logit_scale"};
+  EXPECT_EQ(error(R"("logit_scale": 0.5)"),
+            "DIR/config.json: field 'logit_scale': only 1 is supported in "
+            "LlamaForCausalLM, found 0.5");
+}
+
 TEST_F(ArchitecturesTest, ModelsOfImagesAreRefusedByName) {
   EXPECT_EQ(
       errorWith(R"({"architectures": ["Gemma3ForConditionalGeneration"]})"),
