@@ -5,11 +5,13 @@
 #include "runtime/Conversation.h"
 #include "runtime/Model.h"
 #include "runtime/Sampler.h"
+#include "runtime/Scheduler.h"
 #include "runtime/Session.h"
 #include "runtime/Status.h"
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -87,6 +89,50 @@ void copyOut(const Container &from, T *to, size_t capacity, size_t *length) {
     requirePointer(to, "output");
   std::copy_n(from.begin(), copied, to);
   *length = from.size();
+}
+
+Sampling samplingOf(const Fairy2Sampling &sampling) {
+  return {sampling.temperature,
+          sampling.top_k,
+          sampling.top_p,
+          sampling.min_p,
+          sampling.repetition_penalty,
+          sampling.seed};
+}
+
+GenerationOptions generationOf(const Fairy2GenerateOptions *options) {
+  GenerationOptions chosen;
+  chosen.maxTokens = std::numeric_limits<int64_t>::max();
+  if (!options)
+    return chosen;
+  if (options->max_tokens != 0)
+    chosen.maxTokens = options->max_tokens;
+  if (options->sampling)
+    chosen.sampling = samplingOf(*options->sampling);
+  if (options->stop_count > 0)
+    requirePointer(options->stops, "stops");
+  for (size_t i = 0; i < options->stop_count; ++i) {
+    requirePointer(options->stops[i], "stops");
+    chosen.stops.emplace_back(options->stops[i]);
+  }
+  chosen.ignoreEos = options->ignore_eos != 0;
+  return chosen;
+}
+
+Fairy2Finish finishOf(FinishReason reason) {
+  switch (reason) {
+  case FinishReason::Eos:
+    return FAIRY2_FINISH_EOS;
+  case FinishReason::Stop:
+    return FAIRY2_FINISH_STOP;
+  case FinishReason::Length:
+    return FAIRY2_FINISH_LENGTH;
+  case FinishReason::Context:
+    return FAIRY2_FINISH_CONTEXT;
+  case FinishReason::Interrupted:
+    return FAIRY2_FINISH_CANCELLED;
+  }
+  return FAIRY2_FINISH_CANCELLED;
 }
 
 } // namespace
@@ -227,14 +273,44 @@ Fairy2Status fairy2_sample(const Fairy2Sampling *sampling, const float *logits,
     requirePointer(token, "token");
     if (count > 0)
       requirePointer(history, "history");
-    const Sampling chosen{sampling->temperature,
-                          sampling->top_k,
-                          sampling->top_p,
-                          sampling->min_p,
-                          sampling->repetition_penalty,
-                          sampling->seed};
-    *token = sampleToken(chosen, arrayOf(logits, vocab, "logits"),
-                         {history, count}, step);
+    *token =
+        sampleToken(samplingOf(*sampling), arrayOf(logits, vocab, "logits"),
+                    {history, count}, step);
+  });
+}
+
+Fairy2Status fairy2_generate(Fairy2Session *session, int32_t slot,
+                             const int32_t *tokens, int32_t count,
+                             const Fairy2GenerateOptions *options,
+                             Fairy2OnToken on_token, void *user,
+                             Fairy2Finish *finish) {
+  return guarded(FAIRY2_INTERNAL, [&] {
+    requirePointer(session, "session");
+    session->session.length(slot); // whether there is such a slot
+    const auto prompt = arrayOf(tokens, count, "tokens");
+    GenerationOptions chosen = generationOf(options);
+    std::string text;
+    std::atomic<bool> cancelled = false;
+    chosen.onText = [&](std::string_view piece) { text += piece; };
+    chosen.interrupted = &cancelled;
+    const auto sequence = std::make_shared<Sequence>(
+        session->session, std::vector<int32_t>(prompt.begin(), prompt.end()),
+        chosen);
+    Scheduler scheduler(session->session, {slot});
+    scheduler.add(sequence);
+    for (bool more = true; more;) {
+      const size_t before = sequence->tokens().size();
+      more = scheduler.step();
+      const auto all = sequence->tokens();
+      const int32_t token = all.size() > before ? all.back() : -1;
+      const bool tells = !cancelled || !text.empty();
+      if (on_token && tells && on_token(user, token, text.data(), text.size()))
+        cancelled = true;
+      text.clear();
+    }
+    const Generation result = sequence->result();
+    if (finish)
+      *finish = finishOf(result.reason);
   });
 }
 

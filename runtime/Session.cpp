@@ -8,6 +8,8 @@
 #include "runtime/CpuExecutor.h"
 #include "runtime/Status.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -52,7 +54,8 @@ Session::Session(std::shared_ptr<const Model> model,
       held(size_t(inRange("slots", options.slots, kMaxSlots))),
       pool(chooseThreads(options.threads)),
       executor(std::make_unique<CpuExecutor>(
-          owner, CacheShape{options.slots, positions}, pool)) {}
+          owner, CacheShape{options.slots, positions}, pool)),
+      process(getpid()) {}
 
 std::span<const int32_t> Session::tokens(int32_t slot) const {
   requireSlot(slot);
@@ -113,6 +116,11 @@ void Session::requireDifferentSlots(std::span<const Piece> pieces) const {
 }
 
 void Session::step(std::span<const Piece> pieces, float *logits) {
+  // A forked child has this memory, but not the threads to wait for.
+  if (getpid() != process)
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "session: expected to be used by the process that made "
+                      "it, found a forked child: make one there");
   for (const Piece &piece : pieces) {
     requireSlot(piece.slot);
     checkTokens(piece.tokens);

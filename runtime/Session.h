@@ -2,7 +2,7 @@
 //
 // A running model: independent slots of a KV cache, the tokens that each holds,
 // and the way from what a caller appends to the batches that an Executor runs.
-// Used by one thread at a time.
+// Used by one thread at a time, and by the process that made it alone.
 #pragma once
 
 #include "runtime/Executor.h"
@@ -80,6 +80,7 @@ private:
   std::vector<std::vector<int32_t>> held;
   ThreadPool pool;
   std::unique_ptr<Executor> executor;
+  int process; ///< the one that has the pool's threads
   std::vector<int32_t> batchTokens, batchSlots, batchPositions, rows;
 };
 

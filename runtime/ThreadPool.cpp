@@ -53,7 +53,7 @@ void pinTo(std::thread &thread, int core) {
 
 } // namespace
 
-ThreadPool::ThreadPool(int size) : count(size) {
+ThreadPool::ThreadPool(int size) : count(size), process(getpid()) {
   const std::vector<int> cores = allowedCores();
   threads.reserve(size_t(count));
   try {
@@ -72,6 +72,11 @@ ThreadPool::ThreadPool(int size) : count(size) {
 ThreadPool::~ThreadPool() { stop(); }
 
 void ThreadPool::stop() {
+  if (getpid() != process) {
+    for (std::thread &thread : threads)
+      thread.detach();
+    return;
+  }
   stopping = true;
   job.raise();
   for (std::thread &thread : threads)

@@ -20,7 +20,8 @@ public:
   /// has a thread for every allowed core, the started ones are pinned to a core
   /// each; the caller, whose thread is not ours, never is.
   explicit ThreadPool(int threads);
-  /// Must not be called while run() is going on.
+  /// Must not be called while run() is going on. In a forked child, which has
+  /// none of the threads, it waits for none.
   ~ThreadPool();
   ThreadPool(const ThreadPool &) = delete;
   ThreadPool &operator=(const ThreadPool &) = delete;
@@ -55,6 +56,7 @@ private:
   void stop();
 
   const int count;
+  const int process; ///< which has the threads; a forked child has not
   const Body *body = nullptr;
   bool stopping = false;
   Signal job;   ///< raised to start a run

@@ -3,7 +3,8 @@
  * The C interface of the Fairy2 runtime (libfairy2): open a compiled model,
  * feed it tokens, read logits, sample. Functions that can fail return a status;
  * fairy2_last_error() then holds one sentence for the user. A model may be
- * used by many threads at once, a session by one at a time. */
+ * used by many threads at once, a session by one at a time and only in the
+ * process that made it: after fork() the child's calls fail. */
 #ifndef FAIRY2_H
 #define FAIRY2_H
 
@@ -48,6 +49,22 @@ typedef struct {
   float repetition_penalty; /* 1: off */
   uint64_t seed;
 } Fairy2Sampling;
+
+typedef struct {
+  int64_t max_tokens;             /* 0: until the context is full */
+  const Fairy2Sampling *sampling; /* NULL: greedy */
+  const char *const *stops;       /* texts to end before, UTF-8 */
+  size_t stop_count;
+  int32_t ignore_eos; /* not 0: go on when the model ends its text */
+} Fairy2GenerateOptions;
+
+typedef enum {
+  FAIRY2_FINISH_EOS = 0,     /* the model ended its text */
+  FAIRY2_FINISH_STOP = 1,    /* a stop text appeared */
+  FAIRY2_FINISH_LENGTH = 2,  /* max_tokens were generated */
+  FAIRY2_FINISH_CONTEXT = 3, /* the context is full */
+  FAIRY2_FINISH_CANCELLED = 4
+} Fairy2Finish;
 
 /* The message of the calling thread's last failure, never NULL. */
 FAIRY2_API const char *fairy2_last_error(void);
@@ -112,6 +129,23 @@ FAIRY2_API Fairy2Status fairy2_sample(const Fairy2Sampling *sampling,
                                       const float *logits, int32_t vocab,
                                       const int32_t *history, size_t count,
                                       uint64_t step, int32_t *token);
+
+/* Called after every pass of fairy2_generate: `token` is the new one, or -1
+ * while the prompt is computed; `text` (not zero-terminated, maybe empty) is
+ * what has become certain, whole characters, without stop texts. Return 0 to go
+ * on; anything else cancels, after which only text that was held back may
+ * follow. */
+typedef int32_t (*Fairy2OnToken)(void *user, int32_t token, const char *text,
+                                 size_t bytes);
+/* Makes the slot hold `tokens` and continues them. What it holds already of
+ * their start is not computed again, so a conversation passes all of its tokens
+ * every time. options, on_token and finish may be NULL; a model without
+ * tokenizer gives no text. */
+FAIRY2_API Fairy2Status fairy2_generate(Fairy2Session *session, int32_t slot,
+                                        const int32_t *tokens, int32_t count,
+                                        const Fairy2GenerateOptions *options,
+                                        Fairy2OnToken on_token, void *user,
+                                        Fairy2Finish *finish);
 
 #ifdef __cplusplus
 }

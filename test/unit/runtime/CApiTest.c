@@ -149,6 +149,104 @@ static void checkSampling(void) {
         FAIRY2_BAD_ARGUMENT);
 }
 
+typedef struct {
+  int32_t tokens[64];
+  int count, calls, limit; /* cancels after `limit` calls; 0: never */
+  char text[256];
+  size_t bytes;
+} Heard;
+
+static int32_t hear(void *user, int32_t token, const char *text, size_t bytes) {
+  Heard *heard = user;
+  if (token >= 0)
+    heard->tokens[heard->count++] = token;
+  memcpy(heard->text + heard->bytes, text, bytes);
+  heard->bytes += bytes;
+  return ++heard->calls == heard->limit;
+}
+
+static void checkGeneration(Fairy2Model *model) {
+  const Fairy2SessionOptions shape = {1, 0, 2};
+  Fairy2Session *session = NULL;
+  CHECK(fairy2_session_new(model, &shape, &session) == FAIRY2_OK);
+  const int32_t prompt[10] = {1, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+  Fairy2GenerateOptions options = {12, NULL, NULL, 0, 1};
+  Fairy2Finish finish = FAIRY2_FINISH_EOS;
+  Heard heard = {{0}, 0, 0, 0, "", 0};
+  CHECK(fairy2_generate(session, 1, prompt, 10, &options, hear, &heard,
+                        &finish) == FAIRY2_OK);
+  CHECK(finish == FAIRY2_FINISH_LENGTH);
+  CHECK(heard.count == 12);
+  CHECK(heard.calls == 13); /* a batch of 8 tokens, then one call a token */
+  CHECK(fairy2_session_length(session, 0) == 0);
+  CHECK(fairy2_session_length(session, 1) == 21);
+  /* By hand, with the same calls as before there was fairy2_generate. */
+  float logits[VOCAB];
+  int32_t token = 0;
+  const Fairy2Sampling greedy = {0, 0, 1, 0, 1, 0};
+  CHECK(fairy2_eval(session, 0, prompt, 10, 0, logits) == FAIRY2_OK);
+  for (int i = 0; i < 12; ++i) {
+    CHECK(fairy2_sample(&greedy, logits, VOCAB, NULL, 0, 0, &token) ==
+          FAIRY2_OK);
+    CHECK(token == heard.tokens[i]);
+    CHECK(fairy2_eval(session, 0, &token, 1, 0, logits) == FAIRY2_OK);
+  }
+  char text[64];
+  size_t length = 0;
+  CHECK(fairy2_detokenize(model, heard.tokens, 12, text, 64, &length) ==
+        FAIRY2_OK);
+  CHECK(length == heard.bytes && memcmp(text, heard.text, length) == 0);
+
+  /* A stop text of two tokens. */
+  char stop[3] = {text[4], text[5], 0};
+  const char *stops[2] = {"never", stop};
+  Heard stopped = {{0}, 0, 0, 0, "", 0};
+  options.stops = stops;
+  options.stop_count = 2;
+  CHECK(fairy2_generate(session, 1, prompt, 10, &options, hear, &stopped,
+                        &finish) == FAIRY2_OK);
+  CHECK(finish == FAIRY2_FINISH_STOP);
+  CHECK(stopped.calls == stopped.count); /* the slot held the prompt */
+  CHECK(stopped.bytes <= 4 && memcmp(stopped.text, text, stopped.bytes) == 0);
+
+  /* Cancelled in the prompt, after some tokens, and with the defaults. */
+  options.stop_count = 0;
+  for (int limit = 1; limit < 5; ++limit) {
+    Heard cancelled = {{0}, 0, 0, limit, "", 0};
+    CHECK(fairy2_session_reset(session, 1, 0) == FAIRY2_OK);
+    CHECK(fairy2_generate(session, 1, prompt, 10, &options, hear, &cancelled,
+                          &finish) == FAIRY2_OK);
+    CHECK(finish == FAIRY2_FINISH_CANCELLED);
+    CHECK(cancelled.calls == limit && cancelled.count == limit - 1);
+  }
+  options.max_tokens = 0;
+  CHECK(fairy2_generate(session, 1, prompt, 10, &options, NULL, NULL,
+                        &finish) == FAIRY2_OK);
+  CHECK(finish == FAIRY2_FINISH_CONTEXT);
+  CHECK(fairy2_session_length(session, 1) == 100);
+  CHECK(fairy2_generate(session, 1, prompt, 10, NULL, NULL, NULL, NULL) ==
+        FAIRY2_OK);
+
+  CHECK(fairy2_generate(session, 2, prompt, 10, NULL, hear, &heard, &finish) ==
+        FAIRY2_BAD_ARGUMENT);
+  CHECK(strcmp(fairy2_last_error(), "slot: expected 0 to 1, found 2") == 0);
+  CHECK(fairy2_generate(session, 0, prompt, 0, NULL, hear, &heard, &finish) ==
+        FAIRY2_BAD_ARGUMENT);
+  CHECK(fairy2_generate(session, 0, NULL, 3, NULL, hear, &heard, &finish) ==
+        FAIRY2_BAD_ARGUMENT);
+  CHECK(fairy2_generate(NULL, 0, prompt, 3, NULL, hear, &heard, &finish) ==
+        FAIRY2_BAD_ARGUMENT);
+  options.max_tokens = -1;
+  CHECK(fairy2_generate(session, 0, prompt, 3, &options, hear, &heard,
+                        &finish) == FAIRY2_BAD_ARGUMENT);
+  options.max_tokens = 1;
+  options.stops = NULL;
+  options.stop_count = 1;
+  CHECK(fairy2_generate(session, 0, prompt, 3, &options, hear, &heard,
+                        &finish) == FAIRY2_BAD_ARGUMENT);
+  fairy2_session_free(session);
+}
+
 int main(int argc, char **argv) {
   CHECK(argc == 2);
   CHECK(strlen(fairy2_version()) > 0);
@@ -165,6 +263,7 @@ int main(int argc, char **argv) {
     checkModel(model);
     checkChat(model);
     checkSession(model);
+    checkGeneration(model);
     /* A session may outlive its model's handle. */
     Fairy2Session *session = NULL;
     CHECK(fairy2_session_new(model, NULL, &session) == FAIRY2_OK);

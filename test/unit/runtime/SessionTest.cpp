@@ -12,6 +12,9 @@
 
 #include <random>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 using namespace fairy2;
 using namespace fairy2::test;
 
@@ -193,6 +196,30 @@ TEST_P(SessionTest, BadOptionsAreNamed) {
   EXPECT_EQ(create({-1, 16, 1}), "threads: expected 0 to " + cores +
                                      ", the cores this process may use, found "
                                      "-1");
+}
+
+/// The child has the session's memory and none of its threads.
+TEST_P(SessionTest, AForkedChildGetsAnErrorAndDoesNotWait) {
+  auto session = std::make_unique<Session>(model, options(32, 2));
+  const std::vector<int32_t> tokens = {1, 2, 3};
+  session->eval(0, tokens, Session::Logits::None, nullptr);
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    alarm(20);
+    const std::string message = errorOf(
+        [&] { session->eval(0, tokens, Session::Logits::None, nullptr); });
+    session.reset();
+    _exit(message == "session: expected to be used by the process that made "
+                     "it, found a forked child: make one there"
+              ? 0
+              : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  session->eval(1, tokens, Session::Logits::None, nullptr);
+  EXPECT_EQ(session->length(1), 3);
 }
 
 TEST_P(SessionTest, ImpossibleMemoryIsAnError) {
