@@ -2,56 +2,44 @@
  *
  * usage: generate MODEL.so PROMPT
  *
- * Writes the 16 tokens that are likeliest after a prompt, with libfairy2 alone:
+ * Writes a prompt and the 16 tokens that are likeliest after it, as they come,
+ * with libfairy2 alone:
  *   cc generate.c $(pkg-config --cflags --libs fairy2) -o generate */
 #include <fairy2/fairy2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_PROMPT = 256, ANSWER = 16 };
-
-static void check(Fairy2Status status) {
-  if (status == FAIRY2_OK)
-    return;
-  fprintf(stderr, "error: %s\n", fairy2_last_error());
-  exit(1);
+static int32_t print(void *user, int32_t token, const char *text,
+                     size_t bytes) {
+  (void)user, (void)token;
+  fwrite(text, 1, bytes, stdout);
+  return fflush(stdout); /* not 0, where nobody reads any more, cancels */
 }
 
 int main(int argc, char **argv) {
+  Fairy2Model *model = NULL;
+  Fairy2Session *session = NULL;
+  int32_t tokens[256];
+  size_t count = 0;
   if (argc != 3)
-    return 2;
-  Fairy2Model *model;
-  check(fairy2_open(argv[1], &model));
-  Fairy2Session *session;
-  check(fairy2_session_new(model, &(Fairy2SessionOptions){0}, &session));
-
-  int32_t tokens[LONGEST_PROMPT + ANSWER];
-  size_t count;
-  check(fairy2_tokenize(model, argv[2], strlen(argv[2]), 1, 0, tokens,
-                        LONGEST_PROMPT, &count));
-  if (count > LONGEST_PROMPT) {
-    fprintf(stderr, "error: the prompt has over %d tokens\n", LONGEST_PROMPT);
-    return 1;
+    return fprintf(stderr, "usage: generate MODEL.so PROMPT\n"), 2;
+  int failed =
+      fairy2_open(argv[1], &model) ||
+      fairy2_session_new(model, &(Fairy2SessionOptions){0}, &session) ||
+      fairy2_tokenize(model, argv[2], strlen(argv[2]), 1, 0, tokens, 256,
+                      &count);
+  if (!failed && count > 256)
+    return fprintf(stderr, "error: the prompt has over 256 tokens\n"), 1;
+  if (!failed) {
+    printf("%s", argv[2]);
+    failed = fairy2_generate(session, 0, tokens, (int32_t)count,
+                             &(Fairy2GenerateOptions){.max_tokens = 16}, print,
+                             NULL, NULL);
+    printf("\n");
   }
-  const int32_t vocab = fairy2_vocab_size(model);
-  float *logits = malloc(sizeof(float) * (size_t)vocab);
-  const Fairy2Sampling greedy = {.top_p = 1, .repetition_penalty = 1};
-  size_t known = 0; /* tokens that the session has seen */
-  for (uint64_t step = 0; step < ANSWER; ++step) {
-    check(fairy2_eval(session, 0, tokens + known, (int32_t)(count - known), 0,
-                      logits));
-    known = count;
-    check(fairy2_sample(&greedy, logits, vocab, NULL, 0, step, &tokens[count]));
-    ++count;
-  }
-
-  char text[4096];
-  size_t length;
-  check(fairy2_detokenize(model, tokens, count, text, sizeof text, &length));
-  printf("%.*s\n", (int)(length < sizeof text ? length : sizeof text), text);
-  free(logits);
+  if (failed)
+    fprintf(stderr, "error: %s\n", fairy2_last_error());
   fairy2_session_free(session);
   fairy2_close(model);
-  return 0;
+  return failed;
 }
