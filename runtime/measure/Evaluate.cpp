@@ -6,14 +6,13 @@
 
 #include "runtime/Session.h"
 #include "runtime/Status.h"
-#include "runtime/support/File.h"
-
-#include <nlohmann/json.hpp>
+#include "runtime/support/Documents.h"
 
 #include <algorithm>
 #include <cmath>
 #include <optional>
 #include <span>
+#include <sstream>
 
 namespace fairy2 {
 namespace {
@@ -44,13 +43,6 @@ void checkOptions(const Model &model, const EvaluationOptions &options) {
 }
 
 using Sequence = std::vector<int32_t>;
-
-std::string join(const std::vector<std::string> &documents) {
-  std::string text;
-  for (size_t i = 0; i < documents.size(); ++i)
-    text += (i ? "\n\n" : "") + documents[i];
-  return text;
-}
 
 std::vector<Sequence> cutAfterBos(const Model &model, const std::string &text,
                                   size_t chunk) {
@@ -119,9 +111,9 @@ std::vector<Sequence> cut(const Model &model,
   const auto chunk = size_t(options.chunk);
   switch (options.protocol) {
   case Protocol::Chunks:
-    return cutAfterBos(model, join(documents), chunk);
+    return cutAfterBos(model, joinDocuments(documents), chunk);
   case Protocol::Gptq:
-    return cutIntoWindows(model, join(documents), chunk);
+    return cutIntoWindows(model, joinDocuments(documents), chunk);
   case Protocol::Reference:
     return packDocuments(model, documents, chunk);
   }
@@ -165,17 +157,6 @@ double score(Session &session, const Sequence &sequence,
   return sum;
 }
 
-nlohmann::json parseLine(const std::string &path, size_t number,
-                         std::string_view line) {
-  auto value = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!value.is_object() || !value.contains("text") ||
-      !value["text"].is_string())
-    throw Error(path + ": line " + std::to_string(number) +
-                ": expected a JSON object with a string \"text\", found other "
-                "text");
-  return value;
-}
-
 } // namespace
 
 const char *nameOf(Protocol protocol) {
@@ -190,23 +171,21 @@ const char *nameOf(Protocol protocol) {
   return "";
 }
 
-std::vector<std::string> readDocuments(const std::string &path,
-                                       Protocol protocol) {
-  const std::string text = readPlainText(path);
-  const bool isJsonl = path.ends_with(".jsonl");
-  if (!isJsonl && protocol != Protocol::Reference)
-    return {text};
+std::vector<std::string> documentsOf(const std::string &path,
+                                     Protocol protocol) {
   std::vector<std::string> documents;
-  std::string_view rest = text;
-  for (size_t number = 1; !rest.empty(); ++number) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    const std::string_view line = rest.substr(0, end);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!isJsonl)
-      documents.emplace_back(line);
-    else if (line.find_first_not_of(" \t\r") != line.npos)
-      documents.push_back(parseLine(path, number, line)["text"]);
+  if (holdsRecords(path)) {
+    readDocuments(path, "text", {}, [&](std::string text) {
+      documents.push_back(std::move(text));
+    });
+    return documents;
   }
+  std::string text = readText(path);
+  if (protocol != Protocol::Reference)
+    return {std::move(text)};
+  std::istringstream lines(std::move(text));
+  for (std::string line; std::getline(lines, line);)
+    documents.push_back(std::move(line));
   return documents;
 }
 

@@ -56,11 +56,12 @@ struct Evaluation {
   int64_t chunks = 0; ///< sequences
 };
 
-/// The documents of a file: of a JSONL file (one object with a string "text"
-/// in each line) its texts, of any other its lines when the protocol counts
-/// documents, and otherwise the whole text. Throws Error naming file and line.
-std::vector<std::string> readDocuments(const std::string &path,
-                                       Protocol protocol);
+/// The documents of a file: of .jsonl (an object with a string "text" in each
+/// line) its texts, of any other its lines when the protocol counts documents,
+/// and otherwise the whole text; either may be compressed as .zst. Throws Error
+/// naming file and line.
+std::vector<std::string> documentsOf(const std::string &path,
+                                     Protocol protocol);
 
 /// Throws StatusError, also when there is nothing to predict.
 Evaluation evaluate(std::shared_ptr<const Model> model,

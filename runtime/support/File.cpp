@@ -83,14 +83,6 @@ std::string readWholeFile(const std::string &path) {
   return content;
 }
 
-std::string readPlainText(const std::string &path) {
-  std::string text = readWholeFile(path);
-  for (const char *magic : {"\x1f\x8b", "\x28\xb5\x2f\xfd"})
-    if (text.starts_with(magic))
-      throw Error(path + ": expected text, found a compressed file");
-  return text;
-}
-
 OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
   std::error_code error;
   // A link is followed, so that the file it names is replaced and not the link.

@@ -47,10 +47,6 @@ struct InputFile {
 /// The whole content of a regular file.
 std::string readWholeFile(const std::string &path);
 
-/// The same of a file that should be text: throws for one that gzip or zstd
-/// compressed, whose bytes would pass for a strange text.
-std::string readPlainText(const std::string &path);
-
 /// A file that is written beside its final name and takes that name in one step
 /// on commit(); without commit() nothing stays behind and an older file of that
 /// name is untouched. Writes are buffered.

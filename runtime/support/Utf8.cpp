@@ -5,7 +5,7 @@
 
 #include <cstring>
 
-namespace fairy2::tokenizer {
+namespace fairy2 {
 namespace {
 
 enum class Sequence { Valid, Broken, Unfinished };
@@ -73,7 +73,7 @@ size_t asciiPrefix(std::string_view text) {
 
 CodePoint codePointBefore(const char *end) {
   const char *begin = end - 1;
-  while ((static_cast<uint8_t>(*begin) & 0xc0) == 0x80)
+  while (isContinuation(*begin))
     --begin;
   return codePointAt(begin);
 }
@@ -132,4 +132,4 @@ std::string replaceInvalidUtf8(std::string_view text) {
   return out;
 }
 
-} // namespace fairy2::tokenizer
+} // namespace fairy2

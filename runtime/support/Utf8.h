@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// UTF-8 as the tokenizer needs it: code points of text known to be valid, and
+// UTF-8 as texts of models need it: code points of text known to be valid, and
 // the replacement of broken sequences by U+FFFD exactly as Rust's
 // String::from_utf8_lossy and Python's errors="replace" do it (one U+FFFD for
 // each maximal prefix of a well-formed sequence).
@@ -9,13 +9,16 @@
 #include <string>
 #include <string_view>
 
-namespace fairy2::tokenizer {
+namespace fairy2 {
 
 /// A code point and the bytes that spell it.
 struct CodePoint {
   char32_t value;
   unsigned length;
 };
+
+/// Whether `byte` stands within a sequence, not at its start.
+inline bool isContinuation(char byte) { return (byte & 0xc0) == 0x80; }
 
 /// The code point at `text`, which must point into valid UTF-8, not its end.
 inline CodePoint codePointAt(const char *text) {
@@ -49,4 +52,4 @@ bool isValidUtf8(std::string_view text);
 /// `text` with each broken sequence replaced by U+FFFD.
 std::string replaceInvalidUtf8(std::string_view text);
 
-} // namespace fairy2::tokenizer
+} // namespace fairy2

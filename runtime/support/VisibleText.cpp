@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/support/VisibleText.h"
 
+#include "runtime/support/Utf8.h"
+
 #include <cstdint>
 #include <cstdio>
 #include <iostream>
@@ -10,27 +12,22 @@
 namespace fairy2 {
 namespace {
 
-/// The character at the start of `text` and its bytes; bytes that are no UTF-8
-/// stand for themselves.
-struct Character {
-  uint32_t value;
-  size_t bytes;
-};
-
-Character firstOf(std::string_view text) {
-  const auto byte = [&](size_t i) { return uint32_t(uint8_t(text[i])); };
-  const auto continues = [&](size_t i) {
-    return i < text.size() && (byte(i) & 0xc0) == 0x80;
-  };
-  if ((byte(0) & 0xe0) == 0xc0 && continues(1))
-    return {(byte(0) & 31) << 6 | (byte(1) & 63), 2};
-  if ((byte(0) & 0xf0) == 0xe0 && continues(1) && continues(2))
-    return {(byte(0) & 15) << 12 | (byte(1) & 63) << 6 | (byte(2) & 63), 3};
-  return {byte(0), 1}; // Longer ones need no escape; their bytes do not either.
+/// The character at the start of `text`, also one in more bytes than it needs,
+/// as careless terminals read it. Bytes that are no UTF-8 stand for themselves,
+/// and so do those of characters in four, none of which needs an escape.
+CodePoint firstOf(std::string_view text) {
+  const uint8_t lead = uint8_t(text[0]);
+  const unsigned length = lead >= 0xe0 && lead < 0xf0   ? 3
+                          : lead >= 0xc0 && lead < 0xe0 ? 2
+                                                        : 1;
+  for (unsigned i = 1; i < length; ++i)
+    if (i == text.size() || !isContinuation(text[i]))
+      return {lead, 1};
+  return length == 1 ? CodePoint{lead, 1} : codePointAt(text.data());
 }
 
-bool isHidden(Character c) {
-  if (c.bytes == 1)
+bool isHidden(CodePoint c) {
+  if (c.length == 1)
     return (c.value < 0x20 && c.value != '\n' && c.value != '\t') ||
            c.value == 0x7f;
   return c.value < 0xa0 || // C1, or a control character in too many bytes
@@ -43,16 +40,16 @@ bool isHidden(Character c) {
 std::string visibleText(std::string_view text) {
   std::string shown;
   while (!text.empty()) {
-    const Character c = firstOf(text);
+    const CodePoint c = firstOf(text);
     if (isHidden(c)) {
       char escape[8];
       std::snprintf(escape, sizeof(escape),
-                    c.bytes == 1 ? "\\x%02x" : "\\u%04x", unsigned(c.value));
+                    c.length == 1 ? "\\x%02x" : "\\u%04x", unsigned(c.value));
       shown += escape;
     } else {
-      shown += text.substr(0, c.bytes);
+      shown += text.substr(0, c.length);
     }
-    text.remove_prefix(c.bytes);
+    text.remove_prefix(c.length);
   }
   return shown;
 }

@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     RenderOptions options;
     options.now = 0;
     const RenderedChat rendered = chat.render(messages, options);
-    REQUIRE(tokenizer::isValidUtf8(rendered.text));
+    REQUIRE(isValidUtf8(rendered.text));
     size_t reached = 0;
     for (const ByteRange &range : rendered.untrusted) {
       REQUIRE(range.begin >= reached && range.end > range.begin);

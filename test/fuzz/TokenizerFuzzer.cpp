@@ -32,11 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       std::string streamed;
       for (int32_t id : ids) {
         const std::string part = stream.next(id);
-        REQUIRE(tokenizer::isValidUtf8(part));
+        REQUIRE(isValidUtf8(part));
         streamed += part;
       }
       REQUIRE(streamed + stream.finish() == decoded);
-      REQUIRE(tokenizer::isValidUtf8(decoded));
+      REQUIRE(isValidUtf8(decoded));
     }
   } catch (const Error &) {
   }

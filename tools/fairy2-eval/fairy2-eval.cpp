@@ -22,7 +22,9 @@ int main(int argc, char **argv) {
   bool json = false;
   EvaluationOptions options;
   app.add_option("model", model, "Compiled model")->required();
-  app.add_option("--text", text, "File with the text, UTF-8; .jsonl: documents")
+  app.add_option("--text", text,
+                 "File with the text, UTF-8; .jsonl: documents; either may be "
+                 "compressed as .zst")
       ->required();
   std::map<std::string, Protocol> protocols;
   for (const Protocol protocol :
@@ -54,7 +56,7 @@ int main(int argc, char **argv) {
       bar.show(done, total);
     };
     const Evaluation result = evaluate(
-        Model::open(model), readDocuments(text, options.protocol), options);
+        Model::open(model), documentsOf(text, options.protocol), options);
     if (json) {
       nlohmann::ordered_json out;
       out["nll_per_token"] = result.nllPerToken;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/Corpus.h"
 
+#include "runtime/support/Documents.h"
 #include "runtime/support/Error.h"
 #include "trainer/Random.h"
-#include "trainer/data/Documents.h"
 #include "trainer/data/TokenShards.h"
 
 #include <bit>

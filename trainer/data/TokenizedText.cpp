@@ -3,11 +3,11 @@
 
 #include "frontend/HFConfig.h"
 #include "runtime/Artifact.h"
+#include "runtime/support/Documents.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Words.h"
-#include "trainer/data/Documents.h"
 #include "trainer/model/LoadTokenizer.h"
 #include "trainer/model/Model.h"
 #include "trainer/run/Folders.h"

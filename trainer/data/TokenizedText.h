@@ -10,9 +10,10 @@
 //     24  u64       documents
 //     32  16 bytes  data.separator, filled up with zeros
 //     48  64 bytes  SHA-256 of the tokenizer's file, in hexadecimal
-//     112 u64       hash of the tokens' bytes (runtime/Artifact.h,
-//     RegionHasher) 120 8 bytes   zero 128           tokens, separators among
-//     them, to the end of the file
+//     112 u64       hash of the tokens' bytes (RegionHasher of
+//                   runtime/Artifact.h)
+//     120 8 bytes   zero
+//     128           tokens, separators among them, to the end of the file
 //
 // index.json lists the shards in order, each with its tokens, documents and
 // hash; it is written last, so a folder without it is not complete.

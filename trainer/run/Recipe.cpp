@@ -29,7 +29,7 @@ struct Key {
 /// YAML::Exception.
 std::string plainText(const YAML::Node &node) {
   auto text = node.as<std::string>();
-  if (!tokenizer::isValidUtf8(text) || text.find('\0') != std::string::npos)
+  if (!isValidUtf8(text) || text.find('\0') != std::string::npos)
     throw YAML::RepresentationException(node.Mark(), "not plain text");
   return text;
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/run/Trainer.h"
 
+#include "runtime/support/Documents.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Words.h"
 #include "trainer/Device.h"
-#include "trainer/data/Documents.h"
+#include "trainer/data/TokenShards.h"
 #include "trainer/model/LoadTokenizer.h"
 #include "trainer/optimize/Schedule.h"
 #include "trainer/run/Fingerprint.h"
@@ -109,16 +110,18 @@ void Trainer::loadData() {
                                       uint64_t(settings.seed));
   if (settings.data.validation.empty())
     return;
-  validation = tokenizer->encode(
-      readText(settings.data.validation, settings.data.textField),
-      /*addSpecial=*/false);
+  const std::string &path = settings.data.validation;
+  if (isTokenShard(path) || TokenizedText::isFolder(path))
+    throw Error(path + ": expected text, found tokens");
+  validation = tokenizer->encode(readText(path, settings.data.textField),
+                                 /*addSpecial=*/false);
   const int64_t pieces = settings.data.validationPieces;
   const auto most = size_t(pieces * settings.data.sequenceLength);
   if (pieces > 0 && validation.size() > most)
     validation.resize(most);
   if (validation.empty())
-    throw Error(settings.data.validation + ": expected text, found none");
-  checkTokens(validation, config.vocabSize, settings.data.validation);
+    throw Error(path + ": expected text, found none");
+  checkTokens(validation, config.vocabSize, path);
 }
 
 int64_t Trainer::tokensPerStep() const {

@@ -23,14 +23,14 @@ utf8proc_category_t categoryOf(char32_t c) {
 Text textOf(std::string_view utf8, bool trusted) {
   const char32_t mark = trusted ? 0 : kUntrusted;
   std::string repaired;
-  if (!tokenizer::isValidUtf8(utf8)) {
-    repaired = tokenizer::replaceInvalidUtf8(utf8);
+  if (!isValidUtf8(utf8)) {
+    repaired = replaceInvalidUtf8(utf8);
     utf8 = repaired;
   }
   Text text;
   text.reserve(utf8.size());
   for (size_t at = 0; at < utf8.size();) {
-    const auto [value, length] = tokenizer::codePointAt(utf8.data() + at);
+    const auto [value, length] = codePointAt(utf8.data() + at);
     text.push_back(value | mark);
     at += length;
   }
@@ -41,7 +41,7 @@ std::string utf8Of(TextView text) {
   std::string utf8;
   utf8.reserve(text.size());
   for (const char32_t c : text)
-    tokenizer::appendUtf8(utf8, valueOf(c));
+    appendUtf8(utf8, valueOf(c));
   return utf8;
 }
 

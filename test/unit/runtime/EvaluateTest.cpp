@@ -136,22 +136,28 @@ TEST_F(EvaluateTest, DocumentsOfAFile) {
   using Documents = std::vector<std::string>;
   const std::string lines = folder.file("a.txt");
   writeFile(lines, "one\n\n two\n");
-  EXPECT_EQ(readDocuments(lines, Protocol::Gptq), Documents{"one\n\n two\n"});
-  EXPECT_EQ(readDocuments(lines, Protocol::Reference),
+  EXPECT_EQ(documentsOf(lines, Protocol::Gptq), Documents{"one\n\n two\n"});
+  EXPECT_EQ(documentsOf(lines, Protocol::Reference),
             (Documents{"one", "", " two"}));
   const std::string records = folder.file("a.jsonl");
   writeFile(records, "{\"text\": \"a\\nb\", \"id\": 3}\r\n\n{\"text\": \"\"}");
   for (const Protocol protocol : {Protocol::Chunks, Protocol::Reference})
-    EXPECT_EQ(readDocuments(records, protocol), (Documents{"a\nb", ""}));
-  for (const char *bad : {"{\"text\": 3}", "[]", "{\"text\"", "{}"}) {
+    EXPECT_EQ(documentsOf(records, protocol), (Documents{"a\nb", ""}));
+  for (const auto &[bad, expected] :
+       {std::pair("{\"text\": 3}",
+                  ": field 'text': expected a string, found 3"),
+        std::pair("[]", ": expected an object, found a list of 0 values"),
+        std::pair("{\"text\"", ": not valid JSON: at line 1, column 8: syntax "
+                               "error while parsing object separator - "
+                               "unexpected end of input; expected ':'"),
+        std::pair("{}", ": field 'text': is missing")}) {
     writeFile(records, std::string("{\"text\": \"a\"}\n") + bad + "\n");
-    EXPECT_EQ(errorOf([&] { readDocuments(records, Protocol::Gptq); }),
-              records + ": line 2: expected a JSON object with a string "
-                        "\"text\", found other text");
+    EXPECT_EQ(errorOf([&] { documentsOf(records, Protocol::Gptq); }),
+              records + ":2" + expected);
   }
   for (const char *magic : {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd\x04"}) {
     writeFile(lines, magic);
-    EXPECT_EQ(errorOf([&] { readDocuments(lines, Protocol::Gptq); }),
+    EXPECT_EQ(errorOf([&] { documentsOf(lines, Protocol::Gptq); }),
               lines + ": expected text, found a compressed file");
   }
 }

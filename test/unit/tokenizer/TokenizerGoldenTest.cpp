@@ -93,11 +93,11 @@ TEST_P(TokenizerGoldenTest, StreamingEqualsDecodingAndIsAlwaysValid) {
     std::string text;
     for (int32_t id : ids) {
       const std::string part = stream.next(id);
-      EXPECT_TRUE(tokenizer::isValidUtf8(part));
+      EXPECT_TRUE(isValidUtf8(part));
       text += part;
     }
     text += stream.finish();
-    EXPECT_TRUE(tokenizer::isValidUtf8(text));
+    EXPECT_TRUE(isValidUtf8(text));
     EXPECT_EQ(text, tokenizer->decode(ids, skipSpecial));
   }
 }
@@ -108,7 +108,7 @@ TEST_P(TokenizerGoldenTest, BrokenUtf8IsReplacedFirst) {
   for (int round = 0; round < 300; ++round) {
     const std::string bytes = randomBytes(random, 60);
     EXPECT_EQ(tokenizer->encode(bytes, true),
-              tokenizer->encode(tokenizer::replaceInvalidUtf8(bytes), true));
+              tokenizer->encode(replaceInvalidUtf8(bytes), true));
   }
 }
 
@@ -142,7 +142,7 @@ TEST(TokenizerTest, ByteLevelRoundTrips) {
   std::mt19937 random(3);
   for (int round = 0; round < 300; ++round) {
     const std::string text =
-        tokenizer::replaceInvalidUtf8(randomBytes(random, 80));
+        replaceInvalidUtf8(randomBytes(random, 80));
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false, false), false),
               text);
   }

@@ -2,12 +2,10 @@
 #include "trainer/data/Corpus.h"
 
 #include "TinyModels.h"
-#include "trainer/data/Documents.h"
 #include "trainer/data/TokenShards.h"
 #include "trainer/model/LoadTokenizer.h"
 
 #include <gtest/gtest.h>
-#include <zstd.h>
 
 #include <set>
 
@@ -15,75 +13,6 @@ using namespace fairy2;
 using namespace fairy2::trainer;
 
 namespace {
-
-std::string compressed(const std::string &text) {
-  std::string out(ZSTD_compressBound(text.size()), '\0');
-  out.resize(
-      ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
-  return out;
-}
-
-std::vector<std::string> documentsOf(const std::string &path) {
-  std::vector<std::string> documents;
-  readDocuments(path, "text", {}, [&](std::string text) {
-    documents.push_back(std::move(text));
-  });
-  return documents;
-}
-
-TEST(DocumentsTest, ReadsAllKindsOfFiles) {
-  const TemporaryFolder folder;
-  const std::string lines = "{\"text\": \"one\"}\n\n{\"text\": \"two\\n\"}";
-  const std::vector<std::string> expected = {"one", "two\n"};
-  EXPECT_EQ(documentsOf(folder.write("a.jsonl", lines)), expected);
-  EXPECT_EQ(documentsOf(folder.write("a.jsonl.zst", compressed(lines))),
-            expected);
-  EXPECT_EQ(documentsOf(folder.write("a.txt", "x\ny")),
-            std::vector<std::string>{"x\ny"});
-  // Two frames, one after the other, are one stream.
-  EXPECT_EQ(documentsOf(
-                folder.write("a.txt.zst", compressed("ab") + compressed("cd"))),
-            std::vector<std::string>{"abcd"});
-  EXPECT_TRUE(documentsOf(folder.write("b.txt", "")).empty());
-}
-
-TEST(DocumentsTest, BadFilesAreNamed) {
-  const TemporaryFolder folder;
-  const std::string whole = compressed(tinyText(500, 1));
-  const std::pair<std::string, std::string> cases[] = {
-      {folder.write("a.csv", "x"), "a.csv: expected a name that ends in .txt"},
-      {folder.path() / "absent.txt", "absent.txt: cannot open: No such file"},
-      {folder.write("bad.jsonl", "{\"text\": \"a\"}\n{\"text\": }"),
-       "bad.jsonl:2"},
-      {folder.write("field.jsonl", "{\"txt\": \"a\"}"),
-       "field.jsonl:1: field 'text'"},
-      {folder.write("bad.txt.zst", "not zstd at all"),
-       "bad.txt.zst: expected a zstd stream"},
-      {folder.write("cut.txt.zst", whole.substr(0, whole.size() / 2)),
-       "cut.txt.zst: the zstd stream ends in the middle of a frame"},
-  };
-  for (const auto &[path, expected] : cases) {
-    const std::string message = errorOf([&] { documentsOf(path); });
-    EXPECT_NE(message.find(expected), std::string::npos)
-        << "found: " << message << "\nexpected: " << expected;
-  }
-}
-
-TEST(DocumentsTest, RecordsAreChosenByTheirFields) {
-  const TemporaryFolder folder;
-  const std::string path =
-      folder.write("a.jsonl", "{\"text\": \"a\", \"from\": \"x\"}\n"
-                              "{\"text\": \"b\", \"from\": \"y\"}\n"
-                              "{\"text\": \"c\", \"from\": \"x\"}\n");
-  std::string chosen;
-  const auto add = [&](std::string text) { chosen += text; };
-  readDocuments(path, "text", {{"from", "x"}}, add);
-  EXPECT_EQ(chosen, "ac");
-  EXPECT_NE(errorOf([&] {
-              readDocuments(path, "text", {{"form", "x"}}, add);
-            }).find("a.jsonl:1: field 'form'"),
-            std::string::npos);
-}
 
 std::vector<int32_t> allOf(const Corpus &corpus) {
   return corpus.window(0, corpus.size());

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/run/Metrics.h"
 
-#include "TinyModels.h"
 #include "runtime/support/File.h"
-#include "runtime/support/Words.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
@@ -31,13 +30,6 @@ TEST(MetricsTest, TimesAreForPeople) {
   EXPECT_EQ(timeText(3599), "59:59");
   EXPECT_EQ(timeText(3 * 3600 + 7 * 60 + 59), "3 h 07 min");
   EXPECT_EQ(timeText(26 * 3600), "1 d 02 h");
-}
-
-TEST(WordsTest, AWordOfAShellIsQuotedWhereItMustBe) {
-  EXPECT_EQ(shellWord("runs/a-b_c.1"), "runs/a-b_c.1");
-  EXPECT_EQ(shellWord(""), "''");
-  EXPECT_EQ(outputOf("printf %s " + shellWord("a 'b' $(c) \\d;*")),
-            "a 'b' $(c) \\d;*");
 }
 
 } // namespace

@@ -7,8 +7,13 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
-namespace fairy2::trainer {
+namespace fairy2 {
+
+/// Whether `path` names a file of records with a document each, .jsonl or
+/// .jsonl.zst, and not one text.
+bool holdsRecords(const std::filesystem::path &path);
 
 /// Calls `use` with every document of `path`, in order: the whole of a .txt
 /// file, or the field `textField` of each line of a .jsonl file whose other
@@ -19,13 +24,16 @@ void readDocuments(const std::filesystem::path &path,
                    const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use);
 
-/// A file as one text: the documents of a .jsonl, .jsonl.zst or .txt.zst joined
-/// by blank lines, and any other file as it is. Throws Error, also for tokens.
-std::string readText(const std::filesystem::path &path,
-                     const std::string &textField);
-
 /// Throws Error when readDocuments() cannot begin: the name has another ending,
 /// or the file cannot be opened.
 void checkDocuments(const std::filesystem::path &path);
 
-} // namespace fairy2::trainer
+/// A file as one text: its documents joined by blank lines. A name with another
+/// ending is that of a text, too. Throws Error.
+std::string readText(const std::filesystem::path &path,
+                     const std::string &textField = "text");
+
+/// Documents as one text, with a blank line between two.
+std::string joinDocuments(const std::vector<std::string> &documents);
+
+} // namespace fairy2

@@ -2,35 +2,36 @@
 //
 // Reads in pieces, so that memory holds a line and not a file, except for plain
 // text, which is one document.
-#include "trainer/data/Documents.h"
+#include "runtime/support/Documents.h"
 
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
-#include "trainer/data/TokenShards.h"
-#include "trainer/data/TokenizedText.h"
 
 #include <zstd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
 #include <memory>
-#include <vector>
 
-namespace fairy2::trainer {
+namespace fairy2 {
 namespace {
 
 constexpr size_t kLongestLine = size_t(256) << 20;
+constexpr size_t kPieceBytes = size_t(1) << 17;
+
+/// `start` is that of a text, where compressed bytes would pass for a strange
+/// one.
+void refuseCompressed(std::string_view start, const std::string &path) {
+  for (const char *magic : {"\x1f\x8b", "\x28\xb5\x2f\xfd"})
+    if (start.starts_with(magic))
+      throw Error(path + ": expected text, found a compressed file");
+}
 
 /// The bytes of a file, decompressed where its name says so.
 class ByteReader {
 public:
   ByteReader(const std::filesystem::path &path, bool compressed)
-      : path(path.string()), file(std::fopen(path.c_str(), "rb"), &std::fclose),
-        input(size_t(1) << 17) {
-    if (!file)
-      throw Error(this->path + ": cannot open: " + std::strerror(errno));
+      : file(InputFile::open(path.string())) {
     if (compressed)
       stream.reset(ZSTD_createDStream());
   }
@@ -40,7 +41,8 @@ public:
     if (begin == end && !fill())
       return false;
     if (!stream) {
-      out.append(input.data() + begin, end - begin);
+      out.append(reinterpret_cast<const char *>(input.data()) + begin,
+                 end - begin);
       begin = end;
       return true;
     }
@@ -49,7 +51,7 @@ public:
     ZSTD_outBuffer to{buffer, sizeof buffer, 0};
     const size_t rest = ZSTD_decompressStream(stream.get(), &to, &in);
     if (ZSTD_isError(rest))
-      throw Error(path +
+      throw Error(file.path +
                   ": expected a zstd stream: " + ZSTD_getErrorName(rest));
     begin += in.pos;
     frameOpen = rest != 0;
@@ -60,11 +62,13 @@ public:
 private:
   bool fill() {
     begin = 0;
-    end = std::fread(input.data(), 1, input.size(), file.get());
-    if (std::ferror(file.get()))
-      throw Error(path + ": cannot read: " + std::strerror(errno));
+    end = size_t(std::min<uint64_t>(kPieceBytes, file.bytes - offset));
+    input.resize(end);
+    file.read(offset, input);
+    offset += end;
     if (end == 0 && frameOpen)
-      throw Error(path + ": the zstd stream ends in the middle of a frame");
+      throw Error(file.path +
+                  ": the zstd stream ends in the middle of a frame");
     return end != 0;
   }
 
@@ -72,27 +76,38 @@ private:
     void operator()(ZSTD_DStream *s) const { ZSTD_freeDStream(s); }
   };
 
-  std::string path;
-  std::unique_ptr<FILE, int (*)(FILE *)> file;
+  InputFile file;
+  uint64_t offset = 0; ///< of what follows `input` in the file
   std::unique_ptr<ZSTD_DStream, FreeStream> stream;
-  std::vector<char> input;
-  size_t begin = 0, end = 0;
+  std::vector<uint8_t> input;
+  size_t begin = 0, end = 0; ///< of `input`: what is still to use
   bool frameOpen = false;
 };
 
-struct FileKind {
-  bool compressed, isPlainText;
-};
+bool isCompressed(const std::filesystem::path &path) {
+  return path.extension() == ".zst";
+}
 
-FileKind kindOf(const std::filesystem::path &path) {
-  const bool compressed = path.extension() == ".zst";
-  const std::filesystem::path kind =
-      compressed ? path.stem().extension() : path.extension();
-  if (kind != ".txt" && kind != ".jsonl")
+std::filesystem::path endingOf(const std::filesystem::path &path) {
+  return isCompressed(path) ? path.stem().extension() : path.extension();
+}
+
+/// Throws for another ending.
+ByteReader openDocuments(const std::filesystem::path &path) {
+  if (endingOf(path) != ".txt" && !holdsRecords(path))
     throw Error(path.string() +
                 ": expected a name that ends in .txt, .jsonl, .txt.zst or "
                 ".jsonl.zst");
-  return {compressed, kind == ".txt"};
+  return ByteReader(path, isCompressed(path));
+}
+
+/// The whole of a file that is one document.
+std::string readDocument(ByteReader bytes, const std::string &path) {
+  std::string text;
+  while (bytes.read(text)) {
+  }
+  refuseCompressed(text, path);
+  return text;
 }
 
 void useLine(std::string_view line, int64_t number, const std::string &path,
@@ -101,6 +116,8 @@ void useLine(std::string_view line, int64_t number, const std::string &path,
              const std::function<void(std::string text)> &use) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos)
     return;
+  if (number == 1)
+    refuseCompressed(line, path);
   const std::string origin = path + ":" + std::to_string(number);
   JsonLimits limits;
   limits.bytes = limits.stringBytes = int64_t(kLongestLine);
@@ -114,39 +131,44 @@ void useLine(std::string_view line, int64_t number, const std::string &path,
 
 } // namespace
 
-std::string readText(const std::filesystem::path &path,
-                     const std::string &textField) {
-  if (isTokenShard(path) || TokenizedText::isFolder(path))
-    throw Error(path.string() + ": expected text, found tokens");
-  if (path.extension() != ".jsonl" && path.extension() != ".zst")
-    return readPlainText(path.string());
-  std::string all;
-  readDocuments(path, textField, {}, [&](const std::string &text) {
-    all += (all.empty() ? "" : "\n\n") + text;
-  });
-  return all;
+bool holdsRecords(const std::filesystem::path &path) {
+  return endingOf(path) == ".jsonl";
 }
 
-void checkDocuments(const std::filesystem::path &path) {
-  const ByteReader opened(path, kindOf(path).compressed);
+void checkDocuments(const std::filesystem::path &path) { openDocuments(path); }
+
+std::string joinDocuments(const std::vector<std::string> &documents) {
+  std::string text;
+  for (size_t i = 0; i < documents.size(); ++i)
+    text += (i ? "\n\n" : "") + documents[i];
+  return text;
+}
+
+std::string readText(const std::filesystem::path &path,
+                     const std::string &textField) {
+  if (!holdsRecords(path))
+    return readDocument({path, isCompressed(path)}, path.string());
+  std::vector<std::string> documents;
+  readDocuments(path, textField, {}, [&](std::string text) {
+    documents.push_back(std::move(text));
+  });
+  return joinDocuments(documents);
 }
 
 void readDocuments(const std::filesystem::path &path,
                    const std::string &textField,
                    const std::map<std::string, std::string> &where,
                    const std::function<void(std::string text)> &use) {
-  const FileKind kind = kindOf(path);
-  if (kind.isPlainText && !where.empty())
-    throw Error(path.string() + ": 'where' chooses records of .jsonl files");
-  ByteReader bytes(path, kind.compressed);
-  std::string buffer;
-  if (kind.isPlainText) {
-    while (bytes.read(buffer)) {
-    }
-    if (!buffer.empty())
-      use(std::move(buffer));
+  ByteReader bytes = openDocuments(path);
+  if (!holdsRecords(path)) {
+    if (!where.empty())
+      throw Error(path.string() + ": 'where' chooses records of .jsonl files");
+    std::string text = readDocument(std::move(bytes), path.string());
+    if (!text.empty())
+      use(std::move(text));
     return;
   }
+  std::string buffer;
   int64_t line = 0;
   size_t searched = 0; // of the buffer: a long line comes in many pieces
   while (bytes.read(buffer)) {
@@ -164,4 +186,4 @@ void readDocuments(const std::filesystem::path &path,
   useLine(buffer, line + 1, path.string(), textField, where, use);
 }
 
-} // namespace fairy2::trainer
+} // namespace fairy2

@@ -3,7 +3,9 @@
 // Bad JSON as a table of texts and messages, the limits, and the getters.
 #include "runtime/support/Json.h"
 
-#include "test/unit/frontend/TestFiles.h"
+#include "test/unit/TestFiles.h"
+
+#include <gtest/gtest.h>
 
 using namespace fairy2;
 
