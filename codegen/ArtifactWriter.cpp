@@ -5,6 +5,7 @@
 #include "codegen/ArtifactWriter.h"
 
 #include "runtime/include/fairy2/abi.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
 
 #include <elf.h>
@@ -21,10 +22,6 @@ constexpr uint64_t kTableAlignment = 8;
 
 uint64_t alignTo(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
-}
-
-template <typename T> std::span<const uint8_t> bytesOf(const T &value) {
-  return {reinterpret_cast<const uint8_t *>(&value), sizeof(T)};
 }
 
 /// Reads entry `index` of a table of T that starts at `offset`; the caller has
@@ -206,13 +203,11 @@ int64_t ArtifactWriter::finish(nlohmann::json manifest) {
   header.abi = FAIRY2_ABI_VERSION;
   header.jsonBytes = text.size();
   header.fileBytes = sections.end() + manifestBytes;
-  const std::span<const uint8_t> textBytes(
-      reinterpret_cast<const uint8_t *>(text.data()), text.size());
-  header.jsonHash = hashBytes(textBytes);
+  header.jsonHash = hashBytes(bytesOf(text));
 
   file.append(sectionBytes);
   file.append(bytesOf(header));
-  file.append(textBytes);
+  file.append(bytesOf(text));
   file.overwrite(0, std::span(image).first(sizeof(Elf64_Ehdr)));
   file.commit();
   return int64_t(header.fileBytes);

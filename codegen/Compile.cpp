@@ -76,9 +76,7 @@ void writeText(const std::filesystem::path &path, llvm::StringRef text) {
     llvm::outs().flush();
     return;
   }
-  OutputFile file(path);
-  file.append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
-  file.commit();
+  writeTextFile(path, text);
 }
 
 std::string textOf(ModuleOp module) {

@@ -3,40 +3,15 @@
 
 #include "dialect/phase/Packing.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/ForkJoin.h"
 
 #include <cmath>
 #include <cstring>
-#include <exception>
-#include <thread>
 
 using namespace mlir;
 
 namespace fairy2 {
 namespace {
-
-/// A ParallelFor on `threads` threads of its own.
-ParallelFor onThreads(int threads) {
-  return [threads](int64_t count,
-                   const std::function<void(int64_t, int64_t)> &body) {
-    std::vector<std::thread> pool;
-    std::vector<std::exception_ptr> errors(threads);
-    auto share = [&](int t) {
-      try {
-        body(count * t / threads, count * (t + 1) / threads);
-      } catch (...) {
-        errors[t] = std::current_exception();
-      }
-    };
-    for (int t = 1; t < threads; ++t)
-      pool.emplace_back(share, t);
-    share(0);
-    for (std::thread &thread : pool)
-      thread.join();
-    for (const std::exception_ptr &error : errors)
-      if (error)
-        std::rethrow_exception(error);
-  };
-}
 
 /// Reads what a fairy2.weight names, or the value that it holds itself.
 class Tensors {
@@ -304,7 +279,11 @@ WeightErrors writeWeightSection(ModuleOp packed, const WeightStore &weights,
   int64_t total = 0;
   for (auto pack : packed.getOps<PackOp>())
     total += int64_t(pack.getBytes());
-  const ParallelFor parallelFor = onThreads(threads);
+  const ParallelFor parallelFor =
+      [threads](int64_t count,
+                const std::function<void(int64_t, int64_t)> &body) {
+        forkJoinRanges(threads, count, body);
+      };
   int64_t done = 0;
   for (auto pack : packed.getOps<PackOp>()) {
     if (progress)

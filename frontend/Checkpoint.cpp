@@ -5,17 +5,15 @@
 #include "frontend/Checkpoint.h"
 
 #include "frontend/Safetensors.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/Words.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <set>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace fairy2 {
 
@@ -28,57 +26,6 @@ constexpr char kIndexFile[] = "model.safetensors.index.json";
 constexpr char kHowToConvert[] =
     "; convert it to safetensors first, e.g. with transformers' "
     "save_pretrained(DIR, safe_serialization=True)";
-
-std::string errnoText() { return std::strerror(errno); }
-
-/// One open file.
-class DataFile {
-public:
-  explicit DataFile(const fs::path &path) : fullName(path.string()) {
-    // O_NONBLOCK, for a pipe in place of the file must not stop us here.
-    descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-      throw Error(fullName + ": cannot be opened: " + errnoText());
-    struct stat info;
-    if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-      ::close(descriptor);
-      throw Error(fullName + ": is not a regular file");
-    }
-    bytes = info.st_size;
-  }
-  DataFile(const DataFile &) = delete;
-  DataFile &operator=(const DataFile &) = delete;
-  ~DataFile() { ::close(descriptor); }
-
-  const std::string &path() const { return fullName; }
-  int64_t size() const { return bytes; }
-
-  /// Reads [offset, offset + count). `what` is "tensor 'x'" or the like.
-  void read(int64_t offset, int64_t count, void *out,
-            const std::string &what) const {
-    auto *place = static_cast<uint8_t *>(out);
-    while (count > 0) {
-      const ssize_t got = ::pread(descriptor, place, size_t(count), offset);
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got < 0)
-        throw Error(fullName + ": " + what +
-                    ": cannot be read: " + errnoText());
-      if (got == 0)
-        throw Error(fullName + ": " + what + ": the file now ends at byte " +
-                    std::to_string(offset) + ", it had " +
-                    std::to_string(bytes) + " bytes when it was opened");
-      place += got;
-      offset += got;
-      count -= got;
-    }
-  }
-
-private:
-  std::string fullName;
-  int descriptor;
-  int64_t bytes = 0;
-};
 
 bool isPickleName(const fs::path &path) {
   for (const char *suffix : {".bin", ".pt", ".pth", ".ckpt", ".pkl"})
@@ -106,34 +53,35 @@ void refuseOtherFormats(std::string_view start, const std::string &path) {
                        "'git lfs pull' in its folder");
 }
 
-SafetensorsHeader readHeader(const DataFile &file, int64_t &dataOffset) {
+SafetensorsHeader readHeader(const InputFile &file, int64_t &dataOffset) {
   constexpr int64_t kLengthBytes = sizeof(uint64_t);
+  const auto size = int64_t(file.bytes);
   char start[kLengthBytes + 1] = {};
-  const int64_t startBytes = std::min<int64_t>(file.size(), sizeof(start));
-  file.read(0, startBytes, start, "header");
+  const int64_t startBytes = std::min<int64_t>(size, sizeof(start));
+  file.read(0, writableBytesOf(start).first(size_t(startBytes)), "header");
   uint64_t length = 0;
   std::memcpy(&length, start, kLengthBytes);
 
-  const int64_t room = std::max<int64_t>(file.size() - kLengthBytes, 0);
+  const int64_t room = std::max<int64_t>(size - kLengthBytes, 0);
   if (start[kLengthBytes] != '{' || length > uint64_t(room))
-    refuseOtherFormats({start, size_t(startBytes)}, file.path());
-  if (file.size() < kLengthBytes)
-    throw Error(file.path() + ": has " + std::to_string(file.size()) +
+    refuseOtherFormats({start, size_t(startBytes)}, file.path);
+  if (size < kLengthBytes)
+    throw Error(file.path + ": has " + std::to_string(size) +
                 " bytes, expected at least the 8 of a safetensors header");
   if (length > uint64_t(kMaxSafetensorsHeaderBytes))
-    throw Error(file.path() + ": the header claims " + std::to_string(length) +
+    throw Error(file.path + ": the header claims " + std::to_string(length) +
                 " bytes, expected at most " +
                 std::to_string(kMaxSafetensorsHeaderBytes) +
                 "; this is not a safetensors file");
   if (length > uint64_t(room))
-    throw Error(file.path() + ": the header claims " + std::to_string(length) +
+    throw Error(file.path + ": the header claims " + std::to_string(length) +
                 " bytes, the file has " + std::to_string(room) +
                 " after the length");
 
   std::string header(length, '\0');
-  file.read(kLengthBytes, int64_t(length), header.data(), "header");
+  file.read(kLengthBytes, writableBytesOf(header), "header");
   dataOffset = kLengthBytes + int64_t(length);
-  return parseSafetensorsHeader(header, file.size() - dataOffset, file.path());
+  return parseSafetensorsHeader(header, size - dataOffset, file.path);
 }
 
 /// A file of the checkpoint by its base name. Symbolic links may lead to other
@@ -214,22 +162,22 @@ struct Checkpoint::State {
   std::map<std::string, TensorInfo> tensors;
   std::map<std::string, OtherTensor> otherTypes; ///< by tensor name
   std::map<std::string, std::string> metadata;
-  std::map<std::string, std::unique_ptr<DataFile>> files;
+  std::map<std::string, std::unique_ptr<const InputFile>> files;
   int64_t dataBytes = 0;
 
   /// Opens one file and lists its tensors. With an index, the two must agree.
   void addFile(const std::string &name, const Index *index) {
-    auto file = std::make_unique<DataFile>(resolveInside(directory, name));
+    auto file = std::make_unique<const InputFile>(
+        InputFile::open(resolveInside(directory, name).string()));
     int64_t dataOffset = 0;
     const SafetensorsHeader header = readHeader(*file, dataOffset);
-    addMetadata(header.metadata, file->path());
+    addMetadata(header.metadata, file->path);
     for (const SafetensorsEntry &entry : header.tensors) {
       if (index) {
         const auto place = index->fileOfTensor.find(entry.name);
         if (place == index->fileOfTensor.end() || place->second != name)
           throw Error(
-              file->path() + ": tensor " + quoteName(entry.name) +
-              ": expected " +
+              file->path + ": tensor " + quoteName(entry.name) + ": expected " +
               (place == index->fileOfTensor.end()
                    ? "a tensor that " + std::string(kIndexFile) + " lists"
                    : "in " + quoteName(place->second) + " by " + kIndexFile));
@@ -273,10 +221,10 @@ struct Checkpoint::State {
                   "found " + std::to_string(*index.totalBytes));
   }
 
-  const DataFile &fileOf(const StoredTensor &tensor) const {
+  const InputFile &fileOf(const StoredTensor &tensor) const {
     const auto place = files.find(tensor.file);
     if (place == files.end() || tensor.bytes < 0 || tensor.offset < 0 ||
-        tensor.offset > place->second->size() - tensor.bytes)
+        tensor.offset > int64_t(place->second->bytes) - tensor.bytes)
       throw Error(directory.string() + ": tensor " + quoteName(tensor.name) +
                   ": is not of this checkpoint");
     return *place->second;
@@ -338,12 +286,12 @@ const TensorInfo &Checkpoint::tensor(const std::string &name) const {
 
 void Checkpoint::readBytes(const StoredTensor &tensor, int64_t begin,
                            int64_t end, uint8_t *out) const {
-  const DataFile &file = state->fileOf(tensor);
+  const InputFile &file = state->fileOf(tensor);
   if (begin < 0 || begin > end || end > tensor.bytes)
-    throw Error(file.path() + ": tensor " + quoteName(tensor.name) +
+    throw Error(file.path + ": tensor " + quoteName(tensor.name) +
                 ": has no bytes [" + std::to_string(begin) + ", " +
                 std::to_string(end) + ")");
-  file.read(tensor.offset + begin, end - begin, out,
+  file.read(uint64_t(tensor.offset + begin), {out, size_t(end - begin)},
             "tensor " + quoteName(tensor.name));
 }
 

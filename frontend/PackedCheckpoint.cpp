@@ -6,9 +6,11 @@
 
 #include "dialect/phase/Packing.h"
 #include "frontend/Safetensors.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/Words.h"
 
 #include <algorithm>
 #include <cmath>
@@ -46,11 +48,6 @@ std::string shapeText(const std::vector<int64_t> &shape) {
   for (int64_t extent : shape)
     text += (text.size() > 1 ? ", " : "") + std::to_string(extent);
   return text + "]";
-}
-
-template <typename T> std::span<const uint8_t> bytesOf(const T &values) {
-  return {reinterpret_cast<const uint8_t *>(values.data()),
-          values.size() * sizeof(values[0])};
 }
 
 //===----------------------------------------------------------------------===//

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frontend/ReadAssets.h"
 
-#include "runtime/Tokenizer.h"
+#include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "runtime/text/Tokenizer.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Words.h"
 
 #include <optional>
 

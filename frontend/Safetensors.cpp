@@ -6,6 +6,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/Words.h"
 
 #include <algorithm>
 #include <cstring>

@@ -6,7 +6,9 @@
 #include "frontend/Synthesize.h"
 
 #include "frontend/Safetensors.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 
 #include <xxhash.h>
@@ -18,9 +20,7 @@
 #include <cstring>
 #include <numbers>
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 namespace fairy2 {
 
@@ -89,61 +89,6 @@ private:
   int64_t width;
   std::vector<uint8_t> entries;
 };
-
-/// One output file, written front to back.
-class OutputFile {
-public:
-  explicit OutputFile(const fs::path &path) : path(path.string()) {
-    descriptor =
-        ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (descriptor < 0)
-      fail("cannot be created");
-  }
-  OutputFile(const OutputFile &) = delete;
-  OutputFile &operator=(const OutputFile &) = delete;
-  ~OutputFile() {
-    if (descriptor >= 0)
-      ::close(descriptor);
-  }
-
-  void write(const void *data, int64_t count) {
-    const auto *place = static_cast<const uint8_t *>(data);
-    while (count > 0) {
-      const ssize_t wrote = ::write(descriptor, place, size_t(count));
-      if (wrote < 0 && errno != EINTR)
-        fail("cannot be written");
-      if (wrote > 0) {
-        place += wrote;
-        count -= wrote;
-      }
-    }
-  }
-  void write(const std::string &text) {
-    write(text.data(), int64_t(text.size()));
-  }
-
-  /// Some file systems report a full disk only here.
-  void close() {
-    const int result = ::close(descriptor);
-    descriptor = -1;
-    if (result != 0)
-      fail("cannot be written");
-  }
-
-private:
-  [[noreturn]] void fail(const char *what) const {
-    throw Error(path + ": " + what + ": " + std::strerror(errno));
-  }
-
-  std::string path;
-  int descriptor;
-};
-
-void writeTextFile(const fs::path &path, const std::string &text) {
-  OutputFile file(path);
-  file.write(text);
-  file.close();
-}
 
 /// A folder for unfinished files on the file system of the final one: inside it
 /// when it exists, beside it otherwise. Removed with its files unless
@@ -309,10 +254,10 @@ public:
 
   void writeShard(const fs::path &path, const Shard &shard) {
     OutputFile file(path);
-    file.write(formatSafetensorsHeader(shard.tensors));
+    file.append(bytesOf(formatSafetensorsHeader(shard.tensors)));
     for (const SafetensorsEntry &tensor : shard.tensors)
       writeTensor(file, tensor);
-    file.close();
+    file.commit();
   }
 
 private:
@@ -327,7 +272,7 @@ private:
       const int64_t bytes = std::min(left, kBufferBytes);
       const int64_t blocks = (bytes + blockBytes - 1) / blockBytes;
       table.fill(key, block, blocks, buffer.data());
-      file.write(buffer.data(), bytes);
+      file.append(std::span(buffer).first(size_t(bytes)));
       block += blocks;
       left -= bytes;
       writtenBytes += bytes;

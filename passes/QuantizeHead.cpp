@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The head of the language model gets int8 weights.
-#include "passes/Passes.h"
 #include "passes/QuantizeActivations.h"
+
+#include "passes/Passes.h"
 
 using namespace mlir;
 

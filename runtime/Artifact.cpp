@@ -6,15 +6,15 @@
 
 #include "runtime/Status.h"
 #include "runtime/include/fairy2/abi.h"
+#include "runtime/support/Bytes.h"
+#include "runtime/support/ForkJoin.h"
 
 #include <elf.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <thread>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -45,16 +45,12 @@ void requireInside(const InputFile &file, const std::string &what,
                    " bytes: it is truncated or altered");
 }
 
-template <typename T> std::span<uint8_t> bytesOf(T &value) {
-  return {reinterpret_cast<uint8_t *>(&value), sizeof(T)};
-}
-
 Elf64_Ehdr readElfHeader(const InputFile &file) {
   Elf64_Ehdr header = {};
   if (file.bytes < sizeof(header))
     fail(file, "expected an ELF shared library, found a file of " +
                    std::to_string(file.bytes) + " bytes");
-  file.read(0, bytesOf(header));
+  file.read(0, writableBytesOf(header));
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
     fail(file, "expected an ELF shared library, found another kind of file");
   if (header.e_ident[EI_CLASS] != ELFCLASS64 ||
@@ -104,7 +100,7 @@ std::string readManifestText(const InputFile &file, const Section &section) {
   if (section.bytes < sizeof(header))
     fail(file, "manifest: expected at least " + std::to_string(sizeof(header)) +
                    " bytes, found " + std::to_string(section.bytes));
-  file.read(section.offset, bytesOf(header));
+  file.read(section.offset, writableBytesOf(header));
   if (std::memcmp(header.magic, kManifestMagic, sizeof(header.magic)) != 0)
     fail(file, "manifest: expected the magic FAIRY2MF, found other bytes");
   if (header.format != kArtifactFormat)
@@ -131,10 +127,8 @@ std::string readManifestText(const InputFile &file, const Section &section) {
       fail(file, "manifest: expected zeros at the end of its header, found "
                  "other bytes: the file is altered");
   std::string text(header.jsonBytes, '\0');
-  const std::span<uint8_t> bytes(reinterpret_cast<uint8_t *>(text.data()),
-                                 text.size());
-  file.read(section.offset + sizeof(header), bytes);
-  const uint64_t hash = hashBytes(bytes);
+  file.read(section.offset + sizeof(header), writableBytesOf(text));
+  const uint64_t hash = hashBytes(bytesOf(text));
   if (hash != header.jsonHash)
     fail(file, "manifest: expected xxh3 " + hexOf(header.jsonHash) +
                    ", found " + hexOf(hash) + ": the file is altered");
@@ -251,8 +245,7 @@ Artifact Artifact::open(const std::string &path) {
   requireInside(file, "section headers", elf.e_shoff,
                 elf.e_shnum * sizeof(Elf64_Shdr));
   std::vector<Elf64_Shdr> headers(elf.e_shnum);
-  file.read(elf.e_shoff, {reinterpret_cast<uint8_t *>(headers.data()),
-                          headers.size() * sizeof(Elf64_Shdr)});
+  file.read(elf.e_shoff, writableBytesOf(headers));
   const Elf64_Shdr &table = headers[elf.e_shstrndx];
   requireInside(file, "section names", table.sh_offset, table.sh_size);
   if (table.sh_size > kMaxNameTable)
@@ -260,8 +253,7 @@ Artifact Artifact::open(const std::string &path) {
                    std::to_string(kMaxNameTable) + " bytes, found " +
                    std::to_string(table.sh_size));
   std::vector<char> names(table.sh_size);
-  file.read(table.sh_offset,
-            {reinterpret_cast<uint8_t *>(names.data()), names.size()});
+  file.read(table.sh_offset, writableBytesOf(names));
 
   const Section section = findSection(file, headers, names, kManifestSection);
   const Section weights = findSection(file, headers, names, kWeightsSection);
@@ -293,35 +285,22 @@ void Artifact::verifyContent(int threads) const {
 
   std::vector<uint64_t> hashes(pieces.size());
   std::atomic<size_t> next = 0;
-  std::mutex mutex;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    try {
-      std::vector<uint8_t> buffer(kReadBytes);
-      XXH3_state_t state;
-      for (size_t i; (i = next.fetch_add(1)) < pieces.size();) {
-        XXH3_64bits_reset(&state);
-        for (uint64_t done = 0; done < pieces[i].bytes;) {
-          const uint64_t part =
-              std::min<uint64_t>(kReadBytes, pieces[i].bytes - done);
-          file.read(pieces[i].offset + done, {buffer.data(), part});
-          XXH3_64bits_update(&state, buffer.data(), part);
-          done += part;
-        }
-        hashes[i] = XXH3_64bits_digest(&state);
+  const int most = int(std::min(size_t(threads), pieces.size()));
+  forkJoin(std::max(most, 1), [&](int) {
+    std::vector<uint8_t> buffer(kReadBytes);
+    XXH3_state_t state;
+    for (size_t i; (i = next.fetch_add(1)) < pieces.size();) {
+      XXH3_64bits_reset(&state);
+      for (uint64_t done = 0; done < pieces[i].bytes;) {
+        const uint64_t part =
+            std::min<uint64_t>(kReadBytes, pieces[i].bytes - done);
+        file.read(pieces[i].offset + done, {buffer.data(), part});
+        XXH3_64bits_update(&state, buffer.data(), part);
+        done += part;
       }
-    } catch (...) {
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
+      hashes[i] = XXH3_64bits_digest(&state);
     }
-  };
-  std::vector<std::jthread> helpers;
-  for (size_t i = 1; i < std::min(size_t(threads), pieces.size()); ++i)
-    helpers.emplace_back(work);
-  work();
-  helpers.clear();
-  if (failure)
-    std::rethrow_exception(failure);
+  });
 
   size_t first = 0;
   for (const auto &[name, region] : regions) {

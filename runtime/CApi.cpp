@@ -2,12 +2,13 @@
 //
 // The C interface: checks the caller's pointers, translates exceptions into
 // status codes, and leaves the work to the classes behind.
+#include "runtime/Status.h"
+
 #include "runtime/Conversation.h"
 #include "runtime/Model.h"
 #include "runtime/Sampler.h"
 #include "runtime/Scheduler.h"
 #include "runtime/Session.h"
-#include "runtime/Status.h"
 
 #include <algorithm>
 #include <exception>

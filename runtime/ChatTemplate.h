@@ -5,7 +5,7 @@
 // control tokens.
 #pragma once
 
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 #include "runtime/text/jinja/Template.h"
 
 #include <nlohmann/json.hpp>

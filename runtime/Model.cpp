@@ -8,6 +8,7 @@
 #include "runtime/Cores.h"
 #include "runtime/CpuFeatures.h"
 #include "runtime/Status.h"
+#include "runtime/support/Bytes.h"
 
 #include <dlfcn.h>
 #include <elf.h>
@@ -102,10 +103,9 @@ void requireSameImage(void *library, const InputFile &file) {
   if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0)
     fail();
   Elf64_Ehdr elf;
-  file.read(0, {reinterpret_cast<uint8_t *>(&elf), sizeof(elf)});
+  file.read(0, writableBytesOf(elf));
   std::vector<Elf64_Phdr> segments(elf.e_phnum);
-  file.read(elf.e_phoff, {reinterpret_cast<uint8_t *>(segments.data()),
-                          segments.size() * sizeof(Elf64_Phdr)});
+  file.read(elf.e_phoff, writableBytesOf(segments));
   std::vector<uint8_t> expected;
   for (const Elf64_Phdr &segment : segments) {
     if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W))

@@ -6,8 +6,8 @@
 
 #include "runtime/ChatTemplate.h"
 #include "runtime/Manifest.h"
-#include "runtime/Tokenizer.h"
 #include "runtime/include/fairy2/abi.h"
+#include "runtime/text/Tokenizer.h"
 
 #include <memory>
 #include <mutex>

@@ -8,7 +8,7 @@
 #include "runtime/Sampler.h"
 #include "runtime/Session.h"
 #include "runtime/StopMatcher.h"
-#include "runtime/measure/Npy.h"
+#include "runtime/support/Npy.h"
 
 #include <atomic>
 #include <chrono>

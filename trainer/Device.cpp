@@ -3,7 +3,6 @@
 
 #include "runtime/support/Error.h"
 #include "trainer/cuda/Plugin.h"
-#include "trainer/distributed/Communicator.h"
 
 #include <array>
 #include <cstdlib>
@@ -61,20 +60,20 @@ const CudaPlugin &cudaPlugin() {
   return *plugin;
 }
 
-at::Device openDevice(const std::string &name) {
+at::Device openDevice(const std::string &name, int64_t localRank) {
   if (name == "cpu")
     return at::kCPU;
   const CudaPlugin &plugin = cudaPlugin();
   const int count = plugin.deviceCount();
   if (count == 0)
     fail("this machine has no NVIDIA GPU with a driver that works");
-  const int64_t own = Communicator::localRankFromEnvironment();
-  if (own >= count)
-    fail("process " + std::to_string(own) + " of this machine finds only " +
-         std::to_string(count) + (count == 1 ? " GPU" : " GPUs"));
-  plugin.setDevice(int(own));
+  if (localRank >= count)
+    fail("process " + std::to_string(localRank) +
+         " of this machine finds only " + std::to_string(count) +
+         (count == 1 ? " GPU" : " GPUs"));
+  plugin.setDevice(int(localRank));
   setDeviceKernels(at::kCUDA, plugin.kernels);
-  return {at::kCUDA, at::DeviceIndex(own)};
+  return {at::kCUDA, at::DeviceIndex(localRank)};
 }
 
 const DeviceKernels *deviceKernels(at::DeviceType type) {

@@ -15,10 +15,10 @@ namespace fairy2::trainer {
 struct CudaPlugin;
 
 /// The device that train.device names, cpu or cuda, ready for use by this
-/// process. With cuda, a process takes the GPU of its LOCAL_RANK (as torchrun
-/// and --nproc set it) or SLURM_LOCALID, 0 without either. Throws Error when
-/// the plugin, a library that it needs, or the GPU is missing.
-at::Device openDevice(const std::string &name);
+/// process. With cuda, a process takes the GPU of its rank among those of its
+/// machine (Communicator::localRankFromEnvironment). Throws Error when the
+/// plugin, a library that it needs, or the GPU is missing.
+at::Device openDevice(const std::string &name, int64_t localRank);
 
 /// The plugin; there once openDevice() has given a GPU.
 const CudaPlugin &cudaPlugin();

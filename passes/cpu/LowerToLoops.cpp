@@ -2,8 +2,9 @@
 //
 // The function on tensors becomes calls of kernels; the kernels themselves are
 // in loops/, one file per family of ops.
-#include "passes/cpu/loops/LoopContext.h"
 #include "passes/cpu/loops/Lowerings.h"
+
+#include "passes/cpu/loops/LoopContext.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 

@@ -3,6 +3,7 @@
 // POSIX files: exact reads, buffered output with an atomic rename at the end.
 #include "runtime/support/File.h"
 
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
 
 #include <fcntl.h>
@@ -20,6 +21,12 @@ constexpr size_t kBufferBytes = 1 << 20;
 [[noreturn]] void failOn(const std::string &path, const std::string &what,
                          int error) {
   throw Error(path + ": " + what + ": " + std::strerror(error));
+}
+
+std::string contentOf(const InputFile &file) {
+  std::string content(file.bytes, '\0');
+  file.read(0, writableBytesOf(content));
+  return content;
 }
 
 } // namespace
@@ -59,16 +66,22 @@ InputFile InputFile::open(const std::string &path) {
   return file;
 }
 
-void InputFile::read(uint64_t offset, std::span<uint8_t> out) const {
+void InputFile::read(uint64_t offset, std::span<uint8_t> out,
+                     const std::string &what) const {
+  const std::string name = what.empty() ? path : path + ": " + what;
   while (!out.empty()) {
     const ssize_t got =
         pread(descriptor.get(), out.data(), out.size(), off_t(offset));
     if (got < 0 && errno == EINTR)
       continue;
     if (got < 0)
-      failOn(path, "cannot read", errno);
+      failOn(name, "cannot read", errno);
+    if (got == 0 && offset < bytes)
+      throw Error(name + ": the file now ends at byte " +
+                  std::to_string(offset) + ", it had " + std::to_string(bytes) +
+                  " bytes when it was opened");
     if (got == 0)
-      throw Error(path + ": expected " + std::to_string(out.size()) +
+      throw Error(name + ": expected " + std::to_string(out.size()) +
                   " more bytes at offset " + std::to_string(offset) +
                   ", found the end of the file");
     out = out.subspan(size_t(got));
@@ -77,10 +90,24 @@ void InputFile::read(uint64_t offset, std::span<uint8_t> out) const {
 }
 
 std::string readWholeFile(const std::string &path) {
-  const InputFile file = InputFile::open(path);
-  std::string content(file.bytes, '\0');
-  file.read(0, {reinterpret_cast<uint8_t *>(content.data()), content.size()});
-  return content;
+  return contentOf(InputFile::open(path));
+}
+
+std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes) {
+  std::error_code code;
+  if (!std::filesystem::exists(path, code))
+    throw Error(path.string() + ": no such file");
+  const InputFile file = InputFile::open(path.string());
+  if (file.bytes > uint64_t(maxBytes))
+    throw Error(file.path + ": has " + std::to_string(file.bytes) +
+                " bytes, expected at most " + std::to_string(maxBytes));
+  return contentOf(file);
+}
+
+void writeTextFile(const std::filesystem::path &path, std::string_view text) {
+  OutputFile file(path);
+  file.append(bytesOf(text));
+  file.commit();
 }
 
 OutputFile::OutputFile(const std::filesystem::path &path, int mode) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fairy2 {
@@ -40,12 +41,17 @@ struct InputFile {
   uint64_t bytes = 0;
 
   static InputFile open(const std::string &path);
-  /// Fills `out` from `offset`; throws when the file ends before that.
-  void read(uint64_t offset, std::span<uint8_t> out) const;
+  /// Fills `out` from `offset`; throws when the file ends before that. `what`
+  /// is what is read, for the error: "tensor 'x'".
+  void read(uint64_t offset, std::span<uint8_t> out,
+            const std::string &what = "") const;
 };
 
 /// The whole content of a regular file.
 std::string readWholeFile(const std::string &path);
+
+/// The whole content of a regular file of at most `maxBytes` bytes.
+std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes);
 
 /// A file that is written beside its final name and takes that name in one step
 /// on commit(); without commit() nothing stays behind and an older file of that
@@ -77,5 +83,8 @@ private:
   std::vector<uint8_t> buffer;
   uint64_t flushed = 0;
 };
+
+/// Writes a file of this content, in one step as OutputFile does it.
+void writeTextFile(const std::filesystem::path &path, std::string_view text);
 
 } // namespace fairy2

@@ -5,8 +5,14 @@
 #include "runtime/support/Json.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/Utf8.h"
+#include "runtime/support/VisibleText.h"
+#include "runtime/support/Words.h"
 
-#include <fstream>
+#include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace fairy2 {
 
@@ -114,9 +120,15 @@ void refuseOtherEncodings(std::string_view text, const std::string &file) {
                 " is zero");
 }
 
-std::string rangeText(int64_t low, int64_t high) {
-  return "an integer from " + std::to_string(low) + " to " +
-         std::to_string(high);
+/// What an absent member is.
+const json kAbsent;
+
+/// The JSON of a value, cut to what fits a sentence.
+std::string startOf(const json &value) {
+  constexpr size_t kLongest = 40;
+  const std::string text =
+      value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return text.size() > kLongest ? text.substr(0, kLongest) + ".." : text;
 }
 
 } // namespace
@@ -134,39 +146,8 @@ json parseJson(std::string_view text, const std::string &file,
   return builder.take();
 }
 
-std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes) {
-  std::error_code code;
-  if (!std::filesystem::exists(path, code))
-    throw Error(path.string() + ": no such file");
-  if (!std::filesystem::is_regular_file(path, code))
-    throw Error(path.string() + ": is not a regular file");
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    throw Error(path.string() + ": cannot be opened for reading");
-  const int64_t bytes = int64_t(std::filesystem::file_size(path, code));
-  if (code || bytes > maxBytes)
-    throw Error(path.string() + ": has " + std::to_string(bytes) +
-                " bytes, expected at most " + std::to_string(maxBytes));
-  std::string text(size_t(bytes), '\0');
-  stream.read(text.data(), bytes);
-  if (stream.gcount() != bytes)
-    throw Error(path.string() + ": cannot be read");
-  return text;
-}
-
 json readJson(const std::filesystem::path &path, const JsonLimits &limits) {
   return parseJson(readTextFile(path, limits.bytes), path.string(), limits);
-}
-
-std::string quoteName(std::string_view text) {
-  constexpr size_t kLongest = 80;
-  const bool cut = text.size() > kLongest;
-  // dump() escapes controls, replaces broken UTF-8 and adds double quotes.
-  std::string escaped =
-      json(std::string(text.substr(0, kLongest)))
-          .dump(-1, ' ', false, json::error_handler_t::replace);
-  escaped = escaped.substr(1, escaped.size() - 2);
-  return "'" + escaped + (cut ? "..'" : "'");
 }
 
 std::string describe(const json &value) {
@@ -174,26 +155,129 @@ std::string describe(const json &value) {
     return "an object";
   if (value.is_array())
     return "a list of " + std::to_string(value.size()) + " values";
-  if (value.is_string()) {
-    std::string text = quoteName(value.get_ref<const std::string &>());
-    text.front() = text.back() = '"';
-    return text;
-  }
+  if (value.is_string())
+    return quoteName(value.get_ref<const std::string &>(), '"');
   return value.dump();
 }
 
-JsonObject::JsonObject(const json &value, std::string file, std::string field)
-    : members(&value), fileName(std::move(file)),
-      prefix(field.empty() ? "" : field + ".") {
-  if (!value.is_object())
-    throw Error(fileName + ": " +
-                (field.empty() ? "" : "field '" + field + "': ") +
-                "expected an object, found " + describe(value));
+JsonField::JsonField(const json &value, std::string file, std::string path,
+                     JsonStyle style)
+    : held(&value), fileName(std::move(file)), path(std::move(path)),
+      style(style) {}
+
+JsonField JsonField::operator[](std::string_view key) const {
+  requireObject();
+  const auto found = held->find(key);
+  return {found == held->end() ? kAbsent : *found, fileName,
+          (path.empty() ? "" : path + ".") + std::string(key), style};
 }
 
+std::vector<JsonField> JsonField::elements() const {
+  if (!isArray())
+    fail("an array");
+  std::vector<JsonField> fields;
+  fields.reserve(held->size());
+  for (const json &element : *held)
+    fields.push_back({element, fileName,
+                      path + "[" + std::to_string(fields.size()) + "]", style});
+  return fields;
+}
+
+std::vector<std::pair<std::string, JsonField>> JsonField::members() const {
+  requireObject();
+  std::vector<std::pair<std::string, JsonField>> fields;
+  for (const auto &[key, unused] : held->items())
+    fields.emplace_back(key, (*this)[key]);
+  return fields;
+}
+
+bool JsonField::isAbsent() const { return held == &kAbsent; }
+
+std::string JsonField::name() const {
+  if (path.empty())
+    return fileName;
+  return fileName + ": " +
+         (style == JsonStyle::Fields ? "field " + quoteName(path)
+                                     : visibleText(path));
+}
+
+std::string JsonField::string() const {
+  if (!isString())
+    fail("a string");
+  return held->get<std::string>();
+}
+
+bool JsonField::boolean() const {
+  if (!held->is_boolean())
+    fail("true or false");
+  return held->get<bool>();
+}
+
+int64_t JsonField::integer(int64_t least, int64_t most) const {
+  const auto inRange = [&](auto number) {
+    return std::cmp_less_equal(least, number) &&
+           std::cmp_less_equal(number, most);
+  };
+  if (held->is_number_unsigned()
+          ? !inRange(held->get<uint64_t>())
+          : !held->is_number_integer() || !inRange(held->get<int64_t>()))
+    fail("an integer from " + std::to_string(least) + " to " +
+         std::to_string(most));
+  return held->get<int64_t>();
+}
+
+double JsonField::positive() const {
+  if (!held->is_number() || !(held->get<double>() > 0))
+    fail("a number greater than 0");
+  const auto number = held->get<double>();
+  if (number > std::numeric_limits<float>::max() ||
+      number < std::numeric_limits<float>::min())
+    fail("a number in the range of float32");
+  return number;
+}
+
+char32_t JsonField::character() const {
+  const std::string text = string();
+  if (text.empty() || codePointAt(text.data()).length != text.size())
+    fail("one character");
+  return codePointAt(text.data()).value;
+}
+
+void JsonField::requireObject() const {
+  if (!isObject())
+    fail("an object");
+}
+
+void JsonField::requireKeys(
+    std::initializer_list<std::string_view> known) const {
+  requireObject();
+  for (const auto &[key, unused] : held->items())
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      refuse("unknown field " + quoteName(key, '"'));
+}
+
+void JsonField::fail(const std::string &expected) const {
+  const bool inWords = style == JsonStyle::Fields || isString();
+  refuse("expected " + expected + ", found " +
+         (isAbsent() ? "nothing"
+          : inWords  ? describe(*held)
+                     : startOf(*held)));
+}
+
+void JsonField::refuse(const std::string &sentence) const {
+  throw Error(name() + ": " + sentence);
+}
+
+JsonObject::JsonObject(JsonField field) : self(std::move(field)) {
+  self.requireObject();
+}
+
+JsonObject::JsonObject(const json &value, std::string file, std::string field)
+    : JsonObject(JsonField(value, std::move(file), std::move(field),
+                           JsonStyle::Fields)) {}
+
 void JsonObject::fail(std::string_view key, const std::string &text) const {
-  throw Error(fileName + ": field " + quoteName(prefix + std::string(key)) +
-              ": " + text);
+  self[key].refuse(text);
 }
 
 void JsonObject::failExpected(std::string_view key, const std::string &expected,
@@ -201,29 +285,30 @@ void JsonObject::failExpected(std::string_view key, const std::string &expected,
   fail(key, "expected " + expected + ", found " + describe(found));
 }
 
-const json *JsonObject::find(std::string_view key) const {
+JsonField JsonObject::member(std::string_view key) const {
   asked.emplace(key);
-  const auto place = members->find(key);
-  return place == members->end() || place->is_null() ? nullptr : &*place;
+  return self[key];
+}
+
+const json *JsonObject::find(std::string_view key) const {
+  const JsonField field = member(key);
+  return field.isNull() ? nullptr : &field.value();
+}
+
+JsonField JsonObject::required(std::string_view key) const {
+  JsonField field = member(key);
+  if (field.isNull())
+    field.refuse("is missing");
+  return field;
 }
 
 const json &JsonObject::require(std::string_view key) const {
-  if (const json *value = find(key))
-    return *value;
-  fail(key, "is missing");
+  return required(key).value();
 }
 
 int64_t JsonObject::integer(std::string_view key, int64_t low,
                             int64_t high) const {
-  const json &value = require(key);
-  // Unsigned values beyond int64 would wrap in get<int64_t>().
-  const bool fits = value.is_number_unsigned()
-                        ? value.get<uint64_t>() <=
-                              uint64_t(std::numeric_limits<int64_t>::max())
-                        : value.is_number_integer();
-  if (!fits || value.get<int64_t>() < low || value.get<int64_t>() > high)
-    failExpected(key, rangeText(low, high), value);
-  return value.get<int64_t>();
+  return required(key).integer(low, high);
 }
 
 int64_t JsonObject::integer(std::string_view key, int64_t low, int64_t high,
@@ -232,13 +317,7 @@ int64_t JsonObject::integer(std::string_view key, int64_t low, int64_t high,
 }
 
 double JsonObject::positive(std::string_view key) const {
-  const json &value = require(key);
-  if (!value.is_number() || !(value.get<double>() > 0))
-    failExpected(key, "a number greater than 0", value);
-  if (value.get<double>() > std::numeric_limits<float>::max() ||
-      value.get<double>() < std::numeric_limits<float>::min())
-    failExpected(key, "a number in the range of float32", value);
-  return value.get<double>();
+  return required(key).positive();
 }
 
 double JsonObject::positive(std::string_view key, double fallback) const {
@@ -246,19 +325,11 @@ double JsonObject::positive(std::string_view key, double fallback) const {
 }
 
 bool JsonObject::boolean(std::string_view key, bool fallback) const {
-  const json *value = find(key);
-  if (!value)
-    return fallback;
-  if (!value->is_boolean())
-    failExpected(key, "true or false", *value);
-  return value->get<bool>();
+  return member(key).boolean(fallback);
 }
 
 std::string JsonObject::string(std::string_view key) const {
-  const json &value = require(key);
-  if (!value.is_string())
-    failExpected(key, "a string", value);
-  return value.get<std::string>();
+  return required(key).string();
 }
 
 std::string JsonObject::string(std::string_view key,
@@ -267,10 +338,10 @@ std::string JsonObject::string(std::string_view key,
 }
 
 std::optional<JsonObject> JsonObject::object(std::string_view key) const {
-  const json *value = find(key);
-  if (!value)
+  JsonField field = member(key);
+  if (field.isNull())
     return std::nullopt;
-  return JsonObject(*value, fileName, prefix + std::string(key));
+  return JsonObject(std::move(field));
 }
 
 } // namespace fairy2

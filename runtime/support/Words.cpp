@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Texts that end up in error messages are short and cannot steer a terminal.
 #include "runtime/support/Words.h"
+
+#include "runtime/support/Utf8.h"
+#include "runtime/support/VisibleText.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cctype>
@@ -27,10 +34,23 @@ size_t distance(const std::string &a, const std::string &b) {
 
 } // namespace
 
+std::string quoteName(std::string_view text, char quote) {
+  constexpr size_t kLongest = 80;
+  size_t end = std::min(text.size(), kLongest);
+  while (end < text.size() && isContinuation(text[end]))
+    ++end; // not in the middle of a character
+  // dump() escapes controls, replaces broken UTF-8 and adds double quotes.
+  const std::string escaped =
+      nlohmann::json(std::string(text.substr(0, end)))
+          .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return quote + visibleText(escaped.substr(1, escaped.size() - 2)) +
+         (end < text.size() ? ".." : "") + quote;
+}
+
 std::string joined(const std::vector<std::string> &words) {
   std::string text;
-  for (const std::string &word : words)
-    text += (text.empty() ? "" : ", ") + word;
+  for (size_t i = 0; i < words.size(); ++i)
+    text += (i ? ", " : "") + words[i];
   return text;
 }
 

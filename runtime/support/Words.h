@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lists and near misses for error messages.
+// Names, lists and near misses for error messages.
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fairy2 {
+
+/// `text` in quotes and fit for a terminal: what visibleText() would show and
+/// broken UTF-8 is escaped or replaced, and what is long is cut.
+std::string quoteName(std::string_view text, char quote = '\'');
 
 /// "a, b, c".
 std::string joined(const std::vector<std::string> &words);

@@ -3,9 +3,9 @@
 // libFuzzer: a tokenizer file, a zero byte and a text. Whatever the file, the
 // tokenizer refuses it with an Error or works: encode, decode and stream agree
 // and yield valid UTF-8.
-#include "runtime/Tokenizer.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
+#include "runtime/text/Tokenizer.h"
 #include "test/fuzz/Fuzzer.h"
 
 using namespace fairy2;

@@ -2,6 +2,7 @@
 //
 // fairy2-bench: tokens per second, beside what the memory allows.
 #include "runtime/measure/BenchmarkReport.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/File.h"
 #include "tools/ProgressBar.h"
 
@@ -62,11 +63,9 @@ int main(int argc, char **argv) {
     const BenchmarkResult result = benchmark(Model::open(path), options);
     std::cout << (json ? toJson(result).dump() + "\n" : toTable(result));
     if (page) {
-      const std::string text =
+      page->append(bytesOf(
           toHtml(result, "fairy2-bench " +
-                             std::filesystem::path(path).filename().string());
-      page->append(
-          {reinterpret_cast<const uint8_t *>(text.data()), text.size()});
+                             std::filesystem::path(path).filename().string())));
       page->commit();
     }
     return 0;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train tokenize: text to shards of tokens.
-#include "Tokenize.h"
+#include "tools/fairy2-train/Tokenize.h"
 
+#include "frontend/HFConfig.h"
 #include "runtime/support/Error.h"
 #include "trainer/data/TokenizedText.h"
+#include "trainer/model/Model.h"
 
 #include <CLI/CLI.hpp>
 
@@ -57,7 +59,8 @@ int tokenizeMain(int argc, char **argv) {
         throw Error("--where: expected FIELD=VALUE, found '" + condition + "'");
       options.where[condition.substr(0, equals)] = condition.substr(equals + 1);
     }
-    const TokenizeResult result = tokenizeFiles(options);
+    const TokenizeResult result = tokenizeFiles(
+        options, HFConfig::read(options.model, Model::architectures()));
     std::printf("%lld tokens of %lld documents in %lld shards in %s\n",
                 (long long)result.tokens, (long long)result.documents,
                 (long long)result.shards, options.output.c_str());

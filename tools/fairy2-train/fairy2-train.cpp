@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train: trains a model that survives quantization.
-#include "Tokenize.h"
+#include "tools/fairy2-train/Tokenize.h"
 #include "trainer/Device.h"
 #include "trainer/distributed/Launcher.h"
 #include "trainer/run/Memory.h"
@@ -44,7 +44,8 @@ void askToStop(int signal) {
 
 int train(const Recipe &recipe, int64_t mostSteps) {
   returnFreedTensors();
-  const at::Device device = openDevice(recipe.train.device);
+  const at::Device device =
+      openDevice(recipe.train.device, Communicator::localRankFromEnvironment());
   Trainer trainer(recipe, Communicator::fromEnvironment(device));
   // Until here there is nothing to save, and signals end the program.
   std::signal(SIGTERM, askToStop);

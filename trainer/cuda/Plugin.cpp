@@ -43,7 +43,9 @@ constexpr CudaPlugin kPlugin = {
 } // namespace
 } // namespace fairy2::trainer
 
-extern "C" __attribute__((visibility("default"))) const fairy2::trainer::CudaPlugin *
+using fairy2::trainer::CudaPlugin;
+
+extern "C" __attribute__((visibility("default"))) const CudaPlugin *
 fairy2CudaPlugin() {
   return &fairy2::trainer::kPlugin;
 }

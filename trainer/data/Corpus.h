@@ -5,7 +5,7 @@
 // number of processes or history.
 #pragma once
 
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 #include "trainer/data/DocumentTokenizer.h"
 #include "trainer/data/TokenizedText.h"
 #include "trainer/run/Recipe.h"

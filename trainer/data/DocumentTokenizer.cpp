@@ -5,8 +5,6 @@
 #include "runtime/support/Error.h"
 #include "trainer/Parallel.h"
 
-#include <exception>
-
 namespace fairy2::trainer {
 namespace {
 
@@ -75,18 +73,10 @@ void DocumentTokenizer::add(std::string text) {
 
 void DocumentTokenizer::flush() {
   std::vector<std::vector<int32_t>> parts(texts.size());
-  std::vector<std::exception_ptr> errors(texts.size());
   parallelFor(int64_t(texts.size()), 1, [&](int64_t begin, int64_t end) {
     for (auto i = size_t(begin); i < size_t(end); ++i)
-      try {
-        parts[i] = tokenizer.encode(texts[i], false, false);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
+      parts[i] = tokenizer.encode(texts[i], false, false);
   });
-  for (const std::exception_ptr &error : errors)
-    if (error)
-      std::rethrow_exception(error);
   std::vector<int32_t> tokens;
   for (const std::vector<int32_t> &part : parts) {
     if (separators.before)

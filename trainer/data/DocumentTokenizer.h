@@ -3,7 +3,7 @@
 // Documents to tokens, separators between them, on all threads.
 #pragma once
 
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 #include "trainer/run/Recipe.h"
 
 #include <cstdint>

@@ -3,13 +3,13 @@
 
 #include "frontend/HFConfig.h"
 #include "runtime/Artifact.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Documents.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Words.h"
-#include "trainer/model/LoadTokenizer.h"
-#include "trainer/model/Model.h"
+#include "trainer/data/LoadTokenizer.h"
 #include "trainer/run/Folders.h"
 #include "trainer/run/Sha256.h"
 
@@ -38,11 +38,6 @@ struct Header {
   uint64_t hash, zero;
 };
 static_assert(sizeof(Header) == 128);
-
-template <typename T> std::span<const uint8_t> bytesOf(std::span<T> values) {
-  return {reinterpret_cast<const uint8_t *>(values.data()),
-          values.size_bytes()};
-}
 
 /// Tokens that go into one shard after the other.
 class ShardWriter {
@@ -77,10 +72,7 @@ public:
         {"separator", options.separator}, {"tokenizer_sha256", tokenizer},
         {"tokens", result.tokens},        {"documents", result.documents},
         {"inputs", options.inputs},       {"shards", list}};
-    const std::string text = index.dump(2) + "\n";
-    OutputFile out(fs::path(options.output) / kIndex);
-    out.append(bytesOf(std::span(text)));
-    out.commit();
+    writeTextFile(fs::path(options.output) / kIndex, index.dump(2) + "\n");
     return result;
   }
 
@@ -98,12 +90,12 @@ private:
     std::memcpy(header.separator, options.separator.data(),
                 options.separator.size());
     std::memcpy(header.tokenizer, tokenizer.data(), sizeof header.tokenizer);
-    file->append(bytesOf(std::span(&header, 1)));
+    file->append(bytesOf(header));
   }
 
   void end() {
     header.hash = hasher->finish();
-    file->overwrite(0, bytesOf(std::span(&header, 1)));
+    file->overwrite(0, bytesOf(header));
     file->commit();
     file.reset();
     list.push_back({{"file", name},
@@ -129,8 +121,8 @@ private:
 
 } // namespace
 
-TokenizeResult tokenizeFiles(const TokenizeOptions &options) {
-  const HFConfig config = HFConfig::read(options.model, Model::architectures());
+TokenizeResult tokenizeFiles(const TokenizeOptions &options,
+                             const HFConfig &config) {
   const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(options.model);
   if (TokenizedText::isFolder(options.output))
     throw Error(options.output + ": holds tokenized text already");
@@ -162,13 +154,11 @@ struct TokenizedText::Shard {
   void read(int64_t at, std::span<int32_t> out) const {
     const uint64_t offset = sizeof(Header) + uint64_t(at) * width;
     if (width == 4) {
-      file.read(offset,
-                {reinterpret_cast<uint8_t *>(out.data()), out.size_bytes()});
+      file.read(offset, writableBytesOf(out));
       return;
     }
     std::vector<uint16_t> stored(out.size());
-    file.read(offset, {reinterpret_cast<uint8_t *>(stored.data()),
-                       stored.size() * width});
+    file.read(offset, writableBytesOf(stored));
     std::copy(stored.begin(), stored.end(), out.begin());
   }
 
@@ -180,7 +170,7 @@ struct TokenizedText::Shard {
     Header header;
     if (file.bytes < sizeof header)
       fail("the file ends before its header");
-    file.read(0, {reinterpret_cast<uint8_t *>(&header), sizeof header});
+    file.read(0, writableBytesOf(header));
     if (std::memcmp(header.magic, kMagic, sizeof header.magic) != 0)
       fail("expected FAIRY2TK at its start");
     if (header.version != kVersion)

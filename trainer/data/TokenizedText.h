@@ -43,9 +43,11 @@ struct TokenizeResult {
   int64_t shards = 0, documents = 0, tokens = 0;
 };
 
-/// Writes the documents of all inputs, in order. Throws Error; what a failed
+/// Writes the documents of all inputs, in order; `config` is that of the model.
+/// Throws Error; what a failed
 /// call leaves has no index.json.
-TokenizeResult tokenizeFiles(const TokenizeOptions &options);
+TokenizeResult tokenizeFiles(const TokenizeOptions &options,
+                             const HFConfig &config);
 
 /// A folder of shards, open for reading windows of it in any order.
 class TokenizedText {

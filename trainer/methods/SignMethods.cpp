@@ -2,9 +2,10 @@
 //
 // The compiler's quantizers of real numbers, the controls that complex phases
 // are compared with at equal bits (dialect/phase/Signs.h has the formulas).
+#include "trainer/methods/MethodTable.h"
+
 #include "dialect/phase/Signs.h"
 #include "trainer/Parallel.h"
-#include "trainer/methods/MethodTable.h"
 
 #include <cmath>
 

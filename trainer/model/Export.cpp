@@ -3,6 +3,7 @@
 
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Safetensors.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
@@ -23,10 +24,6 @@ constexpr const char *kCopied[] = {
     "tokenizer_config.json",  "special_tokens_map.json",
     "generation_config.json", "chat_template.jinja",
 };
-
-std::span<const uint8_t> bytesOf(const std::string &text) {
-  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
-}
 
 const char *torchName(DType type) {
   switch (type) {
@@ -69,9 +66,7 @@ void copyTokenizer(const fs::path &source, const fs::path &folder) {
 void writeConfig(const fs::path &from, const fs::path &to, DType type) {
   nlohmann::json config = readJson(from);
   config["torch_dtype"] = torchName(type);
-  OutputFile out(to);
-  out.append(bytesOf(config.dump(2) + "\n"));
-  out.commit();
+  writeTextFile(to, config.dump(2) + "\n");
 }
 
 } // namespace

@@ -3,8 +3,9 @@
 // A few thousand tokens at a time, whose gradients exist together so that the
 // head's gradient is seldom read and written; their logits, which are float32,
 // exist for so few that they stay in a GPU's cache between product and loss.
-#include "trainer/TensorData.h"
 #include "trainer/ops/CrossEntropyPass.h"
+
+#include "trainer/TensorData.h"
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>

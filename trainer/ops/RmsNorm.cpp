@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // RMS normalization as one node: the inverse norms are kept for backward.
+#include "trainer/TensorData.h"
+
 #include "trainer/Device.h"
 #include "trainer/Parallel.h"
-#include "trainer/TensorData.h"
 #include "trainer/kernels/Kernels.h"
 #include "trainer/ops/Ops.h"
 

@@ -2,6 +2,7 @@
 #include "trainer/run/Folders.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 
 #include <cerrno>
 #include <cstring>
@@ -22,11 +23,7 @@ void makeFolder(const fs::path &folder) {
 }
 
 void copyFile(const fs::path &from, const fs::path &to) {
-  const std::string content = readWholeFile(from.string());
-  OutputFile file(to);
-  file.append(
-      {reinterpret_cast<const uint8_t *>(content.data()), content.size()});
-  file.commit();
+  writeTextFile(to, readWholeFile(from.string()));
 }
 
 FolderLock::FolderLock(const fs::path &folder)

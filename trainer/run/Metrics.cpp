@@ -41,10 +41,7 @@ std::string linesUntil(const std::string &text, int64_t done) {
 void keepLinesUntil(const std::filesystem::path &file, int64_t done) {
   if (!std::filesystem::exists(file))
     return;
-  const std::string kept = linesUntil(readWholeFile(file.string()), done);
-  OutputFile out(file);
-  out.append({reinterpret_cast<const uint8_t *>(kept.data()), kept.size()});
-  out.commit();
+  writeTextFile(file, linesUntil(readWholeFile(file.string()), done));
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 #include "trainer/run/Recipe.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Utf8.h"
 #include "runtime/support/Words.h"

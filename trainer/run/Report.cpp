@@ -205,12 +205,10 @@ std::string reportOf(const fs::path &metrics, const std::string &title) {
 }
 
 void writeReport(const fs::path &folder) {
-  const std::string html =
+  writeTextFile(
+      folder / "report.html",
       reportOf(folder / "metrics.jsonl",
-               "fairy2-train: " + fs::absolute(folder).filename().string());
-  OutputFile file(folder / "report.html");
-  file.append({reinterpret_cast<const uint8_t *>(html.data()), html.size()});
-  file.commit();
+               "fairy2-train: " + fs::absolute(folder).filename().string()));
 }
 
 } // namespace fairy2::trainer

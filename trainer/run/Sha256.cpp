@@ -2,10 +2,9 @@
 #include "trainer/run/Sha256.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
 namespace fairy2::trainer {
@@ -37,17 +36,14 @@ std::string Sha256::finish() {
 }
 
 std::string sha256OfFile(const std::filesystem::path &file) {
-  const std::unique_ptr<FILE, int (*)(FILE *)> in(
-      std::fopen(file.c_str(), "rb"), &std::fclose);
-  if (!in)
-    throw Error(file.string() + ": cannot open: " + std::strerror(errno));
+  const InputFile in = InputFile::open(file.string());
   Sha256 hash;
   std::vector<uint8_t> buffer(size_t(1) << 20);
-  while (const size_t size =
-             std::fread(buffer.data(), 1, buffer.size(), in.get()))
-    hash.add(std::span(buffer).first(size));
-  if (std::ferror(in.get()))
-    throw Error(file.string() + ": cannot read: " + std::strerror(errno));
+  for (uint64_t done = 0; done < in.bytes; done += buffer.size()) {
+    buffer.resize(std::min<uint64_t>(buffer.size(), in.bytes - done));
+    in.read(done, buffer);
+    hash.add(buffer);
+  }
   return hash.finish();
 }
 

@@ -3,7 +3,6 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
-#include "runtime/support/Json.h"
 #include "trainer/run/Sha256.h"
 
 #include <sstream>
@@ -52,9 +51,7 @@ void writeSha256Sums(const fs::path &folder, const Sha256Sums &known) {
   std::string text;
   for (const auto &[name, hash] : sums)
     text += hash + "  " + name + "\n";
-  OutputFile file(folder / kFile);
-  file.append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
-  file.commit();
+  writeTextFile(folder / kFile, text);
 }
 
 void checkSha256Sums(const fs::path &folder) {

@@ -6,8 +6,8 @@
 #include "runtime/support/File.h"
 #include "runtime/support/Words.h"
 #include "trainer/Device.h"
+#include "trainer/data/LoadTokenizer.h"
 #include "trainer/data/TokenShards.h"
-#include "trainer/model/LoadTokenizer.h"
 #include "trainer/optimize/Schedule.h"
 #include "trainer/run/Fingerprint.h"
 #include "trainer/run/Memory.h"
@@ -66,7 +66,8 @@ DType exportType(const Recipe &recipe) {
 
 Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     : settings(std::move(recipe)), ranks(std::move(communicator)),
-      device(openDevice(settings.train.device)),
+      device(openDevice(settings.train.device,
+                        Communicator::localRankFromEnvironment())),
       method(makeMethod(settings.method, settings.scales)) {
   const HFConfig config =
       HFConfig::read(settings.model, Model::architectures());

@@ -42,10 +42,7 @@ std::string rankFile(int rank) {
 }
 
 void writeJson(const fs::path &path, const nlohmann::ordered_json &json) {
-  const std::string text = json.dump(2) + "\n";
-  OutputFile file(path);
-  file.append({reinterpret_cast<const uint8_t *>(text.data()), text.size()});
-  file.commit();
+  writeTextFile(path, json.dump(2) + "\n");
 }
 
 /// The part of a unit of `total` values that begins at `begin`. Throws Error

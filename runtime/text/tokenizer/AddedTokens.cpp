@@ -4,6 +4,7 @@
 #include "runtime/text/tokenizer/AddedTokens.h"
 
 #include "runtime/support/Utf8.h"
+#include "runtime/support/Words.h"
 #include "runtime/text/tokenizer/Unicode.h"
 
 #include <algorithm>
@@ -46,7 +47,7 @@ AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
           " bytes, found " + std::to_string(token.content.size()));
     if (find(token.content))
       element["content"].refuse("expected each token once, found " +
-                                inQuotes(token.content) + " again");
+                                quoteName(token.content, '"') + " again");
     token.singleWord = element["single_word"].boolean();
     token.leftStrip = element["lstrip"].boolean();
     token.rightStrip = element["rstrip"].boolean();
@@ -59,7 +60,7 @@ AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
     const int64_t expected = inVocabulary >= 0 ? inVocabulary : nextId;
     if (token.id != expected)
       element["id"].refuse("expected " + std::to_string(expected) + " for " +
-                           inQuotes(token.content) + ", " +
+                           quoteName(token.content, '"') + ", " +
                            (inVocabulary >= 0
                                 ? "its id in model.vocab"
                                 : "the next id after the vocabulary") +

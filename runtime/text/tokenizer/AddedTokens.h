@@ -5,9 +5,9 @@
 // begin leftmost, never by a regular expression joined from untrusted text.
 #pragma once
 
-#include "runtime/Tokenizer.h"
+#include "runtime/support/Json.h"
+#include "runtime/text/Tokenizer.h"
 #include "runtime/text/tokenizer/ByteTrie.h"
-#include "runtime/text/tokenizer/JsonField.h"
 #include "runtime/text/tokenizer/Normalizer.h"
 #include "runtime/text/tokenizer/Vocabulary.h"
 

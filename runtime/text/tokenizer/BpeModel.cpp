@@ -6,6 +6,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
+#include "runtime/support/Words.h"
 #include "runtime/text/tokenizer/ByteLevel.h"
 
 #include <algorithm>
@@ -159,7 +160,7 @@ void BpeModel::appendSymbols(std::string_view word, bool avoidSpecial,
         throw Error(
             options.missingUnknown +
             ": expected a piece of the vocabulary, since the text has " +
-            inQuotes(character) + ", which is unknown");
+            quoteName(character, '"') + ", which is unknown");
       continue;
     }
     if (pendingUnknown && !options.fuseUnknown)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One small class per type of decoder, and the table that reads them.
-#include "runtime/text/tokenizer/DecoderStages.h"
+#include "runtime/text/tokenizer/Decoder.h"
 
 #include "runtime/support/Utf8.h"
 #include "runtime/text/tokenizer/ByteLevel.h"
+#include "runtime/text/tokenizer/DecoderStages.h"
 #include "runtime/text/tokenizer/Pattern.h"
 #include "runtime/text/tokenizer/Steps.h"
 

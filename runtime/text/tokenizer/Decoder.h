@@ -5,7 +5,7 @@
 // certain, so that streaming and decoding at once are the same code.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
 
 #include <memory>
 #include <string>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Reads the "model" of a tokenizer.json.
+#include "runtime/support/Words.h"
 #include "runtime/text/tokenizer/BpeModel.h"
 #include "runtime/text/tokenizer/UnigramModel.h"
 
@@ -13,18 +14,18 @@ Vocabulary readVocabulary(const TokenizerFile &file, const JsonField &model) {
     if (entry.id < 0 || entry.id >= idLimit)
       model["vocab"].refuse(
           "expected ids from 0 to " + std::to_string(idLimit - 1) + ", found " +
-          std::to_string(entry.id) + " for " + inQuotes(entry.piece));
+          std::to_string(entry.id) + " for " + quoteName(entry.piece, '"'));
     switch (pieces.add(entry.piece, int32_t(entry.id))) {
     case Vocabulary::Added::Yes:
       break;
     case Vocabulary::Added::DuplicateId:
       model["vocab"].refuse("expected one piece for each id, found " +
-                            inQuotes(pieces.piece(int32_t(entry.id))) +
-                            " and " + inQuotes(entry.piece) + " with id " +
-                            std::to_string(entry.id));
+                            quoteName(pieces.piece(int32_t(entry.id)), '"') +
+                            " and " + quoteName(entry.piece, '"') +
+                            " with id " + std::to_string(entry.id));
     case Vocabulary::Added::DuplicatePiece:
       model["vocab"].refuse("expected each piece once, found " +
-                            inQuotes(entry.piece) + " again");
+                            quoteName(entry.piece, '"') + " again");
     }
   }
   return pieces;
@@ -66,7 +67,7 @@ std::unique_ptr<Model> readBpe(const TokenizerFile &file,
       const int32_t id = bpe->vocabulary().find(piece);
       if (id < 0)
         model["merges"].refuse("expected pieces of the vocabulary, found " +
-                               inQuotes(piece) + " in entry " +
+                               quoteName(piece, '"') + " in entry " +
                                std::to_string(i));
       return id;
     };

@@ -4,7 +4,7 @@
 // tokenizer.json.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
 
 #include <memory>
 #include <string>

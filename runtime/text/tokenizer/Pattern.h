@@ -5,7 +5,7 @@
 // that match and spans between them, as `tokenizers` does.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
 
 #include <memory>
 #include <string>

@@ -4,6 +4,8 @@
 // encodes pairs of texts.
 #include "runtime/text/tokenizer/PostProcessor.h"
 
+#include "runtime/support/Words.h"
+
 namespace fairy2::tokenizer {
 
 PostProcessor::PostProcessor(const JsonField &field, int64_t end) {
@@ -36,7 +38,7 @@ void PostProcessor::read(const JsonField &field, int64_t end) {
     before = {idOf("cls")};
     after = {idOf("sep")};
   } else {
-    field["type"].refuse("the post-processor " + inQuotes(type) +
+    field["type"].refuse("the post-processor " + quoteName(type, '"') +
                          " is not supported");
   }
 }

@@ -4,7 +4,7 @@
 // a tokenizer.json.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
 
 #include <cstdint>
 #include <vector>

@@ -4,7 +4,7 @@
 // "pre_tokenizer" of a tokenizer.json.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
 #include "runtime/text/tokenizer/Pattern.h"
 
 #include <memory>

@@ -4,6 +4,7 @@
 // without JIT and under limits, since neither file nor text is trusted. The
 // two dialects agree on most of what such files use; where they do not, the
 // pattern is translated, or refused by name.
+#include "runtime/support/Words.h"
 #include "runtime/text/tokenizer/Pattern.h"
 
 #include "runtime/support/Error.h"
@@ -240,8 +241,9 @@ public:
     if (!code) {
       PCRE2_UCHAR text[256];
       pcre2_get_error_message(error, text, sizeof text);
-      field.refuse("expected a regular expression, found " + inQuotes(source) +
-                   " (" + reinterpret_cast<const char *>(text) + ")");
+      field.refuse("expected a regular expression, found " +
+                   quoteName(source, '"') + " (" +
+                   reinterpret_cast<const char *>(text) + ")");
     }
     context.reset(pcre2_match_context_create(nullptr));
     if (!context)
@@ -271,7 +273,7 @@ public:
       if (result == PCRE2_ERROR_NOMATCH)
         break;
       if (result < 0 || bounds[0] > bounds[1] || bounds[0] < covered)
-        throw Error("regular expression " + inQuotes(source) +
+        throw Error("regular expression " + quoteName(source, '"') +
                     ": expected to match within " + std::to_string(limit) +
                     " steps, gave up in a text of " +
                     std::to_string(text.size()) + " bytes");

@@ -6,6 +6,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
+#include "runtime/support/Words.h"
 #include "runtime/text/tokenizer/BpeModel.h"
 #include "runtime/text/tokenizer/UnigramModel.h"
 
@@ -228,7 +229,7 @@ Vocabulary readPieces(const ModelFile &file, const std::string &origin) {
       refuse("expected at most " + std::to_string(mostPieceBytes) +
              " bytes in all pieces, found more");
     if (pieces.add(piece.text, int32_t(pieces.end())) != Vocabulary::Added::Yes)
-      refuse("expected each piece once, found " + inQuotes(piece.text) +
+      refuse("expected each piece once, found " + quoteName(piece.text, '"') +
              " again");
   }
   return pieces;

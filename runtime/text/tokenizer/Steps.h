@@ -6,7 +6,8 @@
 // knows its factor, and the product is checked when the file is read.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
+#include "runtime/support/Words.h"
 
 #include <memory>
 #include <vector>
@@ -42,7 +43,7 @@ std::unique_ptr<Step> readStep(const JsonField &field, std::string_view what,
   for (const StepType<Step> &type : types)
     if (type.name == name)
       return type.read(field);
-  field["type"].refuse("the " + std::string(what) + " " + inQuotes(name) +
+  field["type"].refuse("the " + std::string(what) + " " + quoteName(name, '"') +
                        " is not supported");
 }
 

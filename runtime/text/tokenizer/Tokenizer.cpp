@@ -2,7 +2,7 @@
 //
 // Puts the parts together: added tokens, normalizer, pre-tokenizer, model,
 // post-processor on the way in; vocabulary and decoder on the way out.
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 
 #include "runtime/support/Utf8.h"
 #include "runtime/text/tokenizer/AddedTokens.h"

@@ -5,6 +5,7 @@
 #include "runtime/text/tokenizer/TokenizerFile.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Words.h"
 
 namespace fairy2::tokenizer {
 
@@ -64,8 +65,8 @@ public:
       return true;
     }
     if (stack.back()->contains(v) || (depth == 2 && atModelKeySeen(v)))
-      throw Error(origin + ": expected each key once, found " + inQuotes(v) +
-                  " again in one object");
+      throw Error(origin + ": expected each key once, found " +
+                  quoteName(v, '"') + " again in one object");
     path.back() = std::move(v);
     return true;
   }
@@ -201,7 +202,7 @@ private:
   void splitMerge(std::string_view merge) {
     const size_t space = merge.find(' ');
     if (space == merge.npos || merge.find(' ', space + 1) != merge.npos)
-      refuseElement("two pieces with one space between", inQuotes(merge));
+      refuseElement("two pieces with one space between", quoteName(merge, '"'));
     addMergePart(merge.substr(0, space));
     addMergePart(merge.substr(space + 1));
   }

@@ -4,7 +4,7 @@
 // the file, go straight into flat arrays; the rest becomes a JSON tree.
 #pragma once
 
-#include "runtime/text/tokenizer/JsonField.h"
+#include "runtime/support/Json.h"
 
 #include <cstdint>
 #include <string>

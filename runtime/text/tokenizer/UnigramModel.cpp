@@ -6,6 +6,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
+#include "runtime/support/Words.h"
 
 #include <algorithm>
 #include <limits>
@@ -84,7 +85,7 @@ void UnigramModel::encodeWord(std::string_view word, bool avoidSpecial,
         throw Error(origin +
                     ": model.unk_id: expected an id, since the text "
                     "has " +
-                    inQuotes(word.substr(begin, length)) +
+                    quoteName(word.substr(begin, length), '"') +
                     ", which is unknown");
       offer(begin, begin + length, unknown, unknownScore);
     }

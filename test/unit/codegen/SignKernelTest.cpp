@@ -3,9 +3,10 @@
 // The kernels of layers on sign planes, on every CPU level that this machine
 // runs: exact sums, bit-equal to each other whatever the batch and the number
 // of threads, and near the dense matrix that the signs stand for.
+#include "test/unit/codegen/LayerInputs.h"
+
 #include "dialect/phase/Packing.h"
 #include "test/unit/codegen/KernelRuns.h"
-#include "test/unit/codegen/LayerInputs.h"
 
 #include <gtest/gtest.h>
 

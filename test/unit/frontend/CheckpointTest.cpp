@@ -384,10 +384,12 @@ TEST_F(CheckpointTest, SaysWhatIsMissing) {
 TEST_F(CheckpointTest, PipesAndFoldersAreNoFiles) {
   const fs::path file = folder / "model.safetensors";
   ASSERT_EQ(::mkfifo(file.c_str(), 0600), 0);
-  EXPECT_EQ(openError(), "DIR/model.safetensors: is not a regular file");
+  EXPECT_EQ(openError(), "DIR/model.safetensors: expected a regular file, "
+                         "found a device or pipe");
   fs::remove(file);
   fs::create_directory(file);
-  EXPECT_EQ(openError(), "DIR/model.safetensors: is not a regular file");
+  EXPECT_EQ(openError(), "DIR/model.safetensors: expected a regular file, "
+                         "found a folder");
 }
 
 /// Every truncation of a good file is an error, whatever it cuts.

@@ -45,7 +45,8 @@ TEST_F(ReadAssetsTest, TemplatesThatCannotBeChosenAreNamed) {
   const std::string field =
       "DIR/tokenizer_config.json: field 'chat_template': ";
   folder.write("tokenizer_config.json", R"({"chat_template": [
-    {"name": "tool_use", "template": "b"}, {"name": "rag", "template": "c"}]})");
+    {"name": "tool_use", "template": "b"},
+    {"name": "rag", "template": "c"}]})");
   EXPECT_EQ(error(), field + "expected a template named 'default', found "
                              "'tool_use', 'rag'; put the one you want into "
                              "chat_template.jinja");

@@ -313,7 +313,8 @@ TEST_F(RopeConfigTest, Gemma3HasTwoInBothSpellings) {
         gemma3 + R"("rope_parameters": {
            "full_attention": {"rope_type": "linear", "factor": 8,
                               "rope_theta": 500},
-           "sliding_attention": {"rope_type": "default", "rope_theta": 70}}})"}) {
+           "sliding_attention": {"rope_type": "default",
+                                 "rope_theta": 70}}})"}) {
     const HFConfig config = readWith(patch);
     EXPECT_EQ(config.rope.theta, 500);
     EXPECT_EQ(config.rope.scaling, RopeConfig::Scaling::Linear);

@@ -129,21 +129,22 @@ constexpr BadField kBadFields[] = {
      "manifest.variants[1].symbol: expected a non-empty string, found "
      "\"a\\u0000b\""},
     {"/variants/0/features", "[1]",
-     "manifest.variants[0].features: expected strings, found 1"},
+     "manifest.variants[0].features[0]: expected a string, found 1"},
     {"/variants/0/kernels", "",
      "manifest.variants[0].kernels: expected an array, found nothing"},
     {"/variants/0/kernels", "[1]",
-     "manifest.variants[0].kernels: expected strings, found 1"},
+     "manifest.variants[0].kernels[0]: expected a string, found 1"},
     {"/variants/0/steps", "[[0]]",
-     "manifest.variants[0].steps: expected pairs of a kernel and a layer, "
+     "manifest.variants[0].steps[0]: expected a pair of a kernel and a layer, "
      "found [0]"},
     {"/variants/0/steps", "[[0, -1]]", // There is no kernel.
-     "manifest.variants[0].steps: expected an integer from 0 to -1, found 0"},
+     "manifest.variants[0].steps[0][0]: expected an integer from 0 to -1, "
+     "found 0"},
     {"/layers/0/bytes_per_token", "-1",
      "manifest.layers[0].bytes_per_token: expected an integer from 0 to "
      "281474976710656, found -1"},
     {"/layers/0/shape", "[2.5]",
-     "manifest.layers[0].shape: expected an integer from 0 to "
+     "manifest.layers[0].shape[0]: expected an integer from 0 to "
      "281474976710656, found 2.5"},
     {"/model/vocab_size", "0",
      "manifest.model.vocab_size: expected an integer from 1 to 2147483647, "
@@ -160,7 +161,8 @@ constexpr BadField kBadFields[] = {
     {"/model/bos_token", "32",
      "manifest.model.bos_token: expected an integer from 0 to 31, found 32"},
     {"/model/eos_tokens", "[2, -1]",
-     "manifest.model.eos_tokens: expected an integer from 0 to 31, found -1"},
+     "manifest.model.eos_tokens[1]: expected an integer from 0 to 31, found "
+     "-1"},
     {"/model/eos_tokens", "",
      "manifest.model.eos_tokens: expected an array, found nothing"},
     {"/model/head_dim", "null",

@@ -3,6 +3,7 @@
 // Bad JSON as a table of texts and messages, the limits, and the getters.
 #include "runtime/support/Json.h"
 
+#include "runtime/support/Words.h"
 #include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
@@ -124,19 +125,11 @@ TEST(JsonTest, ReadsFilesAndNamesThem) {
   EXPECT_EQ(folder.errorOf([&] { readJson(folder / "none.json"); }),
             "DIR/none.json: no such file");
   EXPECT_EQ(folder.errorOf([&] { readJson(folder.path()); }),
-            "DIR: is not a regular file");
+            "DIR: expected a regular file, found a folder");
   folder.write("big.json", std::string(100, ' '));
   EXPECT_EQ(
       folder.errorOf([&] { readJson(folder / "big.json", {.bytes = 99}); }),
       "DIR/big.json: has 100 bytes, expected at most 99");
-}
-
-TEST(JsonTest, QuotesNamesForTerminals) {
-  EXPECT_EQ(quoteName("a.weight"), "'a.weight'");
-  EXPECT_EQ(quoteName("a\x1b[2J\n"), "'a\\u001b[2J\\n'");
-  EXPECT_EQ(quoteName("a\xff"), "'a\xEF\xBF\xBD'");
-  EXPECT_EQ(quoteName(std::string(500, 'x')),
-            "'" + std::string(80, 'x') + "..'");
 }
 
 TEST(JsonTest, DescribesValues) {

@@ -20,6 +20,29 @@ std::string outputOf(const std::string &command) {
   return text;
 }
 
+TEST(WordsTest, QuotesNamesForTerminals) {
+  EXPECT_EQ(quoteName("a.weight"), "'a.weight'");
+  EXPECT_EQ(quoteName("a\x1b[2J\n"), "'a\\u001b[2J\\n'");
+  EXPECT_EQ(quoteName("a\xff"), "'a\xEF\xBF\xBD'");
+  EXPECT_EQ(quoteName(std::string(500, 'x')),
+            "'" + std::string(80, 'x') + "..'");
+}
+
+TEST(WordsTest, NamesCannotSteerATerminal) {
+  EXPECT_EQ(quoteName("\x7f\xc2\x9b"
+                      "31m\xe2\x80\xae"),
+            "'\\x7f\\u009b31m\\u202e'");
+  EXPECT_EQ(quoteName("b", '"'), "\"b\"");
+  // What is cut is cut between two characters.
+  EXPECT_EQ(quoteName(std::string(79, 'x') + "\xc3\xa4y"),
+            "'" + std::string(79, 'x') + "\xc3\xa4..'");
+}
+
+TEST(WordsTest, Lists) {
+  EXPECT_EQ(joined({}), "");
+  EXPECT_EQ(joined({"", "a", "b"}), ", a, b");
+}
+
 TEST(WordsTest, AWordOfAShellIsQuotedWhereItMustBe) {
   EXPECT_EQ(shellWord("runs/a-b_c.1"), "runs/a-b_c.1");
   EXPECT_EQ(shellWord(""), "''");

@@ -3,7 +3,7 @@
 // Text of a chat template around text that people typed: special tokens come
 // from the first alone, and where nobody spells one the ids are those of the
 // text as a whole.
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <nlohmann/json.hpp>

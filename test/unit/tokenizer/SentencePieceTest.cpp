@@ -2,8 +2,8 @@
 //
 // SentencePiece files: models written here byte by byte, each field honoured,
 // and the real ones against the tokenizer.json of the same model.
-#include "runtime/Tokenizer.h"
 #include "runtime/support/Error.h"
+#include "runtime/text/Tokenizer.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <gtest/gtest.h>

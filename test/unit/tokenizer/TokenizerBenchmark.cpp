@@ -4,8 +4,8 @@
 //   TokenizerBenchmark TOKENIZER TEXT [BYTES_PER_CALL]
 // prints one line of JSON; times are CPU time, rates MB (1e6 bytes) of text per
 // second.
-#include "runtime/Tokenizer.h"
 #include "runtime/support/Error.h"
+#include "runtime/text/Tokenizer.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <cstdio>

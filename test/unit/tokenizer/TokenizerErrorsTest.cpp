@@ -2,8 +2,8 @@
 //
 // What is wrong with a tokenizer.json is said in one sentence that names the
 // file and the field; nothing is guessed.
-#include "runtime/Tokenizer.h"
 #include "runtime/support/Error.h"
+#include "runtime/text/Tokenizer.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -64,7 +64,7 @@ TEST_P(TokenizerErrorsTest, SentenceIsExact) {
 
 const Case cases[] = {
     {"UnknownField", "/trie", "1", "unknown field \"trie\""},
-    {"NoModel", "/model", "null", "model: expected an object, found nothing"},
+    {"NoModel", "/model", "null", "model: expected an object, found null"},
     {"ModelType", "/model/type", "\"WordPiece\"",
      "model.type: expected \"BPE\" or \"Unigram\", found \"WordPiece\""},
     {"ModelField", "/model/cache", "1", "model: unknown field \"cache\""},
@@ -128,7 +128,7 @@ const Case cases[] = {
     {"TokenField", "/added_tokens/0/color", "1",
      "added_tokens[0]: unknown field \"color\""},
     {"TokensObject", "/added_tokens", "{}",
-     "added_tokens: expected an array, found an object"},
+     "added_tokens: expected an array, found {}"},
     {"Normalizer", "/normalizer", R"({"type": "Precompiled"})",
      "normalizer.type: the normalizer \"Precompiled\" is not supported"},
     {"NormalizerType", "/normalizer", R"({"kind": "NFC"})",

@@ -8,12 +8,13 @@
 // them (flag 1: skip special tokens), 'n' normalizes and 'p' pre-tokenizes. An
 // answer is a u32 length and that many bytes: ids as i32, text, or pieces, each
 // after a u32 length.
-#include "runtime/Tokenizer.h"
+#include "test/unit/tokenizer/TestFiles.h"
+
 #include "runtime/support/Error.h"
+#include "runtime/text/Tokenizer.h"
 #include "runtime/text/tokenizer/Normalizer.h"
 #include "runtime/text/tokenizer/PreTokenizer.h"
 #include "runtime/text/tokenizer/TokenizerFile.h"
-#include "test/unit/tokenizer/TestFiles.h"
 
 #include <cstdio>
 #include <cstring>
@@ -64,7 +65,7 @@ struct Parts {
   }
 
   tokenizer::TokenizerFile root;
-  tokenizer::JsonField field;
+  JsonField field;
   std::unique_ptr<tokenizer::Normalizer> normalizer;
   std::unique_ptr<tokenizer::PreTokenizer> preTokenizer;
 };

@@ -2,8 +2,8 @@
 //
 // Small tokenizers of every family, made by make_fixtures.py, against what
 // `tokenizers` does with some texts; and what must hold for any text.
-#include "runtime/Tokenizer.h"
 #include "runtime/support/Utf8.h"
+#include "runtime/text/Tokenizer.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <gtest/gtest.h>
@@ -141,8 +141,7 @@ TEST(TokenizerTest, ByteLevelRoundTrips) {
   const auto tokenizer = load(fixture("smollm"));
   std::mt19937 random(3);
   for (int round = 0; round < 300; ++round) {
-    const std::string text =
-        replaceInvalidUtf8(randomBytes(random, 80));
+    const std::string text = replaceInvalidUtf8(randomBytes(random, 80));
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, false, false), false),
               text);
   }

@@ -2,7 +2,7 @@
 //
 // Real tokenizers against the vectors that came with them. They lie in
 // ../shared/data; without it these tests say that they were skipped.
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 #include "test/unit/tokenizer/TestFiles.h"
 
 #include <gtest/gtest.h>

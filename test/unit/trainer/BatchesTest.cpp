@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/Batches.h"
 
-#include "TinyModels.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/TensorData.h"
 
 #include <gtest/gtest.h>

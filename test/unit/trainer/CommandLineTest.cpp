@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train as a user starts it: several processes, signals, bad input.
-#include "TinyModels.h"
 #include "frontend/Synthesize.h"
 #include "runtime/support/File.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/run/Folders.h"
 #include "trainer/run/Plan.h"
 #include "trainer/run/SourceVersion.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/Corpus.h"
 
-#include "TinyModels.h"
+#include "test/unit/trainer/TinyModels.h"
+#include "trainer/data/LoadTokenizer.h"
 #include "trainer/data/TokenShards.h"
-#include "trainer/model/LoadTokenizer.h"
 
 #include <gtest/gtest.h>
 

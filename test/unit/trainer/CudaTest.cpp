@@ -3,9 +3,10 @@
 // The CUDA plugin on a real GPU: its nodes and quantizers beside the same
 // bodies run serially on the CPU. Skipped, with the reason, where there is no
 // GPU.
-#include "RotaryAngles.h"
-#include "SerialKernels.h"
+#include "test/unit/trainer/RotaryAngles.h"
+
 #include "runtime/support/Error.h"
+#include "test/unit/trainer/SerialKernels.h"
 #include "trainer/Device.h"
 #include "trainer/methods/Methods.h"
 #include "trainer/ops/Ops.h"
@@ -26,7 +27,7 @@ class CudaTest : public testing::Test {
 protected:
   void SetUp() override {
     try {
-      device = openDevice("cuda");
+      device = openDevice("cuda", 0);
     } catch (const Error &error) {
       GTEST_SKIP() << error.what();
     }

@@ -2,8 +2,8 @@
 //
 // The bodies of the CUDA kernels, run serially: against the definitions in
 // double precision, and the quantizers bit by bit against the CPU's.
-#include "SerialKernels.h"
 #include "dialect/phase/Phase.h"
+#include "test/unit/trainer/SerialKernels.h"
 #include "trainer/kernels/Kernels.h"
 
 #include <gtest/gtest.h>

@@ -2,8 +2,8 @@
 //
 // Launch examples and shipped recipes: they parse, and the launchers' own
 // programs are replaced by ones that show what would run.
-#include "TinyModels.h"
 #include "runtime/support/File.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/run/Plan.h"
 #include "trainer/run/Recipe.h"
 

@@ -2,7 +2,7 @@
 #include "trainer/run/Fingerprint.h"
 #include "trainer/run/Sha256.h"
 
-#include "TinyModels.h"
+#include "test/unit/trainer/TinyModels.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/methods/Methods.h"
 
-#include "TinyModels.h"
 #include "dialect/phase/Phase.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/TensorData.h"
 
 #include <ATen/ATen.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/model/Model.h"
 
-#include "TinyModels.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/Synthesize.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/TensorData.h"
 
 #include <ATen/ATen.h>

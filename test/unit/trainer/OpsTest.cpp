@@ -4,8 +4,8 @@
 // operators and their own autograd: with the CPU's loops, and as on a GPU,
 // whose kernels then run serially on the CPU.
 #include "trainer/ops/Ops.h"
-#include "RotaryAngles.h"
-#include "SerialKernels.h"
+#include "test/unit/trainer/RotaryAngles.h"
+#include "test/unit/trainer/SerialKernels.h"
 #include "trainer/Device.h"
 #include "trainer/Parallel.h"
 

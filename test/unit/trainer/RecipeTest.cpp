@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/run/Recipe.h"
 
-#include "TinyModels.h"
+#include "test/unit/trainer/TinyModels.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "SerialKernels.h"
+#include "test/unit/trainer/SerialKernels.h"
 
 #include "trainer/cuda/Bodies.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/run/TensorBoard.h"
 
-#include "TinyModels.h"
 #include "runtime/support/File.h"
+#include "test/unit/trainer/TinyModels.h"
 
 #include <gtest/gtest.h>
 

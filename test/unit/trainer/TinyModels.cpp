@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "TinyModels.h"
+#include "test/unit/trainer/TinyModels.h"
 
 #include "frontend/Synthesize.h"
 

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trainer/data/TokenizedText.h"
+#include "frontend/HFConfig.h"
 
-#include "TinyModels.h"
 #include "runtime/support/File.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/data/Corpus.h"
-#include "trainer/model/LoadTokenizer.h"
+#include "trainer/data/LoadTokenizer.h"
+#include "trainer/model/Model.h"
 #include "trainer/run/Sha256.h"
 
 #include <gtest/gtest.h>
@@ -44,6 +46,10 @@ protected:
     }
     return all;
   }
+  TokenizeResult tokenize() const {
+    return tokenizeFiles(options,
+                         HFConfig::read(options.model, Model::architectures()));
+  }
   TokenizedText open(const std::string &separator = "bos",
                      int64_t vocabSize = 264) const {
     return TokenizedText::open(options.output, separator, sha256, vocabSize);
@@ -69,7 +75,7 @@ TEST_F(TokenizedTextTest, HoldsWhatTheFilesHold) {
       std::filesystem::remove_all(options.output);
       options.separator = separator;
       options.shardTokens = shardTokens;
-      const TokenizeResult result = tokenizeFiles(options);
+      const TokenizeResult result = tokenize();
       EXPECT_EQ(result.documents, 41);
       EXPECT_EQ(result.shards, 1);
       const std::vector<int32_t> expected = direct(separator);
@@ -94,7 +100,7 @@ TEST_F(TokenizedTextTest, WindowsCrossShards) {
                      tinyText(1, unsigned(i)) +
                          std::string((size_t(8) << 20) + i, 'a' + i)));
   options.shardTokens = 1;
-  const TokenizeResult result = tokenizeFiles(options);
+  const TokenizeResult result = tokenize();
   EXPECT_EQ(result.shards, 3);
   EXPECT_EQ(result.documents, 3);
   const std::vector<int32_t> expected = direct("bos");
@@ -111,15 +117,15 @@ TEST_F(TokenizedTextTest, WindowsCrossShards) {
 TEST_F(TokenizedTextTest, RecordsAreChosen) {
   options.inputs.pop_back();
   options.where = {{"from", "y"}};
-  EXPECT_EQ(tokenizeFiles(options).documents, 14);
+  EXPECT_EQ(tokenize().documents, 14);
   std::vector<int32_t> all(size_t(open().size()));
   open().read(0, all);
   EXPECT_EQ(all, direct("bos"));
 }
 
 TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
-  tokenizeFiles(options);
-  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
+  tokenize();
+  EXPECT_EQ(errorOf([&] { tokenize(); }),
             options.output + ": holds tokenized text already");
   EXPECT_EQ(errorOf([&] { open("eos"); }),
             options.output + "/index.json: was tokenized with the separator "
@@ -135,17 +141,17 @@ TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
             std::string::npos);
   const std::string inTheWay = folder.write("file", "");
   options.output = inTheWay + "/new";
-  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
+  EXPECT_EQ(errorOf([&] { tokenize(); }),
             options.output + ": cannot make this folder: Not a directory");
   options.output = (folder / "none").string();
   options.inputs = {folder.write("c.txt", ""), folder.write("d.jsonl", "\n")};
-  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
-            options.inputs[0] + ", " + options.inputs[1] +
-                ": expected text, found none");
+  EXPECT_EQ(errorOf([&] { tokenize(); }), options.inputs[0] + ", " +
+                                              options.inputs[1] +
+                                              ": expected text, found none");
   EXPECT_FALSE(TokenizedText::isFolder(options.output));
   options.output = (folder / "absent").string();
   options.inputs = {(folder / "absent.txt").string()};
-  EXPECT_EQ(errorOf([&] { tokenizeFiles(options); }),
+  EXPECT_EQ(errorOf([&] { tokenize(); }),
             (folder / "absent.txt").string() +
                 ": cannot open: No such file or directory");
   EXPECT_FALSE(std::filesystem::exists(options.output));
@@ -166,7 +172,7 @@ TEST_F(TokenizedTextTest, DamagedShardsAreNamed) {
   };
   for (const Case &c : cases) {
     std::filesystem::remove_all(options.output);
-    tokenizeFiles(options);
+    tokenize();
     damage(c.offset, c.bytes);
     const std::string message = errorOf([&] { open(); });
     EXPECT_NE(message.find("00000.tokens: "), std::string::npos) << message;

@@ -3,12 +3,12 @@
 // Whole runs of a tiny model, to the compiled export.
 #include "trainer/run/Trainer.h"
 
-#include "SerialKernels.h"
-#include "TinyModels.h"
 #include "dialect/phase/Phase.h"
 #include "frontend/Checkpoint.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "test/unit/trainer/SerialKernels.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/Device.h"
 #include "trainer/TensorData.h"
 #include "trainer/run/Sha256Sums.h"

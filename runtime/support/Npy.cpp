@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The header is a Python dictionary padded to 64 bytes (NumPy's format.py).
-#include "runtime/measure/Npy.h"
+#include "runtime/support/Npy.h"
+
+#include "runtime/support/Bytes.h"
 
 #include <string>
 #include <string_view>
 
 namespace fairy2 {
-namespace {
-
-std::span<const uint8_t> bytesOf(std::string_view text) {
-  return {reinterpret_cast<const uint8_t *>(text.data()), text.size()};
-}
-
-} // namespace
+namespace {} // namespace
 
 NpyWriter::NpyWriter(const std::filesystem::path &path, int64_t rows,
                      int64_t columns)
@@ -35,13 +31,12 @@ NpyWriter::NpyWriter(const std::filesystem::path &path, int64_t rows,
                                         0,
                                         char(header.size() & 255),
                                         char(header.size() >> 8)};
-  file.append(bytesOf({preamble, preambleBytes}));
+  file.append(bytesOf(preamble));
   file.append(bytesOf(header));
 }
 
 void NpyWriter::append(std::span<const float> values) {
-  file.append(
-      {reinterpret_cast<const uint8_t *>(values.data()), values.size_bytes()});
+  file.append(bytesOf(values));
 }
 
 void NpyWriter::commit() { file.commit(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include "runtime/Tokenizer.h"
+#include "runtime/text/Tokenizer.h"
 
 #include <filesystem>
 #include <memory>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The .npy bytes as NumPy's format.py defines them.
-#include "runtime/measure/Npy.h"
+#include "runtime/support/Npy.h"
 
 #include "test/unit/TestFiles.h"
 

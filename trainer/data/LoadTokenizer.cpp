@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "trainer/model/LoadTokenizer.h"
+#include "trainer/data/LoadTokenizer.h"
 
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
