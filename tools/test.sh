@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sets up, builds everything and runs every test. Arguments go to ctest. Where
+# Sets up, lints and builds everything and runs every test. Arguments go to ctest. Where
 # LibTorch cannot be fetched the trainer is left out, and the last line says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup.sh --trainer=if-possible
+tools/lint.sh
 cmake --build --preset release
 OMP_WAIT_POLICY=PASSIVE ctest --test-dir build --output-on-failure \
   -j "$(nproc)" "$@"
