@@ -65,9 +65,9 @@ def Fairy2_SignSchemeAttr : AttrDef<Fairy2Dialect, "SignScheme"> {
   let mnemonic = "sign_scheme";
   let summary = "how the weights and activations of a layer become signs";
   let description = [{
-    `method` is `bitnet` (one plane of signs), `ternary`, `sign2` or `int2` (two;
-    dialect/phase/Signs.h has the formulas). Scales are per `tensor` (default) or per
-    `row`; activations are as in `#fairy2.scheme`.
+    `method` is `bitnet` (one plane of signs), `ternary`, `sign2` or `int2`
+    (two; dialect/phase/Signs.h has the formulas). Scales are per `tensor`
+    (default) or per `row`; activations are as in `#fairy2.scheme`.
 
     Example: `#fairy2.sign_scheme<method = ternary, activations = int8>`
   }];

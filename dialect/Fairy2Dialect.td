@@ -16,8 +16,8 @@ def Fairy2Dialect : Dialect {
     A real linear layer y = A x with A of shape (2n, 2m) is read as the
     widely-linear complex map y = U x + W conj(x), where the first halves of x
     and y are real parts and the second halves imaginary parts. U and W are
-    quantized in residual stages to the phases {1, i, -1, -i}; such a layer costs
-    additions and table look-ups.
+    quantized in residual stages to the phases {1, i, -1, -i}; such a layer
+    costs additions and table look-ups.
 
     The dialect carries a model through five stages: *model* (the transformer on
     tensors; weights are symbols that point into the checkpoint), *quantized*

@@ -48,7 +48,8 @@ def Fairy2_Sum4AccumulateOp : Fairy2_Op<"sum4_accumulate", [Pure,
   }];
   let arguments = (ins FixedVectorOfRankAndType<[1], [I32]>:$accumulator,
                        Fairy2_Bytes:$bytes,
-                       ConfinedAttr<I64Attr, [IntMinValue<1>, IntMaxValue<127>]>:$factor);
+                       ConfinedAttr<I64Attr, [IntMinValue<1>,
+                                              IntMaxValue<127>]>:$factor);
   let results = (outs FixedVectorOfRankAndType<[1], [I32]>:$result);
   let assemblyFormat = [{
     $accumulator `,` $bytes `factor` $factor attr-dict

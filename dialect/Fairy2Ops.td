@@ -16,7 +16,8 @@ include "mlir/Interfaces/SideEffectInterfaces.td"
 /// One row of features per token.
 class Fairy2_RowsOf<list<Type> elements>
     : Type<And<[2DTensorOf<elements>.predicate,
-                CPred<"::llvm::cast<::mlir::ShapedType>($_self).getDimSize(1) > 0">]>,
+                CPred<"::llvm::cast<::mlir::ShapedType>($_self)"
+                      ".getDimSize(1) > 0">]>,
            2DTensorOf<elements>.summary # " with a static number of features",
            "::mlir::RankedTensorType">;
 def Fairy2_Activations : Fairy2_RowsOf<[F32]>;
@@ -130,7 +131,8 @@ def Fairy2_RmsNormOp : Fairy2_Op<"rms_norm", [Pure, SameOperandsAndResultType,
   }];
   let arguments = (ins Fairy2_Activations:$input, FlatSymbolRefAttr:$weight,
                        F32Attr:$epsilon,
-                       DefaultValuedAttr<ConfinedAttr<I64Attr, [IntPositive]>, "1">:$heads,
+                       DefaultValuedAttr<ConfinedAttr<I64Attr, [IntPositive]>,
+                                         "1">:$heads,
                        UnitAttr:$unit_offset);
   let results = (outs Fairy2_Activations:$result);
   let assemblyFormat = "$input `,` $weight attr-dict `:` type($input)";
@@ -156,7 +158,8 @@ def Fairy2_LinearOp : Fairy2_Op<"linear", [Pure,
                        UnitAttr:$head);
   let results = (outs Fairy2_Activations:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`bias` $bias^)? (`head` $head^)? attr-dict `:` type($input) `->` type($result)
+    $input `,` $weight (`bias` $bias^)? (`head` $head^)? attr-dict
+    `:` type($input) `->` type($result)
   }];
 }
 
@@ -183,10 +186,13 @@ def Fairy2_RopeTableOp : Fairy2_Op<"rope_table", [Pure]> {
   }];
   let arguments = (ins Fairy2_TokenIds:$positions,
                        DenseF32ArrayAttr:$inverse_frequencies,
-                       ConfinedAttr<I64Attr, [IntPositive, IntMaxValue<16777216>]>:$max_positions,
+                       ConfinedAttr<I64Attr,
+                                    [IntPositive, IntMaxValue<16777216>]>
+                           :$max_positions,
                        DefaultValuedAttr<F32Attr, "1.0f">:$magnitude,
                        OptionalAttr<DenseF32ArrayAttr>:$long_frequencies,
-                       OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$long_after);
+                       OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>
+                           :$long_after);
   let results = (outs Fairy2_Activations:$result);
   let assemblyFormat = [{
     $positions attr-dict `:` type($positions) `->` type($result)
@@ -214,7 +220,9 @@ def Fairy2_RopeOp : Fairy2_Op<"rope", [Pure,
   let arguments = (ins Fairy2_Activations:$input, Fairy2_Activations:$table,
                        ConfinedAttr<I64Attr, [IntPositive]>:$heads);
   let results = (outs Fairy2_Activations:$result);
-  let assemblyFormat = "$input `,` $table attr-dict `:` type($input) `,` type($table)";
+  let assemblyFormat = [{
+    $input `,` $table attr-dict `:` type($input) `,` type($table)
+  }];
   let hasVerifier = 1;
 }
 
@@ -249,12 +257,13 @@ def Fairy2_AttentionOp : Fairy2_Op<"attention", [
                        1DTensorOf<[I32]>:$slots, 1DTensorOf<[I32]>:$positions,
                        ConfinedAttr<I64Attr, [IntNonNegative]>:$layer,
                        F32Attr:$scale,
-                       OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$window,
+                       OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>
+                           :$window,
                        OptionalAttr<F32Attr>:$soft_cap);
   let results = (outs Fairy2_Activations:$result);
   let assemblyFormat = [{
-    $query `,` $key `,` $value `cache` $cache `[` $slots `,` $positions `]` attr-dict
-    `:` type($query) `,` type($key) `,` type($cache) `,` type($slots)
+    $query `,` $key `,` $value `cache` $cache `[` $slots `,` $positions `]`
+    attr-dict `:` type($query) `,` type($key) `,` type($cache) `,` type($slots)
   }];
   let hasVerifier = 1;
 }
@@ -302,7 +311,8 @@ def Fairy2_ScaleOp : Fairy2_Op<"scale", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
-def Fairy2_SoftCapOp : Fairy2_Op<"soft_cap", [Pure, SameOperandsAndResultType]> {
+def Fairy2_SoftCapOp
+    : Fairy2_Op<"soft_cap", [Pure, SameOperandsAndResultType]> {
   let summary = "keeps logits within a bound, smoothly";
   let description = [{
     result = cap tanh(x / cap) (Gemma 2, arXiv 2408.00118).
@@ -338,7 +348,9 @@ def Fairy2_SliceOp : Fairy2_Op<"slice", [Pure]> {
   let arguments = (ins Fairy2_Activations:$input,
                        ConfinedAttr<I64Attr, [IntNonNegative]>:$begin);
   let results = (outs Fairy2_Activations:$result);
-  let assemblyFormat = "$input `from` $begin attr-dict `:` type($input) `->` type($result)";
+  let assemblyFormat = [{
+    $input `from` $begin attr-dict `:` type($input) `->` type($result)
+  }];
   let hasVerifier = 1;
 }
 

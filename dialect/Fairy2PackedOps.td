@@ -10,8 +10,8 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
   let summary = "bytes of the weight section, as a recipe";
   let description = [{
     Says what stands at [offset, offset + bytes) of the weight section. The
-    sources are stacked by rows, in order; `dialect/phase/Packing.h` gives the exact
-    layout of each kind:
+    sources are stacked by rows, in order; `dialect/phase/Packing.h` gives the
+    exact layout of each kind:
 
     * `sign_planes`: `fairy2.phase_quantize` symbols of equal width and stages:
       biases (if any), scales per tile, sign planes;
@@ -30,7 +30,9 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
                        Fairy2_PackingKindAttr:$kind,
                        FlatSymbolRefArrayAttr:$sources,
                        OptionalAttr<ArrayAttr>:$biases,
-                       ConfinedAttr<I64Attr, [IntNonNegative, IntMaxValue<281474976710656>]>:$offset,
+                       ConfinedAttr<I64Attr, [IntNonNegative,
+                                              IntMaxValue<281474976710656>]>
+                           :$offset,
                        ConfinedAttr<I64Attr, [IntNonNegative]>:$bytes);
   let assemblyFormat = [{
     $sym_name $kind $sources (`biases` $biases^)? attr-dict

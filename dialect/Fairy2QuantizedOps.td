@@ -35,9 +35,9 @@ def Fairy2_SignQuantizeOp : Fairy2_SymbolOp<"sign_quantize", [
   let description = [{
     Reads the real matrix A, of an even number of columns, as a sum of planes of
     signs times scales, A = s_1 S_1 + s_2 S_2 with entries of S_p = +-1
-    (dialect/phase/Signs.h): one plane for `bitnet`, two for `ternary` (equal scales),
-    `sign2` (the second of what the first leaves) and `int2` (2 to 1). Baselines
-    of `fairy2.phase_quantize` at equal bits.
+    (dialect/phase/Signs.h): one plane for `bitnet`, two for `ternary` (equal
+    scales), `sign2` (the second of what the first leaves) and `int2` (2 to 1).
+    Baselines of `fairy2.phase_quantize` at equal bits.
 
     Example:
     ```mlir
@@ -71,7 +71,8 @@ def Fairy2_WidelyLinearOp : Fairy2_Op<"widely_linear", [Pure,
                        OptionalAttr<FlatSymbolRefAttr>:$bias);
   let results = (outs Fairy2_Activations:$result);
   let assemblyFormat = [{
-    $input `,` $weight (`bias` $bias^)? attr-dict `:` type($input) `->` type($result)
+    $input `,` $weight (`bias` $bias^)? attr-dict
+    `:` type($input) `->` type($result)
   }];
   let hasVerifier = 1;
 }
@@ -91,7 +92,8 @@ def Fairy2_QuantizeActivationsOp : Fairy2_Op<"quantize_activations", [Pure]> {
     ```
   }];
   let arguments = (ins Fairy2_Activations:$input);
-  let results = (outs Fairy2_Int8Activations:$values, Fairy2_TokenScales:$scales);
+  let results = (outs Fairy2_Int8Activations:$values,
+                      Fairy2_TokenScales:$scales);
   let assemblyFormat = [{
     $input attr-dict `:` type($input) `->` type($values) `,` type($scales)
   }];
@@ -117,9 +119,9 @@ def Fairy2_PhaseLinearOp : Fairy2_RecipeLinearOp<"phase_linear"> {
   let summary = "y = U x + W conj(x) on phases, for every layer that reads x";
   let description = [{
     One result per matrix: y = (sum over the stages of U_t x + W_t conj(x)) *
-    scale + bias. Matrices of one input (query, key and value; gate and up) share
-    an op, so that they can share what is computed from x. Without `scales` the
-    input is float.
+    scale + bias. Matrices of one input (query, key and value; gate and up)
+    share an op, so that they can share what is computed from x. Without
+    `scales` the input is float.
 
     Example:
     ```mlir
@@ -139,9 +141,9 @@ def Fairy2_PhaseLinearOp : Fairy2_RecipeLinearOp<"phase_linear"> {
 def Fairy2_SignLinearOp : Fairy2_RecipeLinearOp<"sign_linear"> {
   let summary = "y = A x on sums of sign planes, for every layer that reads x";
   let description = [{
-    One result per matrix: y = (sum over the planes of s_p S_p x) * scale + bias.
-    Sums of signs are exact integers where the input is int8; without `scales` it
-    is float.
+    One result per matrix: y = (sum over the planes of s_p S_p x) * scale +
+    bias. Sums of signs are exact integers where the input is int8; without
+    `scales` it is float.
 
     Example:
     ```mlir

@@ -20,7 +20,8 @@ def Fairy2_KVCacheType : TypeDef<Fairy2Dialect, "KVCache"> {
                              "::mlir::Float32Type::get($_ctxt)">:$element);
   let builders = [
     TypeBuilder<(ins "int64_t":$layers, "int64_t":$heads, "int64_t":$dim), [{
-      return $_get($_ctxt, layers, heads, dim, ::mlir::Float32Type::get($_ctxt));
+      return $_get($_ctxt, layers, heads, dim,
+                   ::mlir::Float32Type::get($_ctxt));
     }]>
   ];
   let assemblyFormat = "`<` struct(params) `>`";

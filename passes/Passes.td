@@ -36,10 +36,10 @@ def Fairy2QuantizePhasesPass
     : Pass<"fairy2-quantize-phases", "::mlir::ModuleOp"> {
   let summary = "replace widely-linear layers by layers on phases";
   let description = [{
-    Adds the recipe of the phases beside each weight, quantizes the layer's input
-    as the scheme asks, and puts a layer on phases in place of the old one. A
-    weight that the checkpoint holds as phases keeps its stages and scales. An
-    expression of `stages-for` that matches no layer is an error.
+    Adds the recipe of the phases beside each weight, quantizes the layer's
+    input as the scheme asks, and puts a layer on phases in place of the old
+    one. A weight that the checkpoint holds as phases keeps its stages and
+    scales. An expression of `stages-for` that matches no layer is an error.
 
     ```mlir
     %0 = fairy2.widely_linear %x, @q : tensor<?x64xf32> -> tensor<?x32xf32>
@@ -69,8 +69,8 @@ def Fairy2QuantizeSignsPass
   let description = [{
     Quantizers of real numbers, in place of phases: adds the recipe of the signs
     beside each weight, quantizes the layer's input as the scheme asks, and puts
-    a layer on sign planes in place of the old one. A layer with an odd number of
-    columns stays as it is, with a remark; so does the language model's head
+    a layer on sign planes in place of the old one. A layer with an odd number
+    of columns stays as it is, with a remark; so does the language model's head
     unless `head` is set, and every layer whose name an expression of `keep`
     matches. An expression that matches none is an error.
 
@@ -107,7 +107,8 @@ def Fairy2QuantizeHeadPass : Pass<"fairy2-quantize-head", "::mlir::ModuleOp"> {
   }];
 }
 
-def Fairy2QuantizeCachePass : Pass<"fairy2-quantize-cache", "::mlir::ModuleOp"> {
+def Fairy2QuantizeCachePass
+    : Pass<"fairy2-quantize-cache", "::mlir::ModuleOp"> {
   let summary = "store keys and values in fewer bits";
   let description = [{
     `element` is f32, f16 or int8.
@@ -238,8 +239,8 @@ def Fairy2LowerLookupsPass : Pass<"fairy2-lower-lookups", "::mlir::ModuleOp"> {
   let summary = "choose instructions for look-ups, byte sums and halves";
   let description = [{
     `fairy2.table_lookup`, `fairy2.sum4_accumulate` and `fairy2.dot4_accumulate`
-    become the intrinsics of the CPU, or generic arithmetic where it has none. So
-    do conversions of finite float16 where the CPU has none.
+    become the intrinsics of the CPU, or generic arithmetic where it has none.
+    So do conversions of finite float16 where the CPU has none.
 
     ```mlir
     %0 = fairy2.table_lookup quad %t, %i : vector<64xi8>
