@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Counts brackets in the text, before any parser of MLIR sees it.
 #include "codegen/CheckNesting.h"
 
 #include <algorithm>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Runs the pipelines one stage after the other, then makes code for every CPU,
+// links it, and writes the artefact; or stops where --emit says.
 #include "codegen/Compile.h"
 
 #include "codegen/EmitCode.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Gathers layers of one kind and one form into a line each, and draws the
+// tables that fairy2-compile prints.
 #include "codegen/CompileSummary.h"
 
 #include "passes/LayerPatterns.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One TargetMachine per CPU, LLVM's own pipeline at -O3, and an object in
+// memory.
 #include "codegen/EmitCode.h"
 
 #include "runtime/support/Error.h"

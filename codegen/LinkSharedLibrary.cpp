@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Objects go to lld in temporary files, and the library comes back as bytes.
 #include "codegen/LinkSharedLibrary.h"
 
 #include "runtime/support/Error.h"

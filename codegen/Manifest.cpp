@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Reads the packed module and the lowered one back into the fields of the
+// manifest, so that it tells what the code does and not what was planned.
 #include "codegen/Manifest.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The order of passes in every stage, ours and upstream's.
 #include "codegen/Pipelines.h"
 
 #include "passes/Passes.h"

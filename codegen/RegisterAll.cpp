@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One list for fairy2-opt, fairy2-lsp, fairy2-reduce and the compiler.
 #include "codegen/RegisterAll.h"
 
 #include "codegen/Pipelines.h"

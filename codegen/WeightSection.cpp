@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A pack at a time: its sources are read and quantized on all threads, packed
+// in the order of their layout, and measured against the originals.
 #include "codegen/WeightSection.h"
 
 #include "dialect/phase/Packing.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Passes reads on to the checkpoint's tensors, or to its packed phases.
 #include "frontend/CheckpointWeights.h"
 
 #include "runtime/support/Error.h"

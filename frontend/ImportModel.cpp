@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// BuildDecoder fills the module, and MLIR's verifier has the last word.
 #include "frontend/ImportModel.h"
 
 #include "frontend/BuildDecoder.h"

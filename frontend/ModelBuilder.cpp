@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Each call checks the tensor's shape, then makes its fairy2.weight and the op
+// that uses it.
 #include "frontend/ModelBuilder.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Tokenizer, chat template and special tokens, from the files in which the
+// Hugging Face libraries keep them.
 #include "frontend/ReadAssets.h"
 
 #include "runtime/support/File.h"

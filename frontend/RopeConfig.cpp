@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One reader per kind of scaling; both spellings lead to the same fields.
 #include "frontend/RopeConfig.h"
 
 #include "runtime/support/Json.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The last expression that matches a layer decides, and one that chose no layer
+// is an error.
 #include "passes/LayerPatterns.h"
 
 using namespace mlir;

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Loads the CUDA plugin by its path and keeps one table of kernels per type of
+// device.
 #include "trainer/Device.h"
 
 #include "runtime/support/Error.h"

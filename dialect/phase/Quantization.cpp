@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Names of granularities, plain row readers, and the error's bookkeeping.
 #include "dialect/phase/Quantization.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One class codes a group of values that share scales; what a group is depends
+// on the granularity.
 #include "dialect/phase/Signs.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The table of levels, best first, and what a level's kernels may use.
 #include "passes/cpu/CpuTarget.h"
 
 #include "llvm/ADT/STLExtras.h"

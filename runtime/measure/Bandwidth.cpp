@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Sums a buffer that no cache holds, on all threads of a session's pool.
 #include "runtime/measure/Bandwidth.h"
 
 #include "runtime/Status.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Repeats prefill and decode, with reads of memory between them, and takes
+// medians.
 #include "runtime/measure/Benchmark.h"
 
 #include "runtime/Cores.h"

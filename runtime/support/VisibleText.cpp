@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Looks at one character at a time; only control characters are replaced.
 #include "runtime/support/VisibleText.h"
 
 #include "runtime/support/Utf8.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Declares the flags and turns them into the compiler's options.
 #include "tools/fairy2-compile/Options.h"
 
 #include "dialect/Fairy2Dialect.h"

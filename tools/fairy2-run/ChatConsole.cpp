@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One round per message: command, answer, or the end.
 #include "tools/fairy2-run/ChatConsole.h"
 
 #include "runtime/support/VisibleText.h"

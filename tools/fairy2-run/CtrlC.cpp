@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The handler writes to an eventfd, on which whoever waits for input polls.
 #include "tools/fairy2-run/CtrlC.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Lines become messages; what a terminal edits comes from the terminal.
 #include "tools/fairy2-run/MessageReader.h"
 
 #include "runtime/support/Error.h"

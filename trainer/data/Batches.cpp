@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Shifts targets to inputs, pads rows, and finds where documents begin.
 #include "trainer/data/Batches.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Windows in an order that a keyed permutation gives, so that no list of them
+// is kept; sources are drawn by their weights.
 #include "trainer/data/Corpus.h"
 
 #include "runtime/support/Documents.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Documents are gathered until a batch is worth all threads.
 #include "trainer/data/DocumentTokenizer.h"
 
 #include "frontend/HFConfig.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// tokenizer.json where there is one, otherwise tokenizer.model.
 #include "trainer/data/LoadTokenizer.h"
 
 #include "runtime/support/Error.h"

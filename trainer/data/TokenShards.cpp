@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Two binary formats that other programs write, checked before use.
 #include "trainer/data/TokenShards.h"
 
 #include "runtime/support/Error.h"

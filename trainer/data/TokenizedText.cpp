@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Shards are written one after the other and hashed on the way; they are read
+// in pieces, and every token once before training.
 #include "trainer/data/TokenizedText.h"
 
 #include "frontend/HFConfig.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// c10d's process groups behind three kinds: alone, over Gloo, and with NCCL for
+// the tensors of GPUs.
 #include "trainer/distributed/Communicator.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Each rank counts up a number in the store; whose number stands still is dead.
 #include "trainer/distributed/Heartbeat.h"
 
 #include <cstdio>

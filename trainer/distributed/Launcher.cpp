@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// fork and exec, the variables that torchrun sets, and an end for all when one
+// ends.
 #include "trainer/distributed/Launcher.h"
 
 #include "runtime/support/Error.h"

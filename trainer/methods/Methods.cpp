@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The table of methods by name, and what they share.
 #include "trainer/methods/Methods.h"
 #include "trainer/TensorData.h"
 

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// config.json, tokenizer and weights, which are float, or phases for the
+// compiler.
 #include "trainer/model/Export.h"
 
 #include "frontend/PackedCheckpoint.h"

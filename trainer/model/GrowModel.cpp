@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Which element of the small model each one of the large is, axis by axis, and
+// the factors that keep sums equal.
 #include "trainer/model/GrowModel.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Autograd nodes that ask for a layer's weights when it begins and give them
+// back when it ends; one kind computes the layer again in backward.
 #include "trainer/model/LayerNodes.h"
 
 #include <torch/csrc/autograd/autograd.h>

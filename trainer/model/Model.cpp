@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The list of parameters, and the pass through embedding, layers and head.
 #include "trainer/model/Model.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Rotation by a kernel of ours; the attention itself by FlashAttention where
+// documents allow it, and otherwise by ATen with a mask.
 #include "trainer/ops/AttentionOnDevice.h"
 
 #include "trainer/Device.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Moments lie beside the slices, and one kernel updates all of them.
 #include "trainer/optimize/Optimizer.h"
 
 #include "trainer/Device.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Half cosines and pieces of lines over the share of the steps that are done.
 #include "trainer/optimize/Schedule.h"
 
 #include <algorithm>

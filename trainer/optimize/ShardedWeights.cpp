@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Units of parameters, cut into equal parts, that are gathered before a layer
+// and whose gradients are summed after it.
 #include "trainer/optimize/ShardedWeights.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A list of causes with their hashes, hashed in turn.
 #include "trainer/run/Fingerprint.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Making, copying and locking, with errors that name the folder.
 #include "trainer/run/Folders.h"
 
 #include "runtime/support/Error.h"

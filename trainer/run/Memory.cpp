@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// getrusage's peak, and malloc's thresholds, by which freed tensors go back to
+// the system.
 #include "trainer/run/Memory.h"
 
 #include <malloc.h>

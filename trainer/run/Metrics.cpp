@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Lines that a crash left behind the last saved step are dropped first.
 #include "trainer/run/Metrics.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Counts bytes of weights, gradients, moments and activations, and measures one
+// multiplication to guess the time.
 #include "trainer/run/Plan.h"
 
 #include "frontend/Synthesize.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The table of keys: name, kind, limits and where the value goes.
 #include "trainer/run/Recipe.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Curves as inline SVG, and tables of the recipe.
 #include "trainer/run/Report.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// OpenSSL's digest, and files in pieces of a mebibyte.
 #include "trainer/run/Sha256.h"
 
 #include "runtime/support/Error.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The format of sha256sum, read strictly.
 #include "trainer/run/Sha256Sums.h"
 
 #include "runtime/support/Error.h"

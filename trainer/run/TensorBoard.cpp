@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Masked CRC-32C around each frame, and varints by hand.
 #include "trainer/run/TensorBoard.h"
 
 #include "runtime/support/Error.h"

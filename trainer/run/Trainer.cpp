@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// One step at a time: batches, losses, backward, clipping, the optimizer; then
+// validation, saved states and the export.
 #include "trainer/run/Trainer.h"
 
 #include "runtime/support/Documents.h"

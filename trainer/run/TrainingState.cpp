@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A state is written to a folder of another name, and renamed when every rank
+// has written its part.
 #include "trainer/run/TrainingState.h"
 
 #include "dialect/phase/Quantization.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The stages' pipelines, LLVM's code for one CPU, and dlopen of the result.
 #include "test/unit/codegen/CompiledModule.h"
 
 #include "codegen/EmitCode.h"

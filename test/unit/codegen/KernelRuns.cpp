@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The levels this machine runs, random and adversarial inputs, and calls of
+// kernels with them.
 #include "test/unit/codegen/KernelRuns.h"
 
 #include <random>

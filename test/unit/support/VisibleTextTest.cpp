@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// What a terminal would obey is shown, and nothing else is changed.
 #include "runtime/support/VisibleText.h"
 
 #include <gtest/gtest.h>

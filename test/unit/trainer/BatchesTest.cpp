@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Inputs, targets, padding and document masks of small batches, by hand.
 #include "trainer/data/Batches.h"
 
 #include "test/unit/trainer/TinyModels.h"

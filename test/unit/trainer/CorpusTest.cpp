@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Which tokens a corpus holds, and which windows of it a run sees.
 #include "trainer/data/Corpus.h"
 
 #include "test/unit/trainer/TinyModels.h"

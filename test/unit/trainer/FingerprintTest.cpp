@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A changed cause changes the fingerprint, and nothing else does.
 #include "trainer/run/Fingerprint.h"
 #include "trainer/run/Sha256.h"
 

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Effective weights and gradients of every method, against its formulas.
 #include "trainer/methods/Methods.h"
 
 #include "dialect/phase/Phase.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// metrics.jsonl after an interruption, and times as people read them.
 #include "trainer/run/Metrics.h"
 
 #include "runtime/support/File.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The forward pass against the compiler's own, and what is refused.
 #include "trainer/model/Model.h"
 
 #include "frontend/Checkpoint.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Memory and figures of --dry-run, for models whose sizes are known.
 #include "trainer/run/Plan.h"
 
 #include "test/unit/trainer/TinyModels.h"

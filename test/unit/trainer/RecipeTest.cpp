@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Recipes read back, and a table of bad ones with their sentences.
 #include "trainer/run/Recipe.h"
 
 #include "test/unit/trainer/TinyModels.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The page of a short run, and what bad metrics lead to.
 #include "trainer/run/Report.h"
 
 #include "test/unit/trainer/TinyModels.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Learning rates and temperatures at the steps where they bend.
 #include "trainer/optimize/Schedule.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// A block's threads are run one after the other between barriers, and its
+// shared memory begins as garbage.
 #include "test/unit/trainer/SerialKernels.h"
 
 #include "trainer/cuda/Bodies.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Frames, checksums and messages of an event file, read byte by byte.
 #include "trainer/run/TensorBoard.h"
 
 #include "runtime/support/File.h"

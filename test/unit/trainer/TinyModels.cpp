@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Config, tokenizer and random weights of a Llama, and English-like text from a
+// seed.
 #include "test/unit/trainer/TinyModels.h"
 
 #include "frontend/Synthesize.h"

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Shards hold what tokenizing directly gives, and damaged ones are named.
 #include "trainer/data/TokenizedText.h"
 #include "frontend/HFConfig.h"
 
