@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 
+# In a folder of this repository, but not of it.
+TEST = "test" + "/Use.cpp"
 SPDX = "// SPDX-License-Identifier: Apache-2.0\n"
 TABLE = """# Contributing
 
@@ -32,7 +34,7 @@ SOUND = {
                      '#include "upper/Use.h"\n',
     "test/CMakeLists.txt": "# " + SPDX[3:] + "set(LONE_HEADERS\n"
                            "  base/Inline.h)\n",
-    "test/Use.cpp": SPDX + "//\n// Tests uses.\n"
+    TEST: SPDX + "//\n// Tests uses.\n"
                     '#include "upper/Use.h"\n',
 }
 
@@ -54,11 +56,11 @@ BROKEN = [
     ({"base/Sum.cpp": SOUND["base/Sum.cpp"] + "// x\n" * 495},
      "base/Sum.cpp:501: the file has 501 lines, expected at most 500: which "
      "two files is it?"),
-    ({"test/Use.cpp": SOUND["test/Use.cpp"] + "// x\n" * 597},
-     "test/Use.cpp:601: the file has 601 lines, expected at most 600: which "
+    ({TEST: SOUND[TEST] + "// x\n" * 597},
+     TEST + ":601: the file has 601 lines, expected at most 600: which "
      "two files is it?"),
     ({"base/Sum.cpp": SOUND["base/Sum.cpp"].replace("base/Sum.h", "Sum.h"),
-      "test/Use.cpp": SOUND["test/Use.cpp"].replace("upper/Use", "base/Sum")},
+      TEST: SOUND[TEST].replace("upper/Use", "base/Sum")},
      'base/Sum.cpp:4: expected a path from the repository\'s root, found '
      '"Sum.h"\n'
      'base/Sum.cpp:4: expected its own header "base/Sum.h" first'),
