@@ -15,6 +15,10 @@ namespace {
 /// The best step of four even levels for a normal distribution of variance 1.
 constexpr float kBestStep = 0.9957f;
 
+/// As transformers, BitDistill and bitnet.cpp, whose checkpoints have to come
+/// out alike: the mean is clamped, for the levels and for their size.
+constexpr float kSmallestTernaryScale = 1e-5f;
+
 /// Values and results of one matrix; a group is what shares its scales.
 class SignCoder {
 public:
@@ -105,8 +109,8 @@ private:
       return;
     }
     case SignMethod::Ternary: {
-      const float scale = meanOf(magnitude);
-      const float inverse = 1 / (scale + 1e-5f);
+      const float scale = std::max(meanOf(magnitude), kSmallestTernaryScale);
+      const float inverse = 1 / scale;
       scales[0] = scales[1] = scale / 2;
       set([&](float x) {
         const float level = std::nearbyint(x * inverse);

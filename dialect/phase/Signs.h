@@ -15,8 +15,8 @@ namespace fairy2 {
 
 /// BitNet ("bitnet", 1 bit): sign(a - mean) times mean |a|; the mean is not
 /// added back (Wang et al., arXiv 2310.11453, as Fairy2i's baseline has it).
-/// Ternary ("ternary"): round(a / (mean |a| + 1e-5)) clamped to -1, 0, 1, times
-/// mean |a|: BitNet b1.58 (Ma et al., arXiv 2402.17764).
+/// Ternary ("ternary"): round(a / s) clamped to -1, 0, 1, times s, where s is
+/// max(mean |a|, 1e-5): transformers' BitNet b1.58 (arXiv 2402.17764).
 /// TwoSigns ("sign2", 2 bits): signs times mean |a|, then the same of what is
 /// left: the residual idea of phases without the complex numbers.
 /// FourLevels ("int2", 2 bits): -1.5, -0.5, 0.5 or 1.5 steps; the step is the

@@ -49,10 +49,12 @@ Floats reference(SignMethod method, const Floats &a) {
     case SignMethod::BitNet:
       out[i] = a[i] > average ? size : -size;
       break;
-    case SignMethod::Ternary:
-      out[i] = size * std::clamp(std::nearbyint(a[i] * (1 / (size + 1e-5f))),
-                                 -1.f, 1.f);
+    case SignMethod::Ternary: {
+      const float clamped = std::max(size, 1e-5f);
+      out[i] =
+          clamped * std::clamp(std::nearbyint(a[i] * (1 / clamped)), -1.f, 1.f);
       break;
+    }
     case SignMethod::TwoSigns:
       out[i] = a[i] >= 0 ? size : -size;
       break;
@@ -191,6 +193,20 @@ TEST_P(SignsTest, ZerosHaveAScaleAndBadValuesAreNamed) {
             std::string("w: expected scales per tensor or row for ") +
                 nameOf(GetParam()) + ", found scales per tile");
   EXPECT_EQ(signMethodFromName(nameOf(GetParam())), GetParam());
+}
+
+// transformers' BitLinear: scale = 1 / w.abs().mean().clamp_(min=1e-5), then
+// (w * scale).round().clamp(-1, 1) / scale. Small weights tell the clamp from a
+// number that is added to the mean; the values are worked out by hand.
+TEST(SignsTernaryTest, TheMeanIsClamped) {
+  // The mean is 2e-5: 0.6, -1.4, 0.25 and 1.75 of it.
+  EXPECT_EQ(dense(quantize({1.2e-5f, -2.8e-5f, 0.5e-5f, 3.5e-5f}, 1, 4,
+                           {SignMethod::Ternary})),
+            (Floats{2e-5f, -2e-5f, 0, 2e-5f}));
+  // The mean is 5e-6 and counts as 1e-5: 0.4, -0.9, 0.1 and -0.6 of that.
+  EXPECT_EQ(dense(quantize({0.4e-5f, -0.9e-5f, 0.1e-5f, -0.6e-5f}, 1, 4,
+                           {SignMethod::Ternary})),
+            (Floats{0, -1e-5f, 0, -1e-5f}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, SignsTest, testing::ValuesIn(kSignMethods),
