@@ -4,12 +4,12 @@
 // Hugging Face libraries keep them.
 #include "frontend/ReadAssets.h"
 
+#include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
-#include "runtime/text/Tokenizer.h"
-
-#include "runtime/support/Error.h"
 #include "runtime/support/Words.h"
+#include "runtime/text/Tokenizer.h"
+#include "runtime/text/jinja/Template.h"
 
 #include <optional>
 
@@ -78,16 +78,30 @@ std::string defaultTemplate(const JsonObject &config,
                   "; put the one you want into chat_template.jinja");
 }
 
+/// A template that cannot be read is found out now, not by who chats.
+void checkChatTemplate(const std::string &source, const std::string &file) {
+  try {
+    jinja::Template{source};
+  } catch (const Error &error) {
+    throw Error(file + ": " + error.what());
+  }
+}
+
 std::string readChatTemplate(const std::filesystem::path &directory,
                              const OptionalFile &tokenizerConfig) {
-  if (exists(directory / "chat_template.jinja"))
-    return readTextFile(directory / "chat_template.jinja", kMaxTemplateBytes);
+  if (const auto file = directory / "chat_template.jinja"; exists(file)) {
+    const std::string source = readTextFile(file, kMaxTemplateBytes);
+    checkChatTemplate(source, file.string());
+    return source;
+  }
   const nlohmann::json *value = tokenizerConfig.find("chat_template");
   if (!value)
     return "";
-  if (value->is_array())
-    return defaultTemplate(*tokenizerConfig.get(), *value);
-  return tokenizerConfig.get()->string("chat_template");
+  const JsonObject &config = *tokenizerConfig.get();
+  const std::string source = value->is_array() ? defaultTemplate(config, *value)
+                                               : config.string("chat_template");
+  checkChatTemplate(source, config.file() + ": field 'chat_template'");
+  return source;
 }
 
 /// The texts of a file's special tokens by role, such as bos_token: each is a

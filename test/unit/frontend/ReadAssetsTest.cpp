@@ -63,6 +63,22 @@ TEST_F(ReadAssetsTest, TemplatesThatCannotBeChosenAreNamed) {
                      "is missing");
 }
 
+TEST_F(ReadAssetsTest, TemplatesThatCannotBeReadAreNamed) {
+  const char *broken = "a\n{% for m in messages %}";
+  folder.write("chat_template.jinja", broken);
+  EXPECT_EQ(error().find("DIR/chat_template.jinja: line "), 0u) << error();
+  std::filesystem::remove(folder.path() / "chat_template.jinja");
+  folder.write("tokenizer_config.json",
+               json({{"chat_template", broken}}).dump());
+  const std::string field = "DIR/tokenizer_config.json: field 'chat_template'";
+  EXPECT_EQ(error().find(field + ": line "), 0u) << error();
+  folder.write(
+      "tokenizer_config.json",
+      json({{"chat_template", {{{"name", "default"}, {"template", broken}}}}})
+          .dump());
+  EXPECT_EQ(error().find(field + ": line "), 0u) << error();
+}
+
 TEST_F(ReadAssetsTest, SpecialTokensAreTextsOrAddedTokens) {
   folder.write("tokenizer_config.json", R"({
     "bos_token": {"content": "<s>", "lstrip": false}, "eos_token": "</s>",
