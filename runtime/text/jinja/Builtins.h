@@ -25,6 +25,13 @@ Value slice(const Value &object, const Value &begin, const Value &end,
 /// input | name(arguments)
 Value callFilter(const std::string &name, const Value &input,
                  const Arguments &arguments, Budget &budget);
+/// The filters int, float, abs and round.
+Value toInteger(const Value &input, const Arguments &arguments, Budget &budget);
+Value toFloat(const Value &input, const Arguments &arguments, Budget &budget);
+Value absolute(const Value &input, const Arguments &arguments, Budget &budget);
+Value roundNumber(const Value &input, const Arguments &arguments,
+                  Budget &budget);
+bool isFilter(const std::string &name);
 /// input is name(arguments)
 bool callTest(const std::string &name, const Value &input,
               const Arguments &arguments, Budget &budget);
@@ -40,6 +47,8 @@ struct JsonStyle {
   bool sortKeys = false, asciiOnly = false;
 };
 Text toJson(const Value &value, const JsonStyle &style, Budget &budget);
+/// The filter of this name.
+Value tojson(const Value &input, const Arguments &arguments, Budget &budget);
 
 /// str.replace; `count` of -1 replaces all.
 Text replaceAll(TextView text, TextView old, TextView with, int64_t count,
@@ -53,6 +62,8 @@ inline int64_t searchCost(TextView text, TextView what) {
   return 1 + int64_t(text.size()) +
          int64_t(text.size()) * int64_t(what.size()) / 16;
 }
+/// Throws Error for the missing value.
+void requireDefined(const Value &object);
 /// A text argument; throws Error.
 const Text &requireText(const Value &value, const char *function);
 /// An integer argument; throws Error.

@@ -4,8 +4,6 @@
 #include "runtime/text/jinja/Builtins.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <list>
 #include <map>
 
@@ -53,11 +51,6 @@ Value sortKey(const Value &item, const Value *path, bool caseSensitive,
   return lower(key.text());
 }
 
-bool flag(const Arguments &arguments, size_t place, std::string_view name) {
-  const Value *value = arguments.find(place, name);
-  return value && value->truth();
-}
-
 // Of text.
 
 Value trim(const Value &input, const Arguments &arguments, Budget &budget) {
@@ -68,13 +61,13 @@ Value trim(const Value &input, const Arguments &arguments, Budget &budget) {
       set && !set->isNone() ? &requireText(*set, "trim") : nullptr;
   if (characters)
     budget.spend(int64_t(text.size() * characters->size()));
-  return Text(strip(text, characters));
+  return textLike(input, Text(strip(text, characters)));
 }
 
 template <Text (*change)(TextView)>
 Value changed(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("filter", 0, 0);
-  return change(stringOf(input, budget));
+  return textLike(input, change(stringOf(input, budget)));
 }
 
 /// Unlike str.title: words begin after blanks, dashes and brackets alone.
@@ -88,6 +81,12 @@ Text title(TextView text) {
                v == '<');
   }
   return result;
+}
+
+Value titleCase(const Value &input, const Arguments &arguments,
+                Budget &budget) {
+  arguments.require("title", 0, 0);
+  return title(stringOf(input, budget));
 }
 
 Value replace(const Value &input, const Arguments &arguments, Budget &budget) {
@@ -112,9 +111,10 @@ Value indent(const Value &input, const Arguments &arguments, Budget &budget) {
     blanks.assign(size_t(std::clamp<int64_t>(
                       width ? requireInteger(*width, "indent") : 4, 0, 1000)),
                   U' ');
-  const bool first = flag(arguments, 1, "first");
-  const bool blank = flag(arguments, 2, "blank");
-  const Text text = stringOf(input, budget);
+  const bool first = arguments.flag(1, "first");
+  const bool blank = arguments.flag(2, "blank");
+  const Text &text = requireText(input, "indent");
+  budget.spend(int64_t(text.size()));
   Text result;
   for (size_t begin = 0, line = 0; begin <= text.size(); ++line) {
     size_t end = begin;
@@ -129,7 +129,7 @@ Value indent(const Value &input, const Arguments &arguments, Budget &budget) {
       result += text[end];
     begin = end + 1;
   }
-  return result;
+  return textLike(input, std::move(result));
 }
 
 Value wordCount(const Value &input, const Arguments &, Budget &budget) {
@@ -141,112 +141,6 @@ Value wordCount(const Value &input, const Arguments &, Budget &budget) {
     inWord = isWord;
   }
   return count;
-}
-
-Value tojson(const Value &input, const Arguments &arguments, Budget &budget) {
-  // transformers' signature: ensure_ascii, indent, separators, sort_keys.
-  arguments.require("tojson", 0, 4,
-                    {"ensure_ascii", "indent", "separators", "sort_keys"});
-  JsonStyle style;
-  style.asciiOnly = flag(arguments, 0, "ensure_ascii");
-  if (const Value *width = arguments.find(1, "indent");
-      width && !width->isNone()) {
-    style.indent =
-        std::clamp<int64_t>(requireInteger(*width, "tojson"), 0, 1000);
-    style.itemSeparator = U",";
-  }
-  if (const Value *pair = arguments.find(2, "separators");
-      pair && !pair->isNone()) {
-    if (!pair->isList() || pair->sequence().items.size() != 2)
-      throw Error(std::string("tojson: expected two separators, found ") +
-                  pair->typeName());
-    style.itemSeparator = requireText(pair->sequence().items[0], "tojson");
-    style.keySeparator = requireText(pair->sequence().items[1], "tojson");
-  }
-  style.sortKeys = flag(arguments, 3, "sort_keys");
-  return toJson(input, style, budget);
-}
-
-// Of numbers.
-
-Value toInteger(const Value &input, const Arguments &arguments,
-                Budget &budget) {
-  arguments.require("int", 0, 2, {"default", "base"});
-  const Value *fallback = arguments.find(0, "default");
-  const Value *baseArgument = arguments.find(1, "base");
-  const int64_t base = baseArgument ? requireInteger(*baseArgument, "int") : 10;
-  const Value otherwise = fallback ? *fallback : Value(int64_t(0));
-  if (input.isInteger())
-    return input.integer();
-  if (input.is<double>()) {
-    const double value = std::trunc(input.number());
-    return std::abs(value) < 9e18 ? Value(int64_t(value)) : otherwise;
-  }
-  if (!input.isText() || base < 2 || base > 36)
-    return otherwise;
-  budget.spend(int64_t(input.text().size()));
-  std::string digits = utf8Of(strip(input.text(), nullptr));
-  if (digits.starts_with('+'))
-    digits.erase(0, 1);
-  const char *end = digits.data() + digits.size();
-  int64_t value = 0;
-  const auto result = std::from_chars(digits.data(), end, value, int(base));
-  if (result.ec == std::errc() && result.ptr == end)
-    return value;
-  double real = 0;
-  const auto realResult = std::from_chars(digits.data(), end, real);
-  if (base == 10 && realResult.ec == std::errc() && realResult.ptr == end &&
-      std::abs(real) < 9e18)
-    return int64_t(real);
-  return otherwise;
-}
-
-Value toFloat(const Value &input, const Arguments &arguments, Budget &budget) {
-  arguments.require("float", 0, 1, {"default"});
-  const Value *fallback = arguments.find(0, "default");
-  if (input.isNumber())
-    return input.number();
-  if (input.isText()) {
-    budget.spend(int64_t(input.text().size()));
-    const std::string digits = utf8Of(strip(input.text(), nullptr));
-    const char *end = digits.data() + digits.size();
-    double value = 0;
-    const auto result = std::from_chars(digits.data(), end, value);
-    if (result.ec == std::errc() && result.ptr == end)
-      return value;
-  }
-  return fallback ? *fallback : Value(0.0);
-}
-
-Value absolute(const Value &input, const Arguments &arguments, Budget &) {
-  arguments.require("abs", 0, 0);
-  if (!input.isNumber())
-    throw Error(std::string("abs: expected a number, found ") +
-                input.typeName());
-  if (!input.isInteger())
-    return std::abs(input.number());
-  if (input.integer() == INT64_MIN)
-    throw Error("abs: expected an int of 64 bits, found a larger result");
-  return input.integer() < 0 ? -input.integer() : input.integer();
-}
-
-Value roundNumber(const Value &input, const Arguments &arguments, Budget &) {
-  arguments.require("round", 0, 2, {"precision", "method"});
-  if (!input.isNumber())
-    throw Error(std::string("round: expected a number, found ") +
-                input.typeName());
-  const Value *precision = arguments.find(0, "precision");
-  const Value *method = arguments.find(1, "method");
-  const std::string how =
-      method ? utf8Of(requireText(*method, "round")) : "common";
-  const double scale = std::pow(
-      10.0, double(precision ? requireInteger(*precision, "round") : 0));
-  const double scaled = input.number() * scale;
-  if (how == "ceil")
-    return std::ceil(scaled) / scale;
-  if (how == "floor")
-    return std::floor(scaled) / scale;
-  return std::nearbyint(scaled) / scale;
 }
 
 // Of sequences.
@@ -265,6 +159,8 @@ Value first(const Value &input, const Arguments &arguments, Budget &budget) {
 
 Value last(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("last", 0, 0);
+  if (input.isText() && !input.text().empty())
+    return textLike(input, Text(1, input.text().back()));
   const std::vector<Value> items = elementsOf(input, budget);
   return items.empty() ? Value::undefined("the last element of an empty list")
                        : items.back();
@@ -312,7 +208,7 @@ Value reverse(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("reverse", 0, 0);
   if (input.isText()) {
     budget.spend(int64_t(input.text().size()));
-    return Text(input.text().rbegin(), input.text().rend());
+    return textLike(input, Text(input.text().rbegin(), input.text().rend()));
   }
   std::vector<Value> items = elementsOf(input, budget);
   std::reverse(items.begin(), items.end());
@@ -336,31 +232,66 @@ std::vector<Value> sortedBy(std::vector<Value> items, const Value *path,
   return items;
 }
 
+/// The paths of "a.b,c", by which sort alone goes.
+std::vector<Value> pathsOf(const Value *attribute) {
+  if (!attribute || attribute->isNone())
+    return {};
+  if (!attribute->isText())
+    return {*attribute};
+  std::vector<Value> paths;
+  TextView rest = attribute->text();
+  for (size_t comma; (comma = rest.find(U',')) != TextView::npos;
+       rest.remove_prefix(comma + 1))
+    paths.push_back(Text(rest.substr(0, comma)));
+  paths.push_back(Text(rest));
+  return paths;
+}
+
 Value sort(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("sort", 0, 3, {"reverse", "case_sensitive", "attribute"});
-  return Value::list(sortedBy(elementsOf(input, budget),
-                              arguments.find(2, "attribute"),
-                              flag(arguments, 1, "case_sensitive"),
-                              flag(arguments, 0, "reverse"), budget));
+  const std::vector<Value> paths = pathsOf(arguments.find(2, "attribute"));
+  const bool caseSensitive = arguments.flag(1, "case_sensitive");
+  const bool reverse = arguments.flag(0, "reverse");
+  if (paths.empty())
+    return Value::list(sortedBy(elementsOf(input, budget), nullptr,
+                                caseSensitive, reverse, budget));
+  // Lists of keys, as in jinja2: two that are undefined are equal there, while
+  // alone they would have no order.
+  std::vector<Value> keyed;
+  for (const Value &item : elementsOf(input, budget)) {
+    std::vector<Value> keys;
+    for (const Value &path : paths)
+      keys.push_back(sortKey(item, &path, caseSensitive, budget));
+    budget.spend(Budget::kElement * int64_t(keys.size()));
+    keyed.push_back(Value::list({Value::list(std::move(keys)), item}));
+  }
+  const Value first(int64_t(0));
+  std::vector<Value> result;
+  for (const Value &pair :
+       sortedBy(std::move(keyed), &first, true, reverse, budget))
+    result.push_back(pair.sequence().items[1]);
+  return Value::list(std::move(result));
 }
 
 Value dictSort(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("dictsort", 0, 3, {"case_sensitive", "by", "reverse"});
+  requireDefined(input);
   const Value *by = arguments.find(1, "by");
   const Value place(
       int64_t(by && utf8Of(requireText(*by, "dictsort")) == "value" ? 1 : 0));
   return Value::list(sortedBy(elementsOf(itemsOf(input, {}, budget), budget),
-                              &place, flag(arguments, 0, "case_sensitive"),
-                              flag(arguments, 2, "reverse"), budget));
+                              &place, arguments.flag(0, "case_sensitive"),
+                              arguments.flag(2, "reverse"), budget));
 }
 
 Value unique(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("unique", 0, 2, {"case_sensitive", "attribute"});
-  const bool caseSensitive = flag(arguments, 0, "case_sensitive");
+  const bool caseSensitive = arguments.flag(0, "case_sensitive");
   const Value *path = arguments.find(1, "attribute");
   std::vector<Value> keys, result;
   for (const Value &item : elementsOf(input, budget)) {
     Value key = sortKey(item, path, caseSensitive, budget);
+    requireHashable(key);
     if (std::any_of(keys.begin(), keys.end(), [&](const Value &seen) {
           return equal(seen, key, budget);
         }))
@@ -376,7 +307,7 @@ Value extreme(const Value &input, const Arguments &arguments, Budget &budget) {
   arguments.require("min", 0, 2, {"case_sensitive", "attribute"});
   const std::vector<Value> sorted =
       sortedBy(elementsOf(input, budget), arguments.find(1, "attribute"),
-               flag(arguments, 0, "case_sensitive"), wantsLargest, budget);
+               arguments.flag(0, "case_sensitive"), wantsLargest, budget);
   return sorted.empty() ? Value::undefined("an element of an empty list")
                         : sorted.front();
 }
@@ -395,6 +326,9 @@ Value sum(const Value &input, const Arguments &arguments, Budget &budget) {
 
 Value map(const Value &input, const Arguments &arguments, Budget &budget) {
   std::vector<Value> result;
+  // As in jinja2, whatever is false has no elements.
+  if (!input.truth())
+    return Value::list({}, List::Kind::Generator);
   const Value *path = arguments.find(SIZE_MAX, "attribute");
   if (path) {
     arguments.require("map", 1, 0, {"attribute", "default"});
@@ -418,6 +352,8 @@ Value map(const Value &input, const Arguments &arguments, Budget &budget) {
 /// select and reject test the items, selectattr and rejectattr a member.
 template <bool keeps, bool byAttribute>
 Value select(const Value &input, const Arguments &arguments, Budget &budget) {
+  if (!input.truth())
+    return Value::list({}, List::Kind::Generator);
   if (byAttribute && arguments.positional.empty())
     throw Error("selectattr: expected an attribute, found none");
   const Arguments rest = withoutFirst(arguments, byAttribute);
@@ -442,8 +378,7 @@ Value select(const Value &input, const Arguments &arguments, Budget &budget) {
 
 Value defaultTo(const Value &input, const Arguments &arguments, Budget &) {
   arguments.require("default", 0, 2, {"default_value", "boolean"});
-  if (!input.isUndefined() &&
-      !(flag(arguments, 1, "boolean") && !input.truth()))
+  if (!input.isUndefined() && !(arguments.flag(1, "boolean") && !input.truth()))
     return input;
   const Value *fallback = arguments.find(0, "default_value");
   return fallback ? *fallback : Value(Text());
@@ -456,8 +391,25 @@ Value attributeOf(const Value &input, const Arguments &arguments,
                    budget);
 }
 
-Value toText(const Value &input, const Arguments &, Budget &budget) {
-  return stringOf(input, budget);
+Value toText(const Value &input, const Arguments &arguments, Budget &budget) {
+  arguments.require("string", 0, 0);
+  return textLike(input, stringOf(input, budget));
+}
+
+Value safe(const Value &input, const Arguments &arguments, Budget &budget) {
+  arguments.require("safe", 0, 0);
+  return Value::markup(stringOf(input, budget));
+}
+
+Value escape(const Value &input, const Arguments &arguments, Budget &budget) {
+  arguments.require("escape", 0, 0);
+  return Value::markup(escapedText(input, budget));
+}
+
+Value forceEscape(const Value &input, const Arguments &arguments,
+                  Budget &budget) {
+  arguments.require("forceescape", 0, 0);
+  return Value::markup(escapedText(stringOf(input, budget), budget));
 }
 
 const std::map<std::string_view, Filter> &filterTable() {
@@ -469,8 +421,11 @@ const std::map<std::string_view, Filter> &filterTable() {
       {"d", defaultTo},
       {"default", defaultTo},
       {"dictsort", dictSort},
+      {"e", escape},
+      {"escape", escape},
       {"first", first},
       {"float", toFloat},
+      {"forceescape", forceEscape},
       {"indent", indent},
       {"int", toInteger},
       {"items", itemsOf},
@@ -487,13 +442,13 @@ const std::map<std::string_view, Filter> &filterTable() {
       {"replace", replace},
       {"reverse", reverse},
       {"round", roundNumber},
-      {"safe", toText},
+      {"safe", safe},
       {"select", select<true, false>},
       {"selectattr", select<true, true>},
       {"sort", sort},
       {"string", toText},
       {"sum", sum},
-      {"title", changed<title>},
+      {"title", titleCase},
       {"tojson", tojson},
       {"trim", trim},
       {"unique", unique},
@@ -503,6 +458,8 @@ const std::map<std::string_view, Filter> &filterTable() {
 }
 
 } // namespace
+
+bool isFilter(const std::string &name) { return filterTable().contains(name); }
 
 Value callFilter(const std::string &name, const Value &input,
                  const Arguments &arguments, Budget &budget) {

@@ -174,4 +174,28 @@ Text toJson(const Value &value, const JsonStyle &style, Budget &budget) {
   return std::move(printer.out);
 }
 
+Value tojson(const Value &input, const Arguments &arguments, Budget &budget) {
+  // transformers' signature: ensure_ascii, indent, separators, sort_keys.
+  arguments.require("tojson", 0, 4,
+                    {"ensure_ascii", "indent", "separators", "sort_keys"});
+  JsonStyle style;
+  style.asciiOnly = arguments.flag(0, "ensure_ascii");
+  if (const Value *width = arguments.find(1, "indent");
+      width && !width->isNone()) {
+    style.indent =
+        std::clamp<int64_t>(requireInteger(*width, "tojson"), 0, 1000);
+    style.itemSeparator = U",";
+  }
+  if (const Value *pair = arguments.find(2, "separators");
+      pair && !pair->isNone()) {
+    if (!pair->isList() || pair->sequence().items.size() != 2)
+      throw Error(std::string("tojson: expected two separators, found ") +
+                  pair->typeName());
+    style.itemSeparator = requireText(pair->sequence().items[0], "tojson");
+    style.keySeparator = requireText(pair->sequence().items[1], "tojson");
+  }
+  style.sortKeys = arguments.flag(3, "sort_keys");
+  return toJson(input, style, budget);
+}
+
 } // namespace fairy2::jinja

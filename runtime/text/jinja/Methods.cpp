@@ -338,6 +338,33 @@ const MethodTable &dictMethods() {
   return table;
 }
 
+/// What a method of str makes, as Markup has it: its texts are Markup too.
+Value asMarkup(Value value) {
+  if (value.isText())
+    return Value::markup(value.text());
+  if (!value.isList())
+    return value;
+  std::vector<Value> items = value.sequence().items;
+  for (Value &item : items)
+    item = asMarkup(item);
+  return Value::list(std::move(items), value.sequence().kind);
+}
+
+/// Markup escapes what its methods put into it.
+Arguments escapedArguments(const std::string &method, Arguments arguments,
+                           Budget &budget) {
+  if (method == "replace" && arguments.positional.size() > 1 &&
+      arguments.positional[1].isText())
+    arguments.positional[1] = escapedText(arguments.positional[1], budget);
+  if (method == "join" && !arguments.positional.empty()) {
+    std::vector<Value> items = elementsOf(arguments.positional[0], budget);
+    for (Value &item : items)
+      item = escapedText(item, budget);
+    arguments.positional[0] = Value::list(std::move(items));
+  }
+  return arguments;
+}
+
 } // namespace
 
 Text upper(TextView text) {
@@ -394,11 +421,14 @@ std::optional<Value> findMethod(const Value &receiver, const std::string &name,
   const auto found = table->find(name);
   if (found == table->end())
     return std::nullopt;
-  return Value(std::make_shared<const Callable>(
-      Callable{name, [receiver, method = found->second,
-                      &budget](const Arguments &arguments) {
-                 return method(receiver, arguments, budget);
-               }}));
+  return Value(std::make_shared<const Callable>(Callable{
+      name, [receiver, name, method = found->second,
+             &budget](const Arguments &arguments) {
+        if (!receiver.isMarkup())
+          return method(receiver, arguments, budget);
+        return asMarkup(method(
+            receiver, escapedArguments(name, arguments, budget), budget));
+      }}));
 }
 
 } // namespace fairy2::jinja

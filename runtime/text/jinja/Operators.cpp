@@ -47,12 +47,19 @@ Value modulo(const Value &a, const Value &b) {
     return rest != 0 && (rest < 0) != (y < 0) ? rest + y : rest;
   }
   const double rest = std::fmod(a.number(), b.number());
-  return rest != 0 && (rest < 0) != (b.number() < 0) ? rest + b.number() : rest;
+  if (rest == 0)
+    return std::copysign(0.0, b.number());
+  return (rest < 0) != (b.number() < 0) ? rest + b.number() : rest;
 }
 
 Value power(const Value &a, const Value &b) {
-  if (!a.isInteger() || !b.isInteger() || b.integer() < 0)
+  if (!a.isInteger() || !b.isInteger() || b.integer() < 0) {
+    if (a.number() == 0 && b.number() < 0)
+      throw Error("expected a power other than a negative one of 0, found it");
+    if (a.number() < 0 && std::floor(b.number()) != b.number())
+      throw Error("expected a real number, found a power that is complex");
     return std::pow(a.number(), b.number());
+  }
   int64_t result = 1, base = a.integer(), left = b.integer();
   if (base == 0 || base == 1 || left == 0)
     return left == 0 ? int64_t(1) : base;
@@ -73,7 +80,7 @@ Value repeat(const Value &sequence, int64_t times, Budget &budget) {
     result.reserve(text.size() * size_t(times));
     for (int64_t i = 0; i < times && !text.empty(); ++i)
       result += text;
-    return result;
+    return textLike(sequence, std::move(result));
   }
   const List &list = sequence.sequence();
   budget.spend(1 + Budget::kElement * int64_t(list.items.size()) * times);
@@ -92,6 +99,8 @@ bool isSequence(const Value &value) {
 Value add(const Value &a, const Value &b, Budget &budget) {
   if (a.isText() && b.isText()) {
     budget.spend(int64_t(a.text().size() + b.text().size()));
+    if (a.isMarkup() || b.isMarkup())
+      return Value::markup(escapedText(a, budget) + escapedText(b, budget));
     return a.text() + b.text();
   }
   if (a.isList() && isSequence(a) && b.isList() &&
@@ -224,8 +233,9 @@ std::optional<Value> findElement(const Value &object, const Value &key,
     const int64_t at =
         key.integer() < 0 ? key.integer() + length : key.integer();
     if (at >= 0 && at < length)
-      return object.isText() ? Value(Text(1, object.text()[size_t(at)]))
-                             : object.sequence().items[size_t(at)];
+      return object.isText()
+                 ? textLike(object, Text(1, object.text()[size_t(at)]))
+                 : object.sequence().items[size_t(at)];
   }
   return std::nullopt;
 }
@@ -245,12 +255,12 @@ std::optional<Value> findMember(const Value &object, const std::string &name,
   return findMethod(object, name, budget);
 }
 
+} // namespace
+
 void requireDefined(const Value &object) {
   if (object.isUndefined())
     throw Error(*object.as<Undefined>().what + " is undefined");
 }
-
-} // namespace
 
 const Text &requireText(const Value &value, const char *function) {
   if (!value.isText())
@@ -325,8 +335,7 @@ Value slice(const Value &object, const Value &begin, const Value &end,
             const Value &step, Budget &budget) {
   requireDefined(object);
   if (!isSequence(object))
-    throw Error(std::string("slice: expected a str or list, found ") +
-                object.typeName());
+    return Value::undefined(std::string("a slice of a ") + object.typeName());
   const int64_t stride = step.isNone() ? 1 : requireInteger(step, "slice");
   if (stride == 0)
     throw Error("slice: expected a step other than 0, found 0");
@@ -348,7 +357,7 @@ Value slice(const Value &object, const Value &begin, const Value &end,
       items.push_back(object.sequence().items[size_t(at)]);
   }
   if (object.isText())
-    return text;
+    return textLike(object, std::move(text));
   budget.spend(Budget::kElement * int64_t(items.size()));
   return Value::list(std::move(items), object.sequence().kind);
 }

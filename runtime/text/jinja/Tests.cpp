@@ -27,11 +27,19 @@ bool compares(const Value &value, const Arguments &arguments, Budget &budget) {
   return compare(op, value, arguments, budget);
 }
 
+/// Whether dividing by 2 leaves `rest`.
+bool leaves(int64_t rest, const Value &value, Budget &budget) {
+  return equal(apply(Operator::Modulo, value, Value(int64_t(2)), budget),
+               Value(rest), budget);
+}
+
 bool isSequenceOrMapping(const Value &value) {
   return value.isText() || value.isDict() || value.isUndefined() ||
          (value.isList() && value.sequence().kind != List::Kind::Generator &&
           value.sequence().kind != List::Kind::View);
 }
+
+bool isTest(const Value &value, const Arguments &arguments, Budget &budget);
 
 const std::map<std::string_view, Test> &testTable() {
   using A = const Arguments &;
@@ -48,6 +56,12 @@ const std::map<std::string_view, Test> &testTable() {
        }},
       {"sequence",
        [](const Value &v, A, Budget &) { return isSequenceOrMapping(v); }},
+      {"escaped", [](const Value &v, A, Budget &) { return v.isMarkup(); }},
+      {"filter",
+       [](const Value &v, A, Budget &) {
+         return isFilter(utf8Of(requireText(v, "filter")));
+       }},
+      {"test", isTest},
       {"boolean", [](const Value &v, A, Budget &) { return v.isBool(); }},
       {"true",
        [](const Value &v, A, Budget &) { return v.isBool() && v.truth(); }},
@@ -58,12 +72,10 @@ const std::map<std::string_view, Test> &testTable() {
       {"number", [](const Value &v, A, Budget &) { return v.isNumber(); }},
       {"callable",
        [](const Value &v, A, Budget &) {
-         return v.is<std::shared_ptr<const Callable>>();
+         return v.is<std::shared_ptr<const Callable>>() || v.isUndefined();
        }},
-      {"odd", [](const Value &v, A,
-                 Budget &) { return requireInteger(v, "odd") % 2 != 0; }},
-      {"even", [](const Value &v, A,
-                  Budget &) { return requireInteger(v, "even") % 2 == 0; }},
+      {"odd", [](const Value &v, A, Budget &b) { return leaves(1, v, b); }},
+      {"even", [](const Value &v, A, Budget &b) { return leaves(0, v, b); }},
       {"divisibleby",
        [](const Value &v, A arguments, Budget &budget) {
          return !apply(Operator::Modulo, v, other(arguments), budget).truth();
@@ -103,6 +115,10 @@ const std::map<std::string_view, Test> &testTable() {
       {"ge", compares<Operator::GreaterEqual>},
       {">=", compares<Operator::GreaterEqual>}};
   return table;
+}
+
+bool isTest(const Value &value, const Arguments &, Budget &) {
+  return testTable().contains(utf8Of(requireText(value, "test")));
 }
 
 } // namespace

@@ -265,6 +265,18 @@ bool less(const Value &a, const Value &b, Budget &budget) {
               a.typeName() + " and " + b.typeName());
 }
 
+void requireHashable(const Value &value) {
+  const bool isTuple =
+      value.isList() && value.sequence().kind == List::Kind::Tuple;
+  if (isTuple)
+    for (const Value &item : value.sequence().items)
+      requireHashable(item);
+  if (value.isDict() || (value.isList() && !isTuple &&
+                         value.sequence().kind != List::Kind::Generator))
+    throw Error(std::string("expected a value that may be a key, found a ") +
+                value.typeName());
+}
+
 bool contains(const Value &container, const Value &item, Budget &budget) {
   if (container.isText()) {
     if (!item.isText())
@@ -276,6 +288,7 @@ bool contains(const Value &container, const Value &item, Budget &budget) {
     return findText(container.text(), item.text()) != Text::npos;
   }
   if (container.isDict()) {
+    requireHashable(item);
     budget.spend(1 + int64_t(container.mapping().members.size()));
     return container.mapping().find(item) != nullptr;
   }
@@ -321,6 +334,29 @@ Text stringOf(const Value &value, Budget &budget) {
   return out;
 }
 
+Text escapedText(const Value &value, Budget &budget) {
+  if (value.isMarkup())
+    return value.text();
+  Text out;
+  for (const char32_t c : stringOf(value, budget)) {
+    const char32_t plain = valueOf(c);
+    const char *name = plain == '&'    ? "&amp;"
+                       : plain == '<'  ? "&lt;"
+                       : plain == '>'  ? "&gt;"
+                       : plain == '\'' ? "&#39;"
+                       : plain == '"'  ? "&#34;"
+                                       : nullptr;
+    if (!name) {
+      out.push_back(c);
+      continue;
+    }
+    for (const char *at = name; *at; ++at)
+      out.push_back(char32_t(*at) | (c & kUntrusted));
+  }
+  budget.spend(int64_t(out.size()));
+  return out;
+}
+
 void appendRepr(Text &out, const Value &value, Budget &budget) {
   const size_t before = out.size();
   if (value.isNone())
@@ -333,10 +369,12 @@ void appendRepr(Text &out, const Value &value, Budget &budget) {
     append(out, std::to_string(value.integer()));
   else if (value.is<double>())
     append(out, floatRepr(value.number()));
-  else if (value.isText())
+  else if (value.isText()) {
+    append(out, value.isMarkup() ? "Markup(" : "");
     appendTextRepr(out, value.text());
-  else if (value.isList() && (value.sequence().kind == List::Kind::List ||
-                              value.sequence().kind == List::Kind::Tuple))
+    append(out, value.isMarkup() ? ")" : "");
+  } else if (value.isList() && (value.sequence().kind == List::Kind::List ||
+                                value.sequence().kind == List::Kind::Tuple))
     appendListRepr(out, value.sequence(), budget);
   else if (value.isDict())
     appendDictRepr(out, value.mapping(), budget);

@@ -95,6 +95,14 @@ public:
   /// A string of the template or the engine.
   static Value trusted(std::string_view utf8) { return textOf(utf8, true); }
 
+  /// A string that counts as escaped, Python's Markup: what is added to it is
+  /// escaped. `|safe` makes one.
+  static Value markup(Text text) {
+    Value value(std::move(text));
+    value.escaped = true;
+    return value;
+  }
+
   /// A sequence of these; throws Error when it nests too deep.
   static Value list(std::vector<Value> items,
                     List::Kind kind = List::Kind::List);
@@ -108,6 +116,7 @@ public:
   bool isUndefined() const { return is<Undefined>(); }
   bool isNone() const { return is<None>(); }
   bool isText() const { return is<TextPointer>(); }
+  bool isMarkup() const { return escaped; }
   bool isList() const { return is<ListPointer>(); }
   bool isDict() const { return is<DictPointer>(); }
   bool isBool() const { return is<bool>(); }
@@ -134,6 +143,7 @@ private:
                DictPointer, Namespace *, std::shared_ptr<Loop>,
                std::shared_ptr<const Callable>>
       data;
+  bool escaped = false; ///< of a string
 };
 
 /// The arguments of a call.
@@ -143,6 +153,11 @@ struct Arguments {
 
   /// The argument at a place or of a name, or null.
   const Value *find(size_t place, std::string_view name) const;
+  /// Whether such an argument is there and true.
+  bool flag(size_t place, std::string_view name) const {
+    const Value *value = find(place, name);
+    return value && value->truth();
+  }
   /// Throws Error if there are more than `places` or others than `names`.
   void require(const char *function, size_t least, size_t places,
                std::initializer_list<std::string_view> names = {}) const;
@@ -159,8 +174,19 @@ struct Loop {
   Value previous, next;
 };
 
+/// `text` as a string that is Markup where `like` is, as methods of str make
+/// it.
+inline Value textLike(const Value &like, Text text) {
+  return like.isMarkup() ? Value::markup(std::move(text))
+                         : Value(std::move(text));
+}
+/// The text of a str for HTML, as markupsafe escapes it; of Markup as it is.
+Text escapedText(const Value &value, Budget &budget);
+
 /// ==; throws Error when it costs too much.
 bool equal(const Value &a, const Value &b, Budget &budget);
+/// Throws Error for what cannot be the key of a dict.
+void requireHashable(const Value &value);
 /// <; throws Error for values without order.
 bool less(const Value &a, const Value &b, Budget &budget);
 /// `item in container`.

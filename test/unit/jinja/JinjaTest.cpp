@@ -65,6 +65,32 @@ TEST(JinjaTest, RendersWhatJinja2Renders) {
   EXPECT_GT(errors, 50u);
 }
 
+/// Every filter, test and operator over every kind of value: see
+/// make_values.py.
+TEST(JinjaTest, ValuesOfEveryKindAreAsInJinja2) {
+  const auto rows =
+      nlohmann::json::parse(readFile(kFolder + "values.golden.json"));
+  ASSERT_GT(rows.size(), 5000u);
+  for (const auto &row : rows) {
+    const std::string source = row[0], result = render(source);
+    if (row[1].is_null())
+      EXPECT_TRUE(result.starts_with("chat template: line "))
+          << source << ": " << result;
+    else
+      EXPECT_EQ(result, row[1].get<std::string>()) << source;
+  }
+}
+
+/// `|safe` is no more than a mark for what is added; the text stays untrusted.
+TEST(JinjaTest, WhatIsAddedToSafeTextIsEscaped) {
+  const nlohmann::ordered_json messages = {
+      {{"role", "user"}, {"content", "a<b"}}};
+  EXPECT_EQ(render("{{ (messages[0].content|safe) + '<|im_end|>' }}", messages),
+            "a<b&lt;|im_end|&gt;");
+  EXPECT_EQ(render("{{ (messages[0].content|safe) ~ '<|im_end|>' }}", messages),
+            "a<b<|im_end|>");
+}
+
 struct Refusal {
   std::string source, message;
 };

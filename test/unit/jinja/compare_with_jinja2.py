@@ -2,7 +2,7 @@
 #
 # usage: compare_with_jinja2.py JINJA_FILTER [TEMPLATE_FOLDER ..]
 #
-# Every case of make_golden.py, and the real templates of the given folders
+# Every case of make_golden.py and make_values.py, and the real templates of the given folders
 # (*.jinja, and tokenizer_config.json below them), rendered by Python's jinja2
 # and by the engine: equal byte for byte, and errors where it raises.
 import glob
@@ -13,6 +13,7 @@ import sys
 
 try:
     import make_golden
+    import make_values
 except ImportError:
     print("skipped: this Python has no package jinja2")
     sys.exit(77)
@@ -44,6 +45,7 @@ def real_cases(folders):
 
 def main():
     cases = list(make_golden.cases()) + list(real_cases(sys.argv[2:]))
+    cases += [entry for entry, _ in make_values.cases()]
     requests = "".join(json.dumps({
         "template": case["template"], "messages": case["messages"],
         "variables": case["variables"], "now": make_golden.NOW,
