@@ -9,6 +9,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
+#include "runtime/text/tokenizer/Scripts.h"
 #include "runtime/text/tokenizer/Unicode.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -42,6 +43,70 @@ std::string wordMembers() {
 /// What it matches besides when it stands alone: superscripts and fractions.
 constexpr const char *lonelyWordMembers = "\\xb2\\xb3\\xb9\\xbc-\\xbe";
 
+/// The sets of POSIX that Oniguruma takes in \p{..} and in [[:..:]], as the
+/// inside of a class; "" for a name that is none.
+std::string posixMembers(std::string_view name) {
+  if (name == "space" || name == "whitespace" || name == "wspace")
+    return "\\p{White_Space}";
+  if (name == "blank")
+    return "\\p{Zs}\\t";
+  if (name == "xdigit" || name == "asciihexdigit" || name == "ahex")
+    return "0-9a-fA-F";
+  if (name == "digit")
+    return "\\p{Nd}" + newMembers("Nd");
+  if (name == "cntrl")
+    return "\\p{Cc}";
+  if (name == "ascii")
+    return "\\x{0}-\\x{7f}";
+  if (name == "punct")
+    return "\\p{P}" + newMembers("P") + "$+<=>\\^`|~";
+  return "";
+}
+
+/// A general category: its names, plain, and what PCRE2 calls it.
+struct Category {
+  std::string_view name, other, code;
+};
+constexpr Category categories[] = {{"any", "any", "Any"},
+                                   {"c", "other", "C"},
+                                   {"cc", "control", "Cc"},
+                                   {"cf", "format", "Cf"},
+                                   {"cn", "unassigned", "Cn"},
+                                   {"co", "privateuse", "Co"},
+                                   {"l", "letter", "L"},
+                                   {"lc", "casedletter", "LC"},
+                                   {"ll", "lowercaseletter", "Ll"},
+                                   {"lm", "modifierletter", "Lm"},
+                                   {"lo", "otherletter", "Lo"},
+                                   {"lt", "titlecaseletter", "Lt"},
+                                   {"lu", "uppercaseletter", "Lu"},
+                                   {"m", "mark", "M"},
+                                   {"m", "combiningmark", "M"},
+                                   {"mc", "spacingmark", "Mc"},
+                                   {"me", "enclosingmark", "Me"},
+                                   {"mn", "nonspacingmark", "Mn"},
+                                   {"n", "number", "N"},
+                                   {"nd", "decimalnumber", "Nd"},
+                                   {"nl", "letternumber", "Nl"},
+                                   {"no", "othernumber", "No"},
+                                   {"p", "punctuation", "P"},
+                                   {"pc", "connectorpunctuation", "Pc"},
+                                   {"pd", "dashpunctuation", "Pd"},
+                                   {"pe", "closepunctuation", "Pe"},
+                                   {"pf", "finalpunctuation", "Pf"},
+                                   {"pi", "initialpunctuation", "Pi"},
+                                   {"po", "otherpunctuation", "Po"},
+                                   {"ps", "openpunctuation", "Ps"},
+                                   {"s", "symbol", "S"},
+                                   {"sc", "currencysymbol", "Sc"},
+                                   {"sk", "modifiersymbol", "Sk"},
+                                   {"sm", "mathsymbol", "Sm"},
+                                   {"so", "othersymbol", "So"},
+                                   {"z", "separator", "Z"},
+                                   {"zl", "lineseparator", "Zl"},
+                                   {"zp", "paragraphseparator", "Zp"},
+                                   {"zs", "spaceseparator", "Zs"}};
+
 /// Rewrites an Oniguruma pattern for PCRE2, character by character.
 class Translation {
 public:
@@ -59,6 +124,8 @@ public:
         openClass();
       else if (c == '(')
         openGroup();
+      else if (c == ')')
+        closeGroup();
       else if (c == '}' && rest().starts_with("}+"))
         refuse("}+"); // possessive for one, another repeat for the other
       else if (rest().starts_with("{,"))
@@ -100,7 +167,20 @@ private:
       if (options != "(?i")
         refuse(options);
       refuseFoldings();
+      if (pattern.substr(end).starts_with(')')) { // to the end of the group
+        caseless.back() = true;
+        copy(end + 1 - at);
+        return;
+      }
+      caseless.push_back(true);
+    } else {
+      caseless.push_back(caseless.back());
     }
+    copy(1);
+  }
+  void closeGroup() {
+    if (caseless.size() > 1)
+      caseless.pop_back();
     copy(1);
   }
   /// Without case Oniguruma also takes one letter for two: a sharp s for "ss".
@@ -124,12 +204,31 @@ private:
       copy(1);
   }
   void classMember(char c) {
-    if (c == '[')
-      field.refuse("a class inside a class is not supported");
+    if (c == '[') {
+      posixBracket();
+      return;
+    }
     if (rest().starts_with("&&"))
       field.refuse("&& inside a class is not supported");
     inClass = c != ']';
     copy(1);
+  }
+
+  /// [:punct:] inside a class.
+  void posixBracket() {
+    const size_t end = pattern.find(":]", at);
+    if (!rest().starts_with("[:") || end == pattern.npos)
+      field.refuse("a class inside a class is not supported");
+    std::string_view name = pattern.substr(at + 2, end - at - 2);
+    const bool negated = name.starts_with('^');
+    if (negated)
+      name.remove_prefix(1);
+    const std::string members =
+        name == "word" ? wordMembers() : posixMembers(name);
+    if (members.empty())
+      refuse(pattern.substr(at, end + 2 - at));
+    set(members, negated);
+    at = end + 2;
   }
 
   void escape() {
@@ -183,23 +282,68 @@ private:
     at += 2;
   }
 
-  /// \p{L}: PCRE2's tables may be older, so what is missing is added.
+  /// \p{L}: a script or a general category.
   void property(bool negated) {
     const size_t end = pattern.find('}', at);
     if (!pattern.substr(at + 2).starts_with('{') || end == pattern.npos)
       field.refuse("expected \\p{NAME} in the regular expression");
-    std::string_view name = pattern.substr(at + 3, end - at - 3);
-    if (name.starts_with('^')) {
-      name.remove_prefix(1);
+    std::string_view written = pattern.substr(at + 3, end - at - 3);
+    if (written.starts_with('^')) {
+      written.remove_prefix(1);
       negated = !negated;
     }
-    const std::string plain = "{" + std::string(name) + "}";
-    const std::string added = name.size() <= 2 ? newMembers(name) : "";
-    if (added.empty() || (inClass && negated))
-      out += (negated ? "\\P" : "\\p") + plain;
-    else
-      set("\\p" + plain + added, negated);
+    const std::string name = plainPropertyName(written);
+    if (const auto members = scriptMembers(name, negated)) {
+      refuseWithoutCase(end);
+      out += inClass ? *members : "[" + *members + "]";
+    } else if (const std::string members = posixMembers(name);
+               !members.empty()) {
+      set(members, negated);
+    } else {
+      const auto category = std::find_if(
+          std::begin(categories), std::end(categories),
+          [&](const Category &c) { return name == c.name || name == c.other; });
+      if (category == std::end(categories))
+        refuse(pattern.substr(at, end + 1 - at));
+      if (category->code.starts_with('L') && category->code != "L" &&
+          category->code != "Lm" && category->code != "Lo")
+        refuseWithoutCase(end);
+      addCategory(category->code, negated);
+    }
     at = end + 1;
+  }
+
+  /// Without case PCRE2 finds a property's letters in the other case too;
+  /// Oniguruma does so in a class alone.
+  void refuseWithoutCase(size_t end) {
+    if (caseless.back())
+      refuse(std::string(pattern.substr(at, end + 1 - at)) + " under (?i");
+  }
+
+  /// PCRE2's tables may be older, so what is missing is added.
+  void addCategory(std::string_view code, bool negated) {
+    if (code == "Any") {
+      set("\\x{0}-\\x{10ffff}", negated);
+    } else if (code == "LC") {
+      set("\\p{Lu}\\p{Ll}\\p{Lt}" + newMembers("Lu") + newMembers("Ll") +
+              newMembers("Lt"),
+          negated);
+    } else if (code == "C" || code == "Cn") {
+      // What has been assigned since is to be taken away.
+      std::string assigned = "\\P{" + std::string(code) + "}";
+      for (const char *other : {"L", "M", "N", "P", "S", "Z"})
+        assigned += newMembers(other);
+      if (code == "Cn")
+        assigned += newMembers("Cf");
+      set(assigned, !negated);
+    } else {
+      const std::string plain = "{" + std::string(code) + "}";
+      const std::string added = newMembers(code);
+      if (added.empty() || (inClass && negated))
+        out += (negated ? "\\P" : "\\p") + plain;
+      else
+        set("\\p" + plain + added, negated);
+    }
   }
 
   const JsonField &field;
@@ -207,6 +351,7 @@ private:
   std::string out;
   size_t at = 0;
   bool inClass = false;
+  std::vector<bool> caseless = {false}; ///< of the open groups
 };
 
 struct Free {
