@@ -5,7 +5,7 @@
 // in Architectures.cpp; here each difference is one line.
 #include "frontend/BuildDecoder.h"
 
-#include <cmath>
+#include <initializer_list>
 #include <map>
 
 using namespace mlir;
@@ -13,12 +13,10 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
-constexpr char kEmbedding[] = "model.embed_tokens.weight";
-
 class DecoderBuilder {
 public:
   explicit DecoderBuilder(ModelBuilder &model)
-      : model(model), config(model.config), block(model.config.block) {}
+      : model(model), config(model.config), plan(model.plan) {}
 
   Value build() {
     Value x = embed();
@@ -26,107 +24,91 @@ public:
       if (const RopeConfig *rope = config.ropeOf(i); rope && !angles[rope])
         angles[rope] = model.ropeTable(*rope);
     for (int64_t i = 0; i < config.layers; ++i) {
-      prefix = "model.layers." + std::to_string(i) + ".";
-      x = residual(x, attention(norm(x, block.beforeAttention), i),
-                   block.afterAttention);
-      x = residual(x, mlp(norm(x, block.beforeMlp)), block.afterMlp);
+      const PlannedLayer &layer = plan.layers[size_t(i)];
+      x = residual(x, attention(norm(x, layer.beforeAttention), layer, i),
+                   layer.afterAttention);
+      x = residual(x, mlp(norm(x, layer.beforeMlp), layer), layer.afterMlp);
     }
     return logits(x);
   }
 
 private:
   Value embed() {
-    Value x = model.embedding(kEmbedding);
+    const DecoderParameter &table = plan.parameters[plan.embedding];
+    Value x = model.embedding(table);
     if (config.scalesEmbedding)
-      x = model.scale(x, rootOfHiddenSize());
+      x = model.scale(x, config.embeddingRoot(model.storedType(table.name)));
     return model.scale(x, config.embeddingMultiplier);
   }
 
-  /// As transformers multiplies: in the embedding's type.
-  double rootOfHiddenSize() const {
-    float root = float(std::sqrt(double(config.hiddenSize)));
-    const DType type = model.storedType(kEmbedding);
-    uint8_t stored[4];
-    fromFloats(type, &root, 1, stored);
-    toFloats(type, stored, 1, &root);
-    return root;
+  Value norm(Value x, std::optional<size_t> weight) {
+    return weight ? model.rmsNorm(x, plan.parameters[*weight]) : x;
   }
 
-  Value norm(Value x, const std::string &name) {
-    return name.empty() ? x : model.rmsNorm(x, prefix + name + ".weight");
+  Value linear(Value x, const PlannedLinear &map) {
+    return model.linear(x, plan.parameters[map.weight],
+                        map.bias ? &plan.parameters[*map.bias] : nullptr);
+  }
+
+  /// The results of several maps of x, or the parts of one fused map's, which
+  /// have `counts` features.
+  std::vector<Value> linears(Value x, const std::vector<PlannedLinear> &maps,
+                             std::initializer_list<int64_t> counts) {
+    std::vector<Value> results;
+    if (maps.size() == 1) {
+      Value fused = linear(x, maps[0]);
+      int64_t begin = 0;
+      for (const int64_t count : counts) {
+        results.push_back(model.slice(fused, begin, count));
+        begin += count;
+      }
+      return results;
+    }
+    for (const PlannedLinear &map : maps)
+      results.push_back(linear(x, map));
+    return results;
   }
 
   /// x + y, where y may be normalized and scaled on its way.
-  Value residual(Value x, Value y, const std::string &normName) {
-    return model.add(x,
-                     model.scale(norm(y, normName), config.residualMultiplier));
+  Value residual(Value x, Value y, std::optional<size_t> normWeight) {
+    return model.add(
+        x, model.scale(norm(y, normWeight), config.residualMultiplier));
   }
 
-  Value attention(Value x, int64_t layer) {
-    const std::string name = prefix + "self_attn.";
-    const int64_t queries = config.heads * config.headDim;
-    const int64_t keys = config.kvHeads * config.headDim;
-    Value q, k, v;
-    if (block.fusedProjections) {
-      Value qkv = model.linear(x, name + "qkv_proj", queries + 2 * keys,
-                               config.attentionBias);
-      q = model.slice(qkv, 0, queries);
-      k = model.slice(qkv, queries, keys);
-      v = model.slice(qkv, queries + keys, keys);
-    } else {
-      q = model.linear(x, name + "q_proj", queries, config.attentionBias);
-      k = model.linear(x, name + "k_proj", keys, config.attentionBias);
-      v = model.linear(x, name + "v_proj", keys, config.attentionBias);
-    }
-    q = place(q, name + "q_norm.weight", config.heads, layer);
-    k = place(k, name + "k_norm.weight", config.kvHeads, layer);
-    // A buffer that old checkpoints carry; config.json says the same.
-    model.ignore(name + "rotary_emb.inv_freq");
-    return model.linear(model.attention(q, k, v, layer), name + "o_proj",
-                        config.hiddenSize, config.attentionOutputBias);
+  Value attention(Value x, const PlannedLayer &layer, int64_t index) {
+    const int64_t queries = extentOf(Axis::Queries, config);
+    const int64_t keys = extentOf(Axis::Keys, config);
+    const std::vector<Value> qkv =
+        linears(x, layer.attentionInputs, {queries, keys, keys});
+    Value q = place(qkv[0], layer.queryNorm, index);
+    Value k = place(qkv[1], layer.keyNorm, index);
+    return linear(model.attention(q, k, qkv[2], index), layer.attentionOutput);
   }
 
   /// Queries or keys, normalized and turned by their positions.
-  Value place(Value x, const std::string &normName, int64_t heads,
-              int64_t layer) {
-    if (block.qkNorm != QkNorm::None)
-      x = model.rmsNorm(x, normName, block.qkNorm == QkNorm::Heads ? heads : 1);
+  Value place(Value x, std::optional<size_t> normWeight, int64_t layer) {
+    x = norm(x, normWeight);
     const RopeConfig *rope = config.ropeOf(layer);
     return rope ? model.rope(x, angles[rope]) : x;
   }
 
-  Value mlp(Value x) {
-    const std::string name = prefix + "mlp.";
-    const int64_t inner = config.intermediateSize;
-    Value gate, up;
-    if (block.fusedProjections) {
-      Value both =
-          model.linear(x, name + "gate_up_proj", 2 * inner, config.mlpBias);
-      gate = model.slice(both, 0, inner);
-      up = model.slice(both, inner, inner);
-    } else {
-      gate = model.linear(x, name + "gate_proj", inner, config.mlpBias);
-      up = model.linear(x, name + "up_proj", inner, config.mlpBias);
-    }
-    return model.linear(model.gated(gate, up), name + "down_proj",
-                        config.hiddenSize, config.mlpBias);
+  Value mlp(Value x, const PlannedLayer &layer) {
+    const int64_t units = extentOf(Axis::Units, config);
+    const std::vector<Value> both = linears(x, layer.mlpInputs, {units, units});
+    return linear(model.gated(both[0], both[1]), layer.mlpOutput);
   }
 
   Value logits(Value x) {
-    x = model.rmsNorm(model.wantedRows(x), "model.norm.weight");
-    // Some tied checkpoints store the head again.
-    if (config.tieWordEmbeddings)
-      model.ignore("lm_head.weight");
+    x = norm(model.wantedRows(x), plan.finalNorm);
     // Before the head: W (x / d) is (W x) / d, of fewer values.
     x = model.scale(x, 1 / config.logitsDivisor);
-    x = model.head(x, config.tieWordEmbeddings ? kEmbedding : "lm_head.weight");
+    x = model.head(x, plan.parameters[plan.head]);
     return model.softCap(x, config.finalSoftCap);
   }
 
   ModelBuilder &model;
   const HFConfig &config;
-  const BlockDesign &block;
-  std::string prefix; ///< of the layer's tensors
+  const DecoderPlan &plan;
   std::map<const RopeConfig *, Value> angles;
 };
 

@@ -26,17 +26,12 @@ constexpr int64_t kMaxHeadDim = int64_t(1) << 14;
 constexpr int64_t kMaxVocab = int64_t(1) << 24;
 constexpr int64_t kMaxPositions = int64_t(1) << 30;
 
-const Architecture &
-findArchitecture(const JsonObject &config,
-                 const std::vector<std::string> &supported) {
+const Architecture &findArchitecture(const JsonObject &config) {
   const json &list = config.require("architectures");
   if (!list.is_array() || list.empty() || !list[0].is_string())
     config.failExpected("architectures", "a list with the name of one", list);
   std::string known;
   for (const Architecture &row : architectures()) {
-    if (std::find(supported.begin(), supported.end(), row.name) ==
-        supported.end())
-      continue;
     if (list[0] == row.name)
       return row;
     known += (known.empty() ? "" : ", ") + std::string(row.name);
@@ -298,11 +293,10 @@ std::optional<DType> readDeclaredType(const JsonObject &config) {
 
 } // namespace
 
-HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
-                            const std::vector<std::string> &supported) {
+HFConfig HFConfig::readFile(const std::filesystem::path &configFile) {
   const json root = readJson(configFile, {.bytes = 1 << 20});
   const std::string file = configFile.string();
-  return parse(root, file, findArchitecture(JsonObject(root, file), supported));
+  return parse(root, file, findArchitecture(JsonObject(root, file)));
 }
 
 HFConfig HFConfig::parse(const json &root, const std::string &file,
@@ -351,9 +345,8 @@ HFConfig HFConfig::parse(const json &root, const std::string &file,
   return result;
 }
 
-HFConfig HFConfig::read(const std::filesystem::path &directory,
-                        const std::vector<std::string> &supported) {
-  HFConfig result = readFile(directory / "config.json", supported);
+HFConfig HFConfig::read(const std::filesystem::path &directory) {
+  HFConfig result = readFile(directory / "config.json");
   const std::filesystem::path generation = directory / "generation_config.json";
   std::error_code code;
   if (std::filesystem::exists(generation, code)) {
@@ -377,6 +370,14 @@ const RopeConfig *HFConfig::ropeOf(int64_t layer) const {
   if (!attention.rotates)
     return nullptr;
   return attention.slides && localRope ? &*localRope : &rope;
+}
+
+double HFConfig::embeddingRoot(DType stored) const {
+  float root = float(std::sqrt(double(hiddenSize)));
+  uint8_t bytes[sizeof(float)];
+  fromFloats(stored, &root, 1, bytes);
+  toFloats(stored, bytes, 1, &root);
+  return root;
 }
 
 std::optional<int64_t> HFConfig::windowOf(int64_t layer) const {

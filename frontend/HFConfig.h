@@ -86,22 +86,20 @@ struct HFConfig {
 
   /// Reads directory/config.json (and generation_config.json for eos_token_id
   /// when present). Fields with a default in transformers' configuration class
-  /// may be absent, except the model's sizes. `supported` is what the caller
-  /// can work with, a subset of knownArchitectures(); others are refused.
-  static HFConfig
-  read(const std::filesystem::path &directory,
-       const std::vector<std::string> &supported = knownArchitectures());
+  /// may be absent, except the model's sizes.
+  static HFConfig read(const std::filesystem::path &directory);
 
   /// The same for a lone config.json, without its neighbours.
-  static HFConfig
-  readFile(const std::filesystem::path &configFile,
-           const std::vector<std::string> &supported = knownArchitectures());
+  static HFConfig readFile(const std::filesystem::path &configFile);
+
   /// The same of a parsed file, as that row of the table says.
   static HFConfig parse(const nlohmann::json &root, const std::string &file,
                         const Architecture &architecture);
 
   /// The rotary embedding of a layer, or null.
   const RopeConfig *ropeOf(int64_t layer) const;
+  /// The factor of embeddings that scalesEmbedding asks for.
+  double embeddingRoot(DType stored) const;
   /// The window of a layer, or nothing.
   std::optional<int64_t> windowOf(int64_t layer) const;
 

@@ -34,7 +34,7 @@ Type elementType(Builder &builder, DType type) {
 
 ModelBuilder::ModelBuilder(MLIRContext *context, const Checkpoint &checkpoint,
                            const HFConfig &config)
-    : config(config), checkpoint(checkpoint),
+    : config(config), plan(config), checkpoint(checkpoint),
       packed(PackedCheckpoint::find(checkpoint)), builder(context) {
   context->loadDialect<Fairy2Dialect, arith::ArithDialect, func::FuncDialect>();
   Location unknown = builder.getUnknownLoc();
@@ -77,8 +77,9 @@ DType ModelBuilder::storedType(const std::string &name) const {
   return checkpoint.tensor(name).type;
 }
 
-FlatSymbolRefAttr ModelBuilder::weight(const std::string &name,
-                                       ArrayRef<int64_t> shape) {
+FlatSymbolRefAttr ModelBuilder::weight(const DecoderParameter &parameter) {
+  const std::string &name = parameter.name;
+  const std::vector<int64_t> &shape = parameter.shape;
   if (const PackedWeight *phases = findPacked(name)) {
     const PhaseScheme scheme = packed->scheme();
     return declare(name, phases->codes, {phases->rows, phases->columns}, shape,
@@ -113,10 +114,10 @@ FlatSymbolRefAttr ModelBuilder::declare(const std::string &name,
   return FlatSymbolRefAttr::get(builder.getContext(), name);
 }
 
-Value ModelBuilder::embedding(const std::string &name) {
-  return EmbeddingOp::create(
-      builder, locationOf(name), activations(config.hiddenSize), tokens,
-      weight(name, {config.vocabSize, config.hiddenSize}));
+Value ModelBuilder::embedding(const DecoderParameter &table) {
+  return EmbeddingOp::create(builder, locationOf(table.name),
+                             activations(table.shape[1]), tokens,
+                             weight(table));
 }
 
 Value ModelBuilder::ropeTable(const RopeConfig &rope) {
@@ -134,29 +135,29 @@ Value ModelBuilder::ropeTable(const RopeConfig &rope) {
       APFloat(float(rope.magnitude)), longFrequencies, longAfter);
 }
 
-Value ModelBuilder::rmsNorm(Value x, const std::string &name, int64_t heads) {
+Value ModelBuilder::rmsNorm(Value x, const DecoderParameter &parameter) {
   return RmsNormOp::create(
-      builder, locationOf(name), x, weight(name, {featuresOf(x) / heads}),
+      builder, locationOf(parameter.name), x, weight(parameter),
       builder.getF32FloatAttr(float(config.rmsNormEpsilon)),
-      builder.getI64IntegerAttr(heads),
+      builder.getI64IntegerAttr(featuresOf(x) / parameter.shape[0]),
       config.block.unitOffset ? builder.getUnitAttr() : UnitAttr());
 }
 
-Value ModelBuilder::linear(Value x, const std::string &prefix,
-                           int64_t outFeatures, bool bias) {
+Value ModelBuilder::linear(Value x, const DecoderParameter &parameter,
+                           const DecoderParameter *bias) {
   FlatSymbolRefAttr biasSymbol;
   if (bias)
-    biasSymbol = weight(prefix + ".bias", {outFeatures});
-  return LinearOp::create(
-      builder, locationOf(prefix), activations(outFeatures), x,
-      weight(prefix + ".weight", {outFeatures, featuresOf(x)}), biasSymbol,
-      UnitAttr());
+    biasSymbol = weight(*bias);
+  const StringRef name =
+      StringRef(parameter.name).drop_back(StringRef(".weight").size());
+  return LinearOp::create(builder, locationOf(name.str()),
+                          activations(parameter.shape[0]), x, weight(parameter),
+                          biasSymbol, UnitAttr());
 }
 
-Value ModelBuilder::head(Value x, const std::string &name) {
+Value ModelBuilder::head(Value x, const DecoderParameter &parameter) {
   return LinearOp::create(builder, locationOf("lm_head"),
-                          activations(config.vocabSize), x,
-                          weight(name, {config.vocabSize, featuresOf(x)}),
+                          activations(parameter.shape[0]), x, weight(parameter),
                           FlatSymbolRefAttr(), builder.getUnitAttr());
 }
 
@@ -231,8 +232,12 @@ OwningOpRef<ModuleOp> ModelBuilder::finish(Value logits) {
       if (weight.rowFactors)
         used.insert(weight.rowFactors->name);
     }
+  // Some tied checkpoints store the head again.
+  if (config.tieWordEmbeddings)
+    used.insert(kHeadName);
   for (const auto &[name, tensor] : checkpoint.tensors())
-    requireUsed(name, tensor);
+    if (!isRotaryBuffer(name))
+      requireUsed(name, tensor);
   return std::move(module);
 }
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "dialect/Fairy2Dialect.h"
-#include "frontend/HFConfig.h"
+#include "frontend/DecoderPlan.h"
 #include "frontend/PackedCheckpoint.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -22,21 +22,21 @@ public:
                const HFConfig &config);
 
   const HFConfig &config;
+  const DecoderPlan plan;
 
   /// Arguments of @forward: ids of [tokens], and the cache.
   mlir::Value tokens, slots, positions, rows, cache;
 
-  mlir::Value embedding(const std::string &weight);
+  mlir::Value embedding(const DecoderParameter &table);
   /// Cosines and sines for the features of a head that are turned.
   mlir::Value ropeTable(const RopeConfig &rope);
-  /// Each of `heads` equal parts of a row is normalized by itself.
-  mlir::Value rmsNorm(mlir::Value x, const std::string &weight,
-                      int64_t heads = 1);
-  /// y = W x (+ bias), with tensors prefix.weight and prefix.bias.
-  mlir::Value linear(mlir::Value x, const std::string &prefix,
-                     int64_t outFeatures, bool bias);
-  /// The language model's head, on the tensor `weight`.
-  mlir::Value head(mlir::Value x, const std::string &weight);
+  /// Each part of a row that is as long as the weight is normalized by itself.
+  mlir::Value rmsNorm(mlir::Value x, const DecoderParameter &weight);
+  /// y = W x (+ bias), without one where it is null.
+  mlir::Value linear(mlir::Value x, const DecoderParameter &weight,
+                     const DecoderParameter *bias);
+  /// The language model's head.
+  mlir::Value head(mlir::Value x, const DecoderParameter &weight);
   mlir::Value rope(mlir::Value x, mlir::Value table);
   /// Features [begin, begin + count) of each row.
   mlir::Value slice(mlir::Value x, int64_t begin, int64_t count);
@@ -53,16 +53,13 @@ public:
 
   /// The stored type of a tensor that must be there.
   DType storedType(const std::string &name) const;
-  /// Says that the model deliberately leaves this tensor alone.
-  void ignore(const std::string &name) { used.insert(name); }
 
   /// Ends @forward; throws Error when the checkpoint has a tensor that the
   /// model did not use.
   mlir::OwningOpRef<mlir::ModuleOp> finish(mlir::Value logits);
 
 private:
-  mlir::FlatSymbolRefAttr weight(const std::string &name,
-                                 llvm::ArrayRef<int64_t> shape);
+  mlir::FlatSymbolRefAttr weight(const DecoderParameter &parameter);
   /// The phases that stand for that weight, if the checkpoint has such.
   const PackedWeight *findPacked(const std::string &name) const;
   /// Checks the shape and counts the tensor as used; `phases` may be null.

@@ -33,6 +33,8 @@ struct RopeConfig {
   /// Of a head's features, so many from the first are turned (Phi-3).
   double partialFactor = 1;
 
+  bool operator==(const RopeConfig &) const = default;
+
   /// The number of features of a head that are turned; even.
   int64_t rotaryDim(int64_t headDim) const {
     return int64_t(double(headDim) * partialFactor);

@@ -5,6 +5,7 @@
 // depend on the order of writing, and one core fills gigabytes per second.
 #include "frontend/Synthesize.h"
 
+#include "frontend/DecoderPlan.h"
 #include "frontend/Safetensors.h"
 #include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
@@ -146,6 +147,7 @@ private:
 struct Shard {
   std::string name;
   std::vector<SafetensorsEntry> tensors;
+  std::vector<ParameterRole> roles; ///< of the tensors
   int64_t bytes = 0;
 };
 
@@ -153,7 +155,7 @@ std::vector<Shard> planShards(const HFConfig &config, DType type,
                               int64_t shardBytes, const std::string &source) {
   std::vector<Shard> shards(1);
   int64_t total = 0;
-  for (const TensorShape &tensor : checkpointTensors(config)) {
+  for (const DecoderParameter &tensor : DecoderPlan(config).parameters) {
     int64_t bytes = byteWidth(type);
     bool fits = true;
     for (int64_t extent : tensor.shape)
@@ -165,6 +167,7 @@ std::vector<Shard> planShards(const HFConfig &config, DType type,
     Shard &shard = shards.back();
     shard.tensors.push_back({tensor.name, nameOf(type), tensor.shape,
                              shard.bytes, shard.bytes + bytes});
+    shard.roles.push_back(tensor.role);
     shard.bytes += bytes;
   }
   for (size_t i = 0; i < shards.size(); ++i) {
@@ -255,15 +258,15 @@ public:
   void writeShard(const fs::path &path, const Shard &shard) {
     OutputFile file(path);
     file.append(bytesOf(formatSafetensorsHeader(shard.tensors)));
-    for (const SafetensorsEntry &tensor : shard.tensors)
-      writeTensor(file, tensor);
+    for (size_t i = 0; i < shard.tensors.size(); ++i)
+      writeTensor(file, shard.tensors[i], shard.roles[i]);
     file.commit();
   }
 
 private:
-  void writeTensor(OutputFile &file, const SafetensorsEntry &tensor) {
-    const bool isNorm = tensor.name.ends_with("norm.weight");
-    const ValueTable &table = isNorm ? norms : weights;
+  void writeTensor(OutputFile &file, const SafetensorsEntry &tensor,
+                   ParameterRole role) {
+    const ValueTable &table = role == ParameterRole::Norm ? norms : weights;
     const uint64_t key = XXH3_64bits_withSeed(tensor.name.data(),
                                               tensor.name.size(), options.seed);
     const int64_t blockBytes = 4 * width;
@@ -310,64 +313,6 @@ void checkTarget(const fs::path &directory, int64_t bytes, bool overwrite) {
 }
 
 } // namespace
-
-std::vector<TensorShape> checkpointTensors(const HFConfig &config) {
-  const int64_t hidden = config.hiddenSize;
-  const int64_t inner = config.intermediateSize;
-  const int64_t queries = config.heads * config.headDim;
-  const int64_t keys = config.kvHeads * config.headDim;
-  const BlockDesign &block = config.block;
-
-  std::vector<TensorShape> tensors;
-  const auto linear = [&](const std::string &name, int64_t rows,
-                          int64_t columns, bool bias) {
-    tensors.push_back({name + ".weight", {rows, columns}});
-    if (bias)
-      tensors.push_back({name + ".bias", {rows}});
-  };
-  const auto norm = [&](const std::string &name, int64_t extent) {
-    tensors.push_back({name + ".weight", {extent}});
-  };
-
-  linear("model.embed_tokens", config.vocabSize, hidden, false);
-  for (int64_t i = 0; i < config.layers; ++i) {
-    const std::string layer = "model.layers." + std::to_string(i) + ".";
-    const std::string attention = layer + "self_attn.", mlp = layer + "mlp.";
-    const auto blockNorm = [&](const std::string &name) {
-      if (!name.empty())
-        norm(layer + name, hidden);
-    };
-    blockNorm(block.beforeAttention);
-    if (block.fusedProjections) {
-      linear(attention + "qkv_proj", queries + 2 * keys, hidden,
-             config.attentionBias);
-    } else {
-      linear(attention + "q_proj", queries, hidden, config.attentionBias);
-      linear(attention + "k_proj", keys, hidden, config.attentionBias);
-      linear(attention + "v_proj", keys, hidden, config.attentionBias);
-    }
-    if (block.qkNorm != QkNorm::None) {
-      const bool byHead = block.qkNorm == QkNorm::Heads;
-      norm(attention + "q_norm", byHead ? config.headDim : queries);
-      norm(attention + "k_norm", byHead ? config.headDim : keys);
-    }
-    linear(attention + "o_proj", hidden, queries, config.attentionOutputBias);
-    blockNorm(block.afterAttention);
-    blockNorm(block.beforeMlp);
-    if (block.fusedProjections) {
-      linear(mlp + "gate_up_proj", 2 * inner, hidden, config.mlpBias);
-    } else {
-      linear(mlp + "gate_proj", inner, hidden, config.mlpBias);
-      linear(mlp + "up_proj", inner, hidden, config.mlpBias);
-    }
-    linear(mlp + "down_proj", hidden, inner, config.mlpBias);
-    blockNorm(block.afterMlp);
-  }
-  norm("model.norm", hidden);
-  if (!config.tieWordEmbeddings)
-    linear("lm_head", config.vocabSize, hidden, false);
-  return tensors;
-}
 
 SynthesizeResult synthesizeCheckpoint(const fs::path &configFile,
                                       const fs::path &directory,

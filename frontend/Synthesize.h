@@ -16,15 +16,6 @@
 
 namespace fairy2 {
 
-struct TensorShape {
-  std::string name;
-  std::vector<int64_t> shape;
-};
-
-/// All tensors of a model, named and shaped as transformers stores them, in the
-/// order of their use.
-std::vector<TensorShape> checkpointTensors(const HFConfig &config);
-
 struct SynthesizeOptions {
   uint64_t seed = 0;
   /// The stored type; by default what the config declares, or else BF16.

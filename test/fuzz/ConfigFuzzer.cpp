@@ -4,9 +4,9 @@
 // Error, or the model it describes can be laid out: sizes that divide as they
 // must, frequencies that are numbers, and tensors of which a checkpoint can be
 // made.
+#include "frontend/DecoderPlan.h"
 #include "frontend/HFConfig.h"
 #include "frontend/Safetensors.h"
-#include "frontend/Synthesize.h"
 #include "runtime/support/Error.h"
 #include "test/fuzz/Fuzzer.h"
 
@@ -53,7 +53,7 @@ void checkConfig(const HFConfig &config) {
 void checkTensors(const HFConfig &config) {
   std::vector<SafetensorsEntry> entries;
   int64_t reached = 0;
-  for (const TensorShape &tensor : checkpointTensors(config)) {
+  for (const DecoderParameter &tensor : DecoderPlan(config).parameters) {
     int64_t bytes = 1;
     for (const int64_t extent : tensor.shape) {
       REQUIRE(extent > 0);

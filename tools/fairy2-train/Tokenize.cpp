@@ -59,8 +59,8 @@ int tokenizeMain(int argc, char **argv) {
         throw Error("--where: expected FIELD=VALUE, found '" + condition + "'");
       options.where[condition.substr(0, equals)] = condition.substr(equals + 1);
     }
-    const TokenizeResult result = tokenizeFiles(
-        options, HFConfig::read(options.model, Model::architectures()));
+    const TokenizeResult result =
+        tokenizeFiles(options, HFConfig::read(options.model));
     std::printf("%lld tokens of %lld documents in %lld shards in %s\n",
                 (long long)result.tokens, (long long)result.documents,
                 (long long)result.shards, options.output.c_str());

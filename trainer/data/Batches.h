@@ -10,21 +10,38 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <vector>
 
 namespace fairy2::trainer {
+
+/// What decides a layer's plan of attention: those of one kind share it, be
+/// they a student's or its teacher's.
+struct AttentionKind {
+  int64_t headDim = 0;
+  std::optional<int64_t> window;  ///< of tokens that one sees
+  std::optional<RopeConfig> rope; ///< none: places are not told
+
+  static AttentionKind of(const HFConfig &config, int64_t layer);
+  bool operator==(const AttentionKind &) const = default;
+};
 
 struct Batch {
   at::Tensor tokens;       ///< int64 [sequences * positions]: inputs
   at::Tensor targets;      ///< int64, the same shape; kIgnored where padded
   int64_t predictions = 0; ///< targets that count
-  AttentionPlan plan;      ///< of layers that see their whole document
-  AttentionPlan sliding;   ///< of those with a window; empty without any
+  std::vector<AttentionKind> kinds;
+  std::vector<AttentionPlan> plans; ///< one for each kind
+
+  /// The plan of a layer of a model that the batch's maker was told of.
+  const AttentionPlan &planOf(const HFConfig &config, int64_t layer) const;
 };
 
 class BatchMaker {
 public:
+  /// `teacher` is the config of a second model that reads the batches, or null.
   BatchMaker(const HFConfig &config, const Recipe::Data &data,
-             SpecialTokens special, at::Device device = at::kCPU);
+             SpecialTokens special, at::Device device = at::kCPU,
+             const HFConfig *teacher = nullptr);
 
   /// Each row of targets becomes a sequence of `positions` tokens whose inputs
   /// are BOS and the targets before; what is missing is padded. Without a BOS
@@ -35,14 +52,15 @@ public:
 
 private:
   bool startsDocument(const int64_t *tokens, int64_t position) const;
-  AttentionPlan slidingPlan(AttentionPlan plan) const;
+  void addKinds(const HFConfig &config, int64_t places);
 
   SpecialTokens special;
   bool documentMask, separatesByBos, separatesByEos;
-  std::optional<int64_t> window; ///< of the layers that have one
-  int64_t headDim;
-  at::Tensor angles;       ///< AttentionPlan's, for a sequence's places
-  at::Tensor deviceAngles; ///< the same on the device
+  at::Device device;
+  // For each kind of layer:
+  std::vector<AttentionKind> kinds;
+  std::vector<at::Tensor> angles;       ///< AttentionPlan's, by place
+  std::vector<at::Tensor> deviceAngles; ///< the same on a device with kernels
 };
 
 } // namespace fairy2::trainer

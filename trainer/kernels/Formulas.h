@@ -50,6 +50,16 @@ FAIRY2_FORMULA GatedGradient gatedGradient(float gate, float up, float dy) {
   return {dy * up * s * (1.f + gate * (1.f - s)), dy * gate * s};
 }
 
+/// cap * tanh(x / cap), to about 2e-7 of the cap.
+FAIRY2_FORMULA float softCapped(float x, float cap) {
+  return cap * (1.f - 2.f / (exponential(x * (2.f / cap)) + 1.f));
+}
+/// Its slope, from its value.
+FAIRY2_FORMULA float softCapSlope(float capped, float cap) {
+  const float tangent = capped / cap;
+  return 1.f - tangent * tangent;
+}
+
 /// 1 / sqrt(mean(x^2) + epsilon) of n values.
 FAIRY2_FORMULA float inverseNorm(float sumOfSquares, int64_t n, float epsilon) {
   return 1.f / __builtin_sqrtf(sumOfSquares / float(n) + epsilon);

@@ -17,6 +17,7 @@ struct AttentionHead {
   int64_t positions = 0;
   int64_t dim = 0; ///< even, at most 256
   float scale = 1;
+  float softCap = 0; ///< of the scaled scores; 0: none
   /// first[i]: the first position that position i attends to, at most i, and
   /// never less than first[i - 1].
   const int32_t *first = nullptr;
@@ -25,7 +26,7 @@ struct AttentionHead {
 struct Kernels {
   const char *name;
 
-  /// out = softmax(scale q k^T) v for rows of length dim, with k and v
+  /// out = softmax(cap(scale q k^T)) v for rows of length dim, with k and v
   /// transposed to [dim, positions]; logSums[i] = log of the softmax's sum.
   /// scratch: attentionScratch(positions) floats.
   void (*attentionForward)(const AttentionHead &head, const float *q,
@@ -59,6 +60,12 @@ struct Kernels {
   /// Replaces logits by softmax(logits / temperature); returns
   /// log(sum(exp(logits / temperature))).
   float (*softmaxRow)(float *logits, int64_t n, float temperature);
+
+  /// Replaces logits by cap * tanh(logits / cap).
+  void (*softCapRow)(float *logits, int64_t n, float cap);
+  /// Multiplies the gradient by the slope of the same, from its results.
+  void (*softCapRowBackward)(const float *capped, int64_t n, float cap,
+                             float *gradient);
 };
 
 constexpr int64_t kAttentionRows = 4;

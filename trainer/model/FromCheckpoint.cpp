@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Model::fromCheckpoint(): values from a checkpoint, dense or packed.
+// Model::load() and fromCheckpoint(): values from a checkpoint, dense or
+// packed.
 #include "dialect/phase/Quantization.h"
 #include "frontend/PackedCheckpoint.h"
-#include "frontend/Synthesize.h"
 #include "runtime/support/Error.h"
 #include "trainer/model/Model.h"
 
@@ -46,6 +46,11 @@ public:
       requireFinite(placeOf(tensor), row, columns, values + row * columns);
   }
 
+  /// Of the embedding.
+  DType storedType(const DecoderPlan &plan) const {
+    return checkpoint.tensor(plan.parameters[plan.embedding].name).type;
+  }
+
 private:
   std::string placeOf(const StoredTensor &tensor) const {
     return (checkpoint.directory() / tensor.file).string() + ": tensor '" +
@@ -64,8 +69,8 @@ private:
   /// As fairy2-compile: what the model does not read may be what was meant.
   void requireNoOthers(const HFConfig &config) const {
     std::set<std::string> names;
-    for (const TensorShape &tensor : checkpointTensors(config))
-      names.insert(tensor.name);
+    for (const DecoderParameter &parameter : DecoderPlan(config).parameters)
+      names.insert(parameter.name);
     const auto require = [&](const std::string &name,
                              const StoredTensor &tensor) {
       if (!names.contains(name))
@@ -80,10 +85,9 @@ private:
           names.insert(weight.rowFactors->name);
       }
     if (config.tieWordEmbeddings)
-      names.insert("lm_head.weight");
+      names.insert(kHeadName);
     for (const auto &[name, tensor] : checkpoint.tensors())
-      // A buffer that old checkpoints carry; config.json says the same.
-      if (!name.ends_with(".rotary_emb.inv_freq"))
+      if (!isRotaryBuffer(name))
         require(name, tensor);
   }
 
@@ -92,6 +96,15 @@ private:
 };
 
 } // namespace
+
+Model Model::load(const std::filesystem::path &folder) {
+  const HFConfig config = HFConfig::read(folder);
+  const CheckpointValues source(config, folder);
+  Model model =
+      filled(config, [&](Parameter &parameter) { source.fill(parameter); });
+  model.setStoredType(source.storedType(model.plan));
+  return model;
+}
 
 FillParameter Model::fromCheckpoint(const HFConfig &config,
                                     const std::filesystem::path &folder) {

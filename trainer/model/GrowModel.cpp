@@ -10,13 +10,10 @@
 #include "trainer/model/Model.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace fairy2::trainer {
 namespace {
-
-bool contains(const std::string &text, const char *part) {
-  return text.find(part) != std::string::npos;
-}
 
 /// Each old group of `size` elements, repeated in place.
 std::vector<int64_t> repeated(int64_t oldCount, int64_t newCount,
@@ -30,7 +27,8 @@ std::vector<int64_t> repeated(int64_t oldCount, int64_t newCount,
 
 } // namespace
 
-GrowthMaps::GrowthMaps(const HFConfig &small, const HFConfig &large) {
+GrowthMaps::GrowthMaps(const HFConfig &small, const HFConfig &large)
+    : small(small), large(large) {
   const auto fail = [](const std::string &what) {
     throw Error("initialize: cannot grow the model: expected " + what);
   };
@@ -50,6 +48,11 @@ GrowthMaps::GrowthMaps(const HFConfig &small, const HFConfig &large) {
       small.tieWordEmbeddings != large.tieWordEmbeddings)
     fail("the same architecture, layers, head_dim, vocab_size and "
          "tie_word_embeddings in both models");
+  if (small.attentionScale != large.attentionScale ||
+      small.embeddingMultiplier != large.embeddingMultiplier ||
+      small.residualMultiplier != large.residualMultiplier ||
+      small.logitsDivisor != large.logitsDivisor)
+    fail("the same scales and multipliers in both models");
   if (large.intermediateSize < small.intermediateSize)
     fail("intermediate_size to be at least " +
          std::to_string(small.intermediateSize) + ", found " +
@@ -58,55 +61,76 @@ GrowthMaps::GrowthMaps(const HFConfig &small, const HFConfig &large) {
   queries = repeated(small.heads, large.heads, small.headDim);
   keys = repeated(small.kvHeads, large.kvHeads, small.headDim);
   units = repeated(small.intermediateSize, large.intermediateSize, 1);
+  if (small.scalesEmbedding)
+    embeddingFactor = std::sqrt(double(small.hiddenSize)) /
+                      std::sqrt(double(large.hiddenSize));
+  // A tied head reads each channel once per copy.
   if (small.tieWordEmbeddings)
-    logitFactor = double(large.hiddenSize) / double(small.hiddenSize);
+    normFactor =
+        double(small.hiddenSize) / double(large.hiddenSize) / embeddingFactor;
 }
 
-const GrowthMaps::Map *GrowthMaps::mapOf(const std::string &name,
-                                         int dim) const {
-  if (contains(name, "q_norm") || contains(name, "k_norm"))
+const GrowthMaps::Map *GrowthMaps::mapOf(Axis axis) const {
+  switch (axis) {
+  case Axis::Vocabulary:
+  case Axis::HeadFeatures:
     return nullptr;
-  if (contains(name, "embed_tokens") || contains(name, "lm_head"))
-    return dim == 0 ? nullptr : &hidden;
-  if (contains(name, "q_proj"))
-    return dim == 0 ? &queries : &hidden;
-  if (contains(name, "k_proj") || contains(name, "v_proj"))
-    return dim == 0 ? &keys : &hidden;
-  if (contains(name, "o_proj"))
-    return dim == 0 ? &hidden : &queries;
-  if (contains(name, "gate_proj") || contains(name, "up_proj"))
-    return dim == 0 ? &units : &hidden;
-  if (contains(name, "down_proj"))
-    return dim == 0 ? &hidden : &units;
-  return &hidden; // norms
+  case Axis::Hidden:
+    return &hidden;
+  case Axis::Queries:
+    return &queries;
+  case Axis::Keys:
+    return &keys;
+  case Axis::Units:
+    return &units;
+  }
+  __builtin_unreachable();
+}
+
+GrowthMaps::Map GrowthMaps::rowsOf(const DecoderParameter &parameter) const {
+  Map rows;
+  int64_t oldBegin = 0;
+  for (const Axis axis : parameter.rows) {
+    const Map *map = mapOf(axis);
+    for (int64_t i = 0; i < extentOf(axis, large); ++i)
+      rows.push_back(oldBegin + (map ? (*map)[size_t(i)] : i));
+    oldBegin += extentOf(axis, small);
+  }
+  return rows;
 }
 
 void GrowthMaps::grow(const Parameter &from, uint64_t seed,
                       Parameter &to) const {
   const int64_t rows = to.shape[0];
-  const int64_t columns = to.shape.size() == 2 ? to.shape[1] : 1;
-  const int64_t oldColumns = from.shape.size() == 2 ? from.shape[1] : 1;
-  const Map *rowMap = mapOf(to.name, 0);
-  const Map *columnMap = to.shape.size() == 2 ? mapOf(to.name, 1) : nullptr;
+  const int64_t columns = to.columns ? to.shape[1] : 1;
+  const int64_t oldColumns = from.columns ? from.shape[1] : 1;
+  const Map rowMap = rowsOf(to);
+  const Map *columnMap = to.columns ? mapOf(*to.columns) : nullptr;
   // A matrix that reads a repeated input shares its column out among the
   // copies; an embedding is read by token and has nothing to share.
-  const bool shares = columnMap && !contains(to.name, "embed_tokens");
+  const bool shares = columnMap && to.role != ParameterRole::Embedding;
   std::vector<std::vector<int64_t>> copies(static_cast<size_t>(oldColumns));
   if (shares)
     for (int64_t j = 0; j < columns; ++j)
       copies[size_t((*columnMap)[size_t(j)])].push_back(j);
-  const double factor = to.name == "model.norm.weight" ? 1 / logitFactor : 1;
+  const bool isFinalNorm = to.role == ParameterRole::Norm && to.layer < 0;
+  const double factor = to.role == ParameterRole::Embedding ? embeddingFactor
+                        : isFinalNorm                       ? normFactor
+                                                            : 1;
+  // A norm may multiply by 1 + weight.
+  const double offset = isFinalNorm && large.block.unitOffset ? 1 : 0;
   const float *old = floatsOf(from.latent);
   float *values = to.latent.mutable_data_ptr<float>();
   RandomStream stream(seed, to.name);
   for (int64_t i = 0; i < rows; ++i) {
-    const int64_t oldRow = rowMap ? (*rowMap)[size_t(i)] : i;
-    const float *source = old + oldRow * oldColumns;
+    const float *source = old + rowMap[size_t(i)] * oldColumns;
     float *row = values + i * columns;
     if (!shares) {
       for (int64_t j = 0; j < columns; ++j)
-        row[j] = float(factor *
-                       double(source[columnMap ? (*columnMap)[size_t(j)] : j]));
+        row[j] = float(
+            factor * (offset +
+                      double(source[columnMap ? (*columnMap)[size_t(j)] : j])) -
+            offset);
       continue;
     }
     for (int64_t j = 0; j < oldColumns; ++j) {

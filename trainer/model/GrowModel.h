@@ -4,7 +4,7 @@
 // same function.
 #pragma once
 
-#include "frontend/HFConfig.h"
+#include "frontend/DecoderPlan.h"
 
 #include <cstdint>
 #include <vector>
@@ -25,12 +25,16 @@ public:
 private:
   using Map = std::vector<int64_t>; ///< new index -> old index
 
-  /// The map of dimension `dim` of the tensor called `name`; null when the
-  /// dimension does not grow.
-  const Map *mapOf(const std::string &name, int dim) const;
+  /// The map of an axis; null when it does not grow.
+  const Map *mapOf(Axis axis) const;
+  /// The map of a first dimension, which may be of several axes.
+  Map rowsOf(const DecoderParameter &parameter) const;
 
   Map hidden, queries, keys, units;
-  double logitFactor = 1; ///< what a tied head must be divided by
+  HFConfig small, large;
+  /// What embeddings are multiplied by so that they reach the layers as in the
+  /// smaller model, and the final norm so that logits do.
+  double embeddingFactor = 1, normFactor = 1;
 };
 
 } // namespace fairy2::trainer

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The list of parameters, and the pass through embedding, layers and head.
+// The forward pass as BuildDecoder.cpp writes it for the compiler, in
+// operations that can be differentiated.
 #include "trainer/model/Model.h"
 
 #include "runtime/support/Error.h"
@@ -15,91 +16,29 @@
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/gelu.h>
 #include <ATen/ops/mm.h>
 
 #include <cmath>
 #include <numeric>
 
 namespace fairy2::trainer {
-namespace {
-
-/// What config.json may ask of the compiler, and not of these layers.
-void refuseUntrainable(const HFConfig &config) {
-  if (config.activation != Activation::Silu)
-    throw Error("config.json: field 'hidden_act': fairy2-train supports silu "
-                "alone");
+void Model::refuseOnDevice(const HFConfig &config) {
+  const auto refuse = [](bool asked, const char *field) {
+    if (asked)
+      throw Error("config.json: field '" + std::string(field) +
+                  "': is not supported with train.device=cuda");
+  };
+  refuse(config.attentionSoftCap.has_value(), "attn_logit_softcapping");
+  refuse(config.finalSoftCap.has_value(), "final_logit_softcapping");
+  refuse(config.rope.partialFactor != 1, "partial_rotary_factor");
 }
 
-bool endsWith(const std::string &text, std::string_view end) {
-  return text.size() >= end.size() &&
-         std::string_view(text).substr(text.size() - end.size()) == end;
-}
-
-} // namespace
-
-std::vector<std::string> Model::architectures() {
-  return {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM",
-          "Qwen3ForCausalLM"};
-}
-
-int64_t Parameter::count() const {
-  int64_t count = 1;
-  for (const int64_t extent : shape)
-    count *= extent;
-  return count;
-}
-
-size_t Model::add(const std::string &name, std::vector<int64_t> shape,
-                  size_t unit, bool isLinear) {
-  list.push_back({name, std::move(shape), unit, isLinear, {}});
-  return list.size() - 1;
-}
-
-Model::Model(HFConfig config) : settings(std::move(config)) {
-  const HFConfig &c = settings;
-  refuseUntrainable(c);
-  const int64_t queries = c.heads * c.headDim, keys = c.kvHeads * c.headDim;
-  embedding = add("model.embed_tokens.weight", {c.vocabSize, c.hiddenSize}, 0);
-  for (int64_t i = 0; i < c.layers; ++i) {
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-    const size_t unit = size_t(i) + 1;
-    const auto vector = [&](bool there, const std::string &name, int64_t n) {
-      return there ? int64_t(add(name, {n}, unit)) : int64_t(-1);
-    };
-    const auto matrix = [&](const std::string &name, int64_t n, int64_t m) {
-      return add(name + ".weight", {n, m}, unit, /*isLinear=*/true);
-    };
-    Layer layer;
-    layer.inputNorm =
-        add(prefix + "input_layernorm.weight", {c.hiddenSize}, unit);
-    layer.q = matrix(attention + "q_proj", queries, c.hiddenSize);
-    layer.k = matrix(attention + "k_proj", keys, c.hiddenSize);
-    layer.v = matrix(attention + "v_proj", keys, c.hiddenSize);
-    layer.o = matrix(attention + "o_proj", c.hiddenSize, queries);
-    layer.qBias = vector(c.attentionBias, attention + "q_proj.bias", queries);
-    layer.kBias = vector(c.attentionBias, attention + "k_proj.bias", keys);
-    layer.vBias = vector(c.attentionBias, attention + "v_proj.bias", keys);
-    layer.oBias =
-        vector(c.attentionOutputBias, attention + "o_proj.bias", c.hiddenSize);
-    const bool headNorms = c.block.qkNorm == QkNorm::Heads;
-    layer.qNorm = vector(headNorms, attention + "q_norm.weight", c.headDim);
-    layer.kNorm = vector(headNorms, attention + "k_norm.weight", c.headDim);
-    layer.postNorm =
-        add(prefix + "post_attention_layernorm.weight", {c.hiddenSize}, unit);
-    layer.gate = matrix(mlp + "gate_proj", c.intermediateSize, c.hiddenSize);
-    layer.up = matrix(mlp + "up_proj", c.intermediateSize, c.hiddenSize);
-    layer.down = matrix(mlp + "down_proj", c.hiddenSize, c.intermediateSize);
-    layer.gateBias =
-        vector(c.mlpBias, mlp + "gate_proj.bias", c.intermediateSize);
-    layer.upBias = vector(c.mlpBias, mlp + "up_proj.bias", c.intermediateSize);
-    layer.downBias = vector(c.mlpBias, mlp + "down_proj.bias", c.hiddenSize);
-    layers.push_back(layer);
-  }
-  finalNorm = add("model.norm.weight", {c.hiddenSize}, 0);
-  head = c.tieWordEmbeddings
-             ? embedding
-             : add("lm_head.weight", {c.vocabSize, c.hiddenSize}, 0);
+Model::Model(HFConfig config)
+    : settings(std::move(config)), plan(settings),
+      storedType(settings.declaredType.value_or(DType::F32)) {
+  for (const DecoderParameter &parameter : plan.parameters)
+    list.push_back({parameter, {}});
 }
 
 Model Model::filled(const HFConfig &config, const FillParameter &fill) {
@@ -111,25 +50,20 @@ Model Model::filled(const HFConfig &config, const FillParameter &fill) {
   return model;
 }
 
-Model Model::load(const std::filesystem::path &folder) {
-  const HFConfig config = HFConfig::read(folder, architectures());
-  return filled(config, fromCheckpoint(config, folder));
-}
-
 FillParameter Model::fromRandom(const HFConfig &config, uint64_t seed) {
   const double layers = double(config.layers);
-  return [layers, seed](Parameter &parameter) {
+  const float norm = config.block.unitOffset ? 0 : 1;
+  return [layers, norm, seed](Parameter &parameter) {
     float *values = parameter.latent.mutable_data_ptr<float>();
     const int64_t count = parameter.count();
-    if (parameter.shape.size() == 1) {
-      const bool isBias = endsWith(parameter.name, ".bias");
-      std::fill(values, values + count, isBias ? 0.f : 1.f);
+    if (parameter.role == ParameterRole::Norm ||
+        parameter.role == ParameterRole::Bias) {
+      const bool isBias = parameter.role == ParameterRole::Bias;
+      std::fill(values, values + count, isBias ? 0.f : norm);
       return;
     }
-    const bool intoResidual = endsWith(parameter.name, "o_proj.weight") ||
-                              endsWith(parameter.name, "down_proj.weight");
     const double deviation =
-        intoResidual ? 0.02 / std::sqrt(2.0 * layers) : 0.02;
+        parameter.endsBranch() ? 0.02 / std::sqrt(2.0 * layers) : 0.02;
     RandomStream stream(seed, parameter.name);
     for (int64_t i = 0; i < count; ++i)
       values[i] = float(deviation * stream.normal());
@@ -156,7 +90,7 @@ int64_t Model::parameterCount() const {
 }
 
 bool Model::isQuantized(const Parameter &parameter, const Method *method) {
-  return method && parameter.isLinear &&
+  return method && parameter.isMatrix() &&
          method->accepts(parameter.shape[0], parameter.shape[1]);
 }
 
@@ -171,15 +105,15 @@ at::Tensor Model::effective(size_t index, const at::Tensor &latent,
 
 void Model::setHead(Weights &weights) const {
   const Numerics &numerics = weights.numerics;
-  const std::vector<int64_t> &shape = list[head].shape;
+  const std::vector<int64_t> &shape = list[plan.head].shape;
   if (!numerics.quantizeHead || !numerics.method ||
       !numerics.method->accepts(shape[0], shape[1])) {
     weights.numerics.quantizeHead = false;
-    weights.head = weights.tensors[head];
+    weights.head = weights.tensors[plan.head];
     return;
   }
-  weights.head = quantizedWeight(weights.tensors[head], *numerics.method,
-                                 "lm_head.weight", numerics.lambda)
+  weights.head = quantizedWeight(weights.tensors[plan.head], *numerics.method,
+                                 kHeadName, numerics.lambda)
                      .requires_grad_(true);
 }
 
@@ -212,7 +146,7 @@ void Model::round(Weights &weights, std::span<const size_t> parameters) const {
     return;
   std::vector<at::Tensor> from, to;
   for (const size_t parameter : parameters)
-    if (list[parameter].isLinear) {
+    if (list[parameter].isMatrix()) {
       from.push_back(weights.tensors[parameter].detach());
       to.push_back(at::empty_like(from.back(), at::kBFloat16));
       weights.rounded[parameter] = to.back();
@@ -227,67 +161,156 @@ ActivationForm Model::form(const Weights &weights, const at::Tensor &x) const {
           numerics.bf16 && deviceKernels(x)};
 }
 
-at::Tensor Model::linear(const Weights &weights, size_t matrix, int64_t bias,
+at::Tensor Model::linear(const Weights &weights, const PlannedLinear &map,
                          const at::Tensor &x) const {
-  const at::Tensor &weight = weights.tensors[matrix];
+  const at::Tensor &weight = weights.tensors[map.weight];
+  const at::Tensor *bias = map.bias ? &weights.tensors[*map.bias] : nullptr;
   if (weights.numerics.bf16) {
-    const at::Tensor y = linearBFloat16(x, weight, weights.rounded[matrix]);
-    return bias < 0 ? y
-                    : y.add(weights.tensors[size_t(bias)].to(y.scalar_type()));
+    const at::Tensor y = linearBFloat16(x, weight, weights.rounded[map.weight]);
+    return bias ? y.add(bias->to(y.scalar_type())) : y;
   }
-  return bias < 0 ? at::mm(x, weight.t())
-                  : at::addmm(weights.tensors[size_t(bias)], x, weight.t());
+  return bias ? at::addmm(*bias, x, weight.t()) : at::mm(x, weight.t());
+}
+
+std::vector<at::Tensor> Model::linears(const Weights &weights,
+                                       const std::vector<PlannedLinear> &maps,
+                                       Parts features,
+                                       const at::Tensor &x) const {
+  std::vector<at::Tensor> results;
+  if (maps.size() > 1) {
+    for (const PlannedLinear &map : maps)
+      results.push_back(linear(weights, map, x));
+    return results;
+  }
+  const at::Tensor fused = linear(weights, maps[0], x);
+  int64_t begin = 0;
+  for (const int64_t count : features) {
+    results.push_back(fused.narrow(1, begin, count).contiguous());
+    begin += count;
+  }
+  return results;
+}
+
+at::Tensor Model::normWeight(const Weights &weights, size_t norm) const {
+  const at::Tensor &weight = weights.tensors[norm];
+  return settings.block.unitOffset ? weight.add(1) : weight;
+}
+
+at::Tensor Model::branchInput(const Weights &weights,
+                              std::optional<size_t> norm,
+                              const at::Tensor &x) const {
+  const ActivationForm form = this->form(weights, x);
+  if (norm)
+    return rmsNorm(x, normWeight(weights, *norm), settings.rmsNormEpsilon,
+                   form);
+  const at::Tensor y = form.quantizes ? fakeQuantizeActivations(x) : x;
+  return form.bf16 ? y.to(at::kBFloat16) : y;
+}
+
+at::Tensor Model::branchOutput(const Weights &weights,
+                               std::optional<size_t> norm,
+                               const at::Tensor &y) const {
+  const at::Tensor normed =
+      norm ? rmsNorm(y, normWeight(weights, *norm), settings.rmsNormEpsilon)
+           : y;
+  return settings.residualMultiplier == 1
+             ? normed
+             : normed.mul(settings.residualMultiplier);
+}
+
+at::Tensor Model::normedParts(const Weights &weights,
+                              std::optional<size_t> norm,
+                              const at::Tensor &x) const {
+  if (!norm)
+    return x;
+  return rmsNorm(x.view({-1, list[*norm].shape[0]}), normWeight(weights, *norm),
+                 settings.rmsNormEpsilon)
+      .view(x.sizes());
+}
+
+at::Tensor Model::attention(size_t index, const Weights &weights,
+                            const Batch &batch, const at::Tensor &x) const {
+  const PlannedLayer &layer = plan.layers[index];
+  const int64_t queries = extentOf(Axis::Queries, settings);
+  const int64_t keys = extentOf(Axis::Keys, settings);
+  const std::vector<at::Tensor> qkv =
+      linears(weights, layer.attentionInputs, {queries, keys, keys}, x);
+  const at::Tensor attended =
+      rotaryAttention(normedParts(weights, layer.queryNorm, qkv[0]),
+                      normedParts(weights, layer.keyNorm, qkv[1]), qkv[2],
+                      settings.headDim, batch.planOf(settings, int64_t(index)),
+                      {settings.attentionScale, settings.attentionSoftCap});
+  return linear(weights, layer.attentionOutput,
+                form(weights, x).quantizes ? fakeQuantizeActivations(attended)
+                                           : attended);
+}
+
+at::Tensor Model::mlp(size_t index, const Weights &weights,
+                      const at::Tensor &x) const {
+  const PlannedLayer &layer = plan.layers[index];
+  const int64_t units = settings.intermediateSize;
+  const bool quantizes = form(weights, x).quantizes;
+  const std::vector<at::Tensor> both =
+      linears(weights, layer.mlpInputs, {units, units}, x);
+  if (settings.activation == Activation::Silu)
+    return linear(weights, layer.mlpOutput,
+                  swiGlu(both[0], both[1], quantizes));
+  const at::Tensor gated = at::gelu(both[0], "tanh").mul(both[1]);
+  return linear(weights, layer.mlpOutput,
+                quantizes ? fakeQuantizeActivations(gated) : gated);
 }
 
 at::Tensor Model::layer(size_t index, const Weights &weights,
                         const Batch &batch, const at::Tensor &x) const {
-  const Layer &layer = layers[index];
-  const std::vector<at::Tensor> &w = weights.tensors;
-  const double epsilon = settings.rmsNormEpsilon;
-  const auto headNorm = [&](const at::Tensor &x, int64_t norm) {
-    if (norm < 0)
-      return x;
-    return rmsNorm(x.view({-1, settings.headDim}), w[size_t(norm)], epsilon)
-        .view(x.sizes());
-  };
-  const ActivationForm form = this->form(weights, x);
-  const at::Tensor normed = rmsNorm(x, w[layer.inputNorm], epsilon, form);
-  const at::Tensor q =
-      headNorm(linear(weights, layer.q, layer.qBias, normed), layer.qNorm);
-  const at::Tensor k =
-      headNorm(linear(weights, layer.k, layer.kBias, normed), layer.kNorm);
-  const at::Tensor v = linear(weights, layer.v, layer.vBias, normed);
-  const bool slides = settings.layerAttention[index].slides;
-  const at::Tensor attended = rotaryAttention(
-      q, k, v, settings.headDim, slides ? batch.sliding : batch.plan);
-  const auto [y, wide] = addRmsNorm(
-      x,
-      linear(weights, layer.o, layer.oBias,
-             form.quantizes ? fakeQuantizeActivations(attended) : attended),
-      w[layer.postNorm], epsilon, form);
-  const at::Tensor gated =
-      swiGlu(linear(weights, layer.gate, layer.gateBias, wide),
-             linear(weights, layer.up, layer.upBias, wide), form.quantizes);
-  return y.add(linear(weights, layer.down, layer.downBias, gated));
+  const PlannedLayer &layer = plan.layers[index];
+  const at::Tensor attended =
+      branchOutput(weights, layer.afterAttention,
+                   attention(index, weights, batch,
+                             branchInput(weights, layer.beforeAttention, x)));
+  at::Tensor sum, wide;
+  if (layer.beforeMlp) {
+    const SumAndNorm both =
+        addRmsNorm(x, attended, normWeight(weights, *layer.beforeMlp),
+                   settings.rmsNormEpsilon, form(weights, x));
+    sum = both.sum;
+    wide = both.normed;
+  } else {
+    sum = x.add(attended);
+    wide = branchInput(weights, std::nullopt, sum);
+  }
+  return sum.add(
+      branchOutput(weights, layer.afterMlp, mlp(index, weights, wide)));
+}
+
+at::Tensor Model::embed(const Weights &weights, const Batch &batch) const {
+  at::Tensor x = at::embedding(weights.tensors[plan.embedding], batch.tokens);
+  if (settings.scalesEmbedding)
+    x = x.mul(settings.embeddingRoot(storedType));
+  return settings.embeddingMultiplier == 1
+             ? x
+             : x.mul(settings.embeddingMultiplier);
 }
 
 at::Tensor Model::finish(const Weights &weights, const at::Tensor &x) const {
   ActivationForm form = this->form(weights, x);
   form.quantizes = form.quantizes && weights.numerics.quantizeHead;
-  return rmsNorm(x, weights.tensors[finalNorm], settings.rmsNormEpsilon, form);
+  const at::Tensor normed = rmsNorm(x, normWeight(weights, plan.finalNorm),
+                                    settings.rmsNormEpsilon, form);
+  // As fairy2-compile: before the head, which has more outputs than inputs.
+  return settings.logitsDivisor == 1 ? normed
+                                     : normed.mul(1 / settings.logitsDivisor);
 }
 
 at::Tensor Model::hidden(const Weights &weights, const Batch &batch) const {
-  at::Tensor x = at::embedding(weights.tensors[embedding], batch.tokens);
-  for (size_t i = 0; i < layers.size(); ++i)
+  at::Tensor x = embed(weights, batch);
+  for (size_t i = 0; i < plan.layers.size(); ++i)
     x = layer(i, weights, batch, x);
   return finish(weights, x);
 }
 
 at::Tensor Model::hidden(WeightSource &source, const Batch &batch) const {
-  at::Tensor x =
-      at::embedding(source.weights().tensors[embedding], batch.tokens);
-  for (size_t i = 0; i < layers.size(); ++i)
+  at::Tensor x = embed(source.weights(), batch);
+  for (size_t i = 0; i < plan.layers.size(); ++i)
     x = source.recomputes()
             ? recomputedLayer(*this, source, batch, i, x)
             : layer(i, source.weights(), batch, beginLayer(source, i, x));

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The decoder-only transformers of config.json (Llama, Mistral, Qwen2, Qwen3)
-// as a list of named parameters and a forward pass over effective weights.
+// The decoder-only transformers of config.json as a list of named parameters
+// and a forward pass over effective weights.
 #pragma once
 
-#include "frontend/HFConfig.h"
+#include "frontend/DecoderPlan.h"
 #include "trainer/data/Batches.h"
 #include "trainer/methods/Methods.h"
 
@@ -13,20 +13,20 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace fairy2::trainer {
 
-struct Parameter {
-  std::string name; ///< as transformers calls it
-  std::vector<int64_t> shape;
-  size_t unit = 0;       ///< see Model::units()
-  bool isLinear = false; ///< a layer's matrix that a method may quantize
-  at::Tensor latent;     ///< float32; undefined where other ranks hold parts
+struct Parameter : DecoderParameter {
+  at::Tensor latent; ///< float32; undefined where other ranks hold parts
 
-  int64_t count() const;
+  size_t unit() const { return size_t(layer + 1); } ///< see Model::units()
+  /// A layer's matrix, which a method may quantize.
+  bool isMatrix() const { return role == ParameterRole::Matrix; }
 };
 
 /// Sets all values of a parameter whose latent is allocated.
@@ -72,9 +72,6 @@ public:
 
 class Model {
 public:
-  /// The architectures that forward() knows.
-  static std::vector<std::string> architectures();
-
   /// A model without values: its parameters' names and shapes.
   explicit Model(HFConfig config);
   /// All weights from the checkpoint in `folder`. Throws Error.
@@ -99,12 +96,18 @@ public:
                                    uint64_t seed);
 
   const HFConfig &config() const { return settings; }
+  /// The type in which the embedding is, or will be, stored: its factor is
+  /// rounded to it. Without a call, the one that config.json declares.
+  void setStoredType(DType type) { storedType = type; }
+  /// Throws Error naming what config.json asks for and kernels of devices do
+  /// not compute.
+  static void refuseOnDevice(const HFConfig &config);
   std::vector<Parameter> &parameters() { return list; }
   const std::vector<Parameter> &parameters() const { return list; }
   int64_t parameterCount() const;
   /// Parameters that a pass needs at one time: unit 0 is embedding, final norm
   /// and head, unit 1 + i is layer i.
-  size_t units() const { return layers.size() + 1; }
+  size_t units() const { return plan.layers.size() + 1; }
   /// Whether the method quantizes this parameter.
   static bool isQuantized(const Parameter &parameter, const Method *method);
 
@@ -121,7 +124,7 @@ public:
   /// latents change.
   Weights weights(const Numerics &numerics) const;
   /// The parameter that the head is made of.
-  size_t headParameter() const { return head; }
+  size_t headParameter() const { return plan.head; }
 
   /// The final norm's output, [tokens, hidden size].
   at::Tensor hidden(const Weights &weights, const Batch &batch) const;
@@ -132,25 +135,39 @@ public:
                    const at::Tensor &x) const;
 
 private:
-  size_t add(const std::string &name, std::vector<int64_t> shape, size_t unit,
-             bool isLinear = false);
+  using Parts = std::initializer_list<int64_t>;
+
+  at::Tensor embed(const Weights &weights, const Batch &batch) const;
   at::Tensor finish(const Weights &weights, const at::Tensor &x) const;
-  at::Tensor linear(const Weights &weights, size_t matrix, int64_t bias,
+  at::Tensor linear(const Weights &weights, const PlannedLinear &map,
                     const at::Tensor &x) const;
+  /// The results of several maps of x, or the parts of one fused map's, which
+  /// have so many features.
+  std::vector<at::Tensor> linears(const Weights &weights,
+                                  const std::vector<PlannedLinear> &maps,
+                                  Parts features, const at::Tensor &x) const;
+  /// What a norm multiplies with.
+  at::Tensor normWeight(const Weights &weights, size_t norm) const;
+  /// The residual stream x as attention or MLP read it, after their norm.
+  at::Tensor branchInput(const Weights &weights, std::optional<size_t> norm,
+                         const at::Tensor &x) const;
+  /// What attention or MLP add to the residual stream.
+  at::Tensor branchOutput(const Weights &weights, std::optional<size_t> norm,
+                          const at::Tensor &y) const;
+  /// Queries or keys, each part that is as long as the norm by itself.
+  at::Tensor normedParts(const Weights &weights, std::optional<size_t> norm,
+                         const at::Tensor &x) const;
+  at::Tensor attention(size_t layer, const Weights &weights, const Batch &batch,
+                       const at::Tensor &x) const;
+  at::Tensor mlp(size_t layer, const Weights &weights,
+                 const at::Tensor &x) const;
   /// What the layers' inputs become; x is the residual stream.
   ActivationForm form(const Weights &weights, const at::Tensor &x) const;
 
-  struct Layer {
-    size_t inputNorm, q, k, v, o, postNorm, gate, up, down;
-    int64_t qBias = -1, kBias = -1, vBias = -1, oBias = -1; ///< -1: none
-    int64_t gateBias = -1, upBias = -1, downBias = -1;
-    int64_t qNorm = -1, kNorm = -1;
-  };
-
   HFConfig settings;
-  std::vector<Parameter> list;
-  std::vector<Layer> layers;
-  size_t embedding = 0, finalNorm = 0, head = 0; ///< head == embedding: tied
+  DecoderPlan plan;
+  DType storedType;
+  std::vector<Parameter> list; ///< the plan's
 };
 
 } // namespace fairy2::trainer

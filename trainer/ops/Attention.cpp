@@ -23,10 +23,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-/// Rotates pairs (x[j], x[dim/2 + j]) of one head; `sign` -1 rotates back.
-void rotate(const float *x, const float *angles, int64_t dim, float sign,
-            float *y) {
-  const int64_t half = dim / 2;
+/// Rotates pairs (x[j], x[turned/2 + j]) of one head; `sign` -1 rotates back.
+/// Features from `turned` on stay.
+void rotate(const float *x, const float *angles, int64_t turned, int64_t dim,
+            float sign, float *y) {
+  std::copy(x + turned, x + dim, y + turned);
+  const int64_t half = turned / 2;
   for (int64_t j = 0; j < half; ++j) {
     const float c = angles[j], s = sign * angles[half + j];
     const RotatedPair pair = rotated(x[j], x[half + j], c, s);
@@ -38,17 +40,14 @@ void rotate(const float *x, const float *angles, int64_t dim, float sign,
 /// Where one key-value head of one sequence lies, and room for its copies.
 class HeadWork {
 public:
-  HeadWork(const AttentionPlan &plan, int64_t dim, int64_t heads,
+  HeadWork(const AttentionPlan &plan, const AttentionHead &form, int64_t heads,
            int64_t kvHeads)
-      : plan(plan), dim(dim), heads(heads), kvHeads(kvHeads),
-        angles(floatsOf(plan.angles)), stride(roundUpToLanes(plan.positions)),
-        row(size_t(dim)), kT(size_t(dim * stride)), vT(kT.size()),
+      : plan(plan), head(form), dim(form.dim), heads(heads), kvHeads(kvHeads),
+        turned(plan.angles.size(1)), angles(floatsOf(plan.angles)),
+        stride(roundUpToLanes(plan.positions)), row(size_t(dim)),
+        kT(size_t(dim * stride)), vT(kT.size()),
         q(size_t(plan.positions * dim)),
-        scratch(size_t(attentionScratch(plan.positions))) {
-    head.positions = plan.positions;
-    head.dim = dim;
-    head.scale = float(1 / std::sqrt(double(dim)));
-  }
+        scratch(size_t(attentionScratch(plan.positions))) {}
 
   void start(int64_t unit) {
     firstToken = unit / kvHeads * plan.positions;
@@ -57,7 +56,7 @@ public:
   }
 
   const float *anglesOf(int64_t position) const {
-    return angles + plan.places[size_t(firstToken + position)] * dim;
+    return angles + plan.places[size_t(firstToken + position)] * turned;
   }
   int64_t groupHeads() const { return heads / kvHeads; }
   int64_t queryHead(int64_t g) const { return kvHead * groupHeads() + g; }
@@ -71,7 +70,7 @@ public:
   void loadKeys(const float *k, const float *v) {
     for (int64_t i = 0; i < plan.positions; ++i) {
       const int64_t from = place(i, kvHead, kvHeads);
-      rotate(k + from, anglesOf(i), dim, 1, row.data());
+      rotate(k + from, anglesOf(i), turned, dim, 1, row.data());
       for (int64_t d = 0; d < dim; ++d) {
         kT[d * stride + i] = row[d];
         vT[d * stride + i] = v[from + d];
@@ -81,7 +80,7 @@ public:
   /// Fills q, rotated, with one query head.
   void loadQueries(const float *from, int64_t index) {
     for (int64_t i = 0; i < plan.positions; ++i)
-      rotate(from + place(i, index, heads), anglesOf(i), dim, 1,
+      rotate(from + place(i, index, heads), anglesOf(i), turned, dim, 1,
              q.data() + i * dim);
   }
   void loadRows(const float *from, int64_t index, float *to) const {
@@ -97,7 +96,8 @@ public:
   /// Undoes the rotation and stores one query head's gradient.
   void storeQueryGradient(const float *from, int64_t index, float *to) const {
     for (int64_t i = 0; i < plan.positions; ++i)
-      rotate(from + i * dim, anglesOf(i), dim, -1, to + place(i, index, heads));
+      rotate(from + i * dim, anglesOf(i), turned, dim, -1,
+             to + place(i, index, heads));
   }
   void storeKeyGradients(const float *dkT, const float *dvT, float *dk,
                          float *dv) {
@@ -107,13 +107,13 @@ public:
         row[d] = dkT[d * stride + i];
         dv[to + d] = dvT[d * stride + i];
       }
-      rotate(row.data(), anglesOf(i), dim, -1, dk + to);
+      rotate(row.data(), anglesOf(i), turned, dim, -1, dk + to);
     }
   }
 
   const AttentionPlan &plan;
   AttentionHead head;
-  const int64_t dim, heads, kvHeads;
+  const int64_t dim, heads, kvHeads, turned;
   const float *angles;
   const int64_t stride;
   int64_t firstToken = 0, kvHead = 0;
@@ -123,8 +123,10 @@ public:
 struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
   static at::Tensor forward(AutogradContext *context, const at::Tensor &q,
                             const at::Tensor &k, const at::Tensor &v,
-                            int64_t dim, int64_t planAddress) {
+                            int64_t dim, int64_t planAddress, double scale,
+                            double softCap) {
     const auto &plan = *reinterpret_cast<const AttentionPlan *>(planAddress);
+    const AttentionHead form{plan.positions, dim, float(scale), float(softCap)};
     const int64_t heads = q.size(1) / dim, kvHeads = k.size(1) / dim;
     at::Tensor out = at::empty_like(q);
     at::Tensor logSums =
@@ -135,7 +137,7 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
     float *outs = out.mutable_data_ptr<float>();
     float *sums = logSums.mutable_data_ptr<float>();
     parallelFor(plan.sequences * kvHeads, 1, [&](int64_t begin, int64_t end) {
-      HeadWork work(plan, dim, heads, kvHeads);
+      HeadWork work(plan, form, heads, kvHeads);
       std::vector<float> result(work.q.size());
       for (int64_t unit = begin; unit < end; ++unit) {
         work.start(unit);
@@ -155,6 +157,8 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
     context->save_for_backward({q, k, v, out, logSums});
     context->saved_data["dim"] = dim;
     context->saved_data["plan"] = planAddress;
+    context->saved_data["scale"] = scale;
+    context->saved_data["cap"] = softCap;
     return out;
   }
 
@@ -164,6 +168,9 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
     const int64_t dim = context->saved_data["dim"].toInt();
     const auto &plan = *reinterpret_cast<const AttentionPlan *>(
         context->saved_data["plan"].toInt());
+    const AttentionHead form{plan.positions, dim,
+                             float(context->saved_data["scale"].toDouble()),
+                             float(context->saved_data["cap"].toDouble())};
     const int64_t heads = q.size(1) / dim, kvHeads = k.size(1) / dim;
     const at::Tensor dOut = gradients[0].contiguous();
     at::Tensor dq = at::empty_like(q), dk = at::empty_like(k);
@@ -178,7 +185,7 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
     float *dks = dk.mutable_data_ptr<float>();
     float *dvs = dv.mutable_data_ptr<float>();
     parallelFor(plan.sequences * kvHeads, 1, [&](int64_t begin, int64_t end) {
-      HeadWork work(plan, dim, heads, kvHeads);
+      HeadWork work(plan, form, heads, kvHeads);
       std::vector<float> out(work.q.size()), up(work.q.size()),
           down(work.q.size()), dkT(work.kT.size()), dvT(work.kT.size());
       for (int64_t unit = begin; unit < end; ++unit) {
@@ -202,7 +209,7 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
         work.storeKeyGradients(dkT.data(), dvT.data(), dks, dvs);
       }
     });
-    return {dq, dk, dv, at::Tensor(), at::Tensor()};
+    return {dq, dk, dv, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -210,11 +217,13 @@ struct RotaryAttention : torch::autograd::Function<RotaryAttention> {
 
 at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
                            const at::Tensor &v, int64_t headDim,
-                           const AttentionPlan &plan) {
+                           const AttentionPlan &plan, const ScoreForm &scores) {
   if (deviceKernels(q))
-    return attentionOnDevice(q, k, v, headDim, plan);
-  return RotaryAttention::apply(q, k, v, headDim,
-                                reinterpret_cast<int64_t>(&plan));
+    return attentionOnDevice(q, k, v, headDim, plan, scores);
+  return RotaryAttention::apply(
+      q, k, v, headDim, reinterpret_cast<int64_t>(&plan),
+      scores.scale.value_or(1 / std::sqrt(double(headDim))),
+      scores.softCap.value_or(0));
 }
 
 } // namespace fairy2::trainer

@@ -58,7 +58,8 @@ bool isForFlash(const at::Tensor &q, int64_t dim) {
 }
 at::Tensor attentionInDocuments(const at::Tensor &q, const at::Tensor &k,
                                 const at::Tensor &v, int64_t dim,
-                                const AttentionPlan &plan) {
+                                const AttentionPlan &plan,
+                                std::optional<double> scale) {
   const auto split = [&](const at::Tensor &x) {
     return x.view({x.size(0), x.size(1) / dim, dim});
   };
@@ -67,7 +68,7 @@ at::Tensor attentionInDocuments(const at::Tensor &q, const at::Tensor &k,
   const at::Tensor out = std::get<0>(at::_flash_attention_forward(
       split(q), split(k), split(v), plan.deviceStarts, plan.deviceStarts,
       plan.longest, plan.longest, /*dropout_p=*/0, /*is_causal=*/true,
-      /*return_debug_mask=*/false, /*scale=*/std::nullopt, left,
+      /*return_debug_mask=*/false, scale, left,
       left ? std::optional<int64_t>(0) : std::nullopt));
   return out.reshape(q.sizes());
 }
@@ -76,11 +77,14 @@ at::Tensor attentionInDocuments(const at::Tensor &q, const at::Tensor &k,
 
 at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
                              const at::Tensor &v, int64_t dim,
-                             const AttentionPlan &plan) {
+                             const AttentionPlan &plan,
+                             const ScoreForm &scores) {
+  TORCH_INTERNAL_ASSERT(!scores.softCap && plan.angles.size(1) == dim,
+                        "refuseOnDevice() lets no such model through");
   const at::Tensor queries = Rotate::apply(q, plan.deviceAngles),
                    keys = Rotate::apply(k, plan.deviceAngles);
   if (!plan.isPlain() && isForFlash(q, dim))
-    return attentionInDocuments(queries, keys, v, dim, plan);
+    return attentionInDocuments(queries, keys, v, dim, plan, scores.scale);
   const auto split = [&](const at::Tensor &x) {
     return x.view({plan.sequences, plan.positions, x.size(1) / dim, dim})
         .transpose(1, 2);
@@ -88,7 +92,7 @@ at::Tensor attentionOnDevice(const at::Tensor &q, const at::Tensor &k,
   const at::Tensor out = at::scaled_dot_product_attention(
       split(queries), split(keys), split(v),
       plan.isPlain() ? std::nullopt : std::optional(plan.mask()),
-      /*dropout_p=*/0, /*is_causal=*/plan.isPlain(), /*scale=*/std::nullopt,
+      /*dropout_p=*/0, /*is_causal=*/plan.isPlain(), scores.scale,
       /*enable_gqa=*/q.size(1) != k.size(1));
   return out.transpose(1, 2).reshape(q.sizes());
 }

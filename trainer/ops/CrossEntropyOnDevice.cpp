@@ -48,6 +48,9 @@ private:
 } // namespace
 
 void runOnDevice(const DeviceKernels &device, CrossEntropyPass &pass) {
+  TORCH_INTERNAL_ASSERT(!pass.softCap &&
+                            (!pass.distills() || !pass.teacher->softCap),
+                        "refuseOnDevice() lets no such model through");
   const at::Tensor &hidden = pass.hidden;
   const int64_t tokens = hidden.size(0), vocab = pass.head.size(0);
   const HeadProducts products(pass.head, hidden.scalar_type());

@@ -28,15 +28,17 @@ using torch::autograd::tensor_list;
 class ChunkLoss {
 public:
   ChunkLoss(at::Tensor logits, const int64_t *targets,
-            const Distillation *teacher, at::Tensor teacherLogits)
+            std::optional<double> softCap, const Distillation *teacher,
+            at::Tensor teacherLogits)
       : logits(std::move(logits)), targets(targets), teacher(teacher),
-        teacherLogits(std::move(teacherLogits)),
+        teacherLogits(std::move(teacherLogits)), softCap(softCap),
         losses(size_t(this->logits.size(0))), plain(losses.size()) {
     parallelFor(this->logits.size(0), 16, [&](int64_t begin, int64_t end) {
-      std::vector<float> cooled(
-          this->teacherLogits.defined() ? size_t(this->logits.size(1)) : 0);
+      const size_t vocab = size_t(this->logits.size(1));
+      std::vector<float> cooled(this->teacherLogits.defined() ? vocab : 0);
+      std::vector<float> capped(softCap ? vocab : 0);
       for (int64_t i = begin; i < end; ++i)
-        row(i, cooled);
+        row(i, cooled, capped);
     });
   }
 
@@ -44,10 +46,16 @@ public:
   const int64_t *targets;
   const Distillation *teacher;
   at::Tensor teacherLogits;
+  std::optional<double> softCap;
   std::vector<double> losses, plain;
 
 private:
-  void row(int64_t i, std::vector<float> &cooled) {
+  static void cap(float *row, int64_t n, std::optional<double> softCap) {
+    if (softCap)
+      kernels().softCapRow(row, n, float(*softCap));
+  }
+
+  void row(int64_t i, std::vector<float> &cooled, std::vector<float> &capped) {
     const int64_t vocab = logits.size(1);
     float *p = logits.mutable_data_ptr<float>() + i * vocab;
     const int64_t target = targets[i];
@@ -55,6 +63,8 @@ private:
       std::fill(p, p + vocab, 0.f);
       return;
     }
+    cap(p, vocab, softCap);
+    std::copy(p, p + int64_t(capped.size()), capped.begin());
     const float wanted = p[target];
     if (teacherLogits.defined())
       std::copy(p, p + vocab, cooled.begin());
@@ -63,6 +73,8 @@ private:
     losses[i] = plain[i];
     if (teacherLogits.defined())
       distill(i, p, cooled);
+    if (softCap)
+      kernels().softCapRowBackward(capped.data(), vocab, float(*softCap), p);
   }
 
   /// Adds the teacher's part to row i: gradient weight * T * (student -
@@ -72,6 +84,7 @@ private:
     const auto temperature = float(teacher->temperature);
     const auto weight = float(teacher->weight);
     float *t = teacherLogits.mutable_data_ptr<float>() + i * vocab;
+    cap(t, vocab, teacher->softCap);
     kernels().softmaxRow(student.data(), vocab, temperature);
     kernels().softmaxRow(t, vocab, temperature);
     double divergence = 0;
@@ -95,7 +108,8 @@ void runOnCpu(CrossEntropyPass &pass) {
     const int64_t count = std::min(kLossChunkTokens, tokens - i);
     const at::Tensor part = pass.hidden.narrow(0, i, count);
     const ChunkLoss chunk(
-        at::mm(part, pass.head.t()), integersOf(pass.targets) + i, pass.teacher,
+        at::mm(part, pass.head.t()), integersOf(pass.targets) + i, pass.softCap,
+        pass.teacher,
         pass.distills() ? at::mm(pass.teacher->hidden.narrow(0, i, count),
                                  pass.teacher->head.t())
                         : at::Tensor());
@@ -115,10 +129,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext *context, const at::Tensor &hidden,
                             const at::Tensor &head, const at::Tensor &targets,
                             int64_t teacherAddress, int64_t sumAddress,
-                            bool wantsGradient) {
+                            std::optional<double> softCap, bool wantsGradient) {
     CrossEntropyPass pass{
         hidden, head, targets,
         reinterpret_cast<const Distillation *>(teacherAddress)};
+    pass.softCap = softCap;
     if (wantsGradient) {
       pass.dHidden = at::empty_like(hidden);
       pass.dHead = at::zeros_like(head);
@@ -140,7 +155,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const auto scaled = [&](const at::Tensor &gradient) {
       return factor == 1 ? gradient : gradient.mul(factor);
     };
-    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(),
+    return {scaled(saved[0]), scaled(saved[1]), at::Tensor(), at::Tensor(),
             at::Tensor(),     at::Tensor(),     at::Tensor()};
   }
 };
@@ -150,10 +165,11 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 at::Tensor linearCrossEntropy(const at::Tensor &hidden, const at::Tensor &head,
                               const at::Tensor &targets,
                               const Distillation *teacher,
-                              double *crossEntropySum) {
+                              double *crossEntropySum,
+                              std::optional<double> softCap) {
   return LinearCrossEntropy::apply(
       hidden, head, targets, reinterpret_cast<int64_t>(teacher),
-      reinterpret_cast<int64_t>(crossEntropySum),
+      reinterpret_cast<int64_t>(crossEntropySum), softCap,
       // Function::apply runs forward() without gradients whatever was asked.
       at::GradMode::is_enabled());
 }

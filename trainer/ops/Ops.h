@@ -10,6 +10,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace fairy2::trainer {
@@ -56,7 +57,8 @@ struct AttentionPlan {
   /// Per token: its place in its document.
   std::vector<int32_t> places;
   /// Cosines and sines of the rotary angles at each place: float32 [places,
-  /// headDim], cosines in the first half.
+  /// turned features of a head], cosines in the first half. The other features
+  /// stay.
   at::Tensor angles;
 
   /// First tokens of the documents, and the number of all tokens.
@@ -82,12 +84,20 @@ private:
   mutable at::Tensor made;
 };
 
+/// What becomes of products of queries and keys before softmax.
+struct ScoreForm {
+  std::optional<double> scale = std::nullopt; ///< none: 1 / sqrt(headDim)
+  /// c in c tanh(score / c); not on devices.
+  std::optional<double> softCap = std::nullopt;
+};
+
 /// Rotates q [tokens, heads * headDim] and k [tokens, kvHeads * headDim] by the
 /// plan's angles and attends causally to v (the shape of k). The plan must live
 /// until backward has run.
 at::Tensor rotaryAttention(const at::Tensor &q, const at::Tensor &k,
                            const at::Tensor &v, int64_t headDim,
-                           const AttentionPlan &plan);
+                           const AttentionPlan &plan,
+                           const ScoreForm &scores = {});
 
 /// Tokens without a target.
 constexpr int64_t kIgnored = -100;
@@ -101,16 +111,19 @@ struct Distillation {
   at::Tensor head;   ///< the teacher's, [vocab, its features]
   double weight = 0; ///< of the distillation term; 1 - weight is the rest's
   double temperature = 1;
+  std::optional<double> softCap = std::nullopt; ///< of its logits
 };
 
 /// The sum over tokens of cross-entropy(hidden head^T, targets), without ever
 /// holding all logits, which are float32 whatever hidden is: head is float32
 /// [vocab, features], targets int64 with kIgnored where nothing is asked. With
 /// `teacher`, weight * T^2 * KL(teacher || student) at temperature T takes
-/// part. crossEntropySum, when given, gets the plain cross-entropy's sum.
+/// part. crossEntropySum, when given, gets the plain cross-entropy's sum. With
+/// `softCap` c, logits become c tanh(logit / c) first; not on devices.
 at::Tensor linearCrossEntropy(const at::Tensor &hidden, const at::Tensor &head,
                               const at::Tensor &targets,
                               const Distillation *teacher = nullptr,
-                              double *crossEntropySum = nullptr);
+                              double *crossEntropySum = nullptr,
+                              std::optional<double> softCap = std::nullopt);
 
 } // namespace fairy2::trainer

@@ -60,7 +60,7 @@ ShardedWeights::ShardedWeights(Model &model, Communicator &ranks,
       home(device), units(model.units()) {
   const std::vector<Parameter> &parameters = model.parameters();
   for (size_t i = 0; i < parameters.size(); ++i) {
-    Unit &unit = units[parameters[i].unit];
+    Unit &unit = units[parameters[i].unit()];
     unit.parameters.push_back(i);
     unit.offsets.push_back(unit.total);
     unit.total += aligned(parameters[i].count());
@@ -336,7 +336,7 @@ void ShardedWeights::publish() {
 }
 
 at::Tensor ShardedWeights::latent(size_t parameter) {
-  const size_t index = model.parameters()[parameter].unit;
+  const size_t index = model.parameters()[parameter].unit();
   if (!shardsAll())
     return model.parameters()[parameter].latent;
   Unit &unit = units[index];

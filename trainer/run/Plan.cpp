@@ -4,7 +4,7 @@
 // multiplication to guess the time.
 #include "trainer/run/Plan.h"
 
-#include "frontend/Synthesize.h"
+#include "frontend/DecoderPlan.h"
 #include "trainer/model/Export.h"
 #include "trainer/model/Model.h"
 #include "trainer/ops/Ops.h"
@@ -22,18 +22,6 @@
 
 namespace fairy2::trainer {
 namespace {
-
-int64_t elements(const TensorShape &tensor) {
-  int64_t count = 1;
-  for (const int64_t extent : tensor.shape)
-    count *= extent;
-  return count;
-}
-
-bool isLayerMatrix(const TensorShape &tensor) {
-  return tensor.shape.size() == 2 &&
-         tensor.name.find("_proj.") != std::string::npos;
-}
 
 /// Multiply-adds per second of matrices as a layer has them, measured.
 double measuredRate(const HFConfig &config) {
@@ -75,12 +63,11 @@ struct WeightBytes {
 
 WeightBytes weightBytes(const HFConfig &config, const Method *method) {
   WeightBytes sum;
-  for (const TensorShape &tensor : checkpointTensors(config)) {
-    const int64_t bytes = 4 * elements(tensor);
-    const bool isOutside = tensor.name.find(".layers.") == std::string::npos;
-    (isOutside ? sum.outside : sum.layers) += bytes;
-    if (method && isLayerMatrix(tensor) &&
-        method->accepts(tensor.shape[0], tensor.shape[1]))
+  for (const DecoderParameter &parameter : DecoderPlan(config).parameters) {
+    const int64_t bytes = 4 * parameter.count();
+    (parameter.layer < 0 ? sum.outside : sum.layers) += bytes;
+    if (method && parameter.role == ParameterRole::Matrix &&
+        method->accepts(parameter.shape[0], parameter.shape[1]))
       sum.quantized += bytes;
   }
   sum.layer = sum.layers / config.layers;
@@ -105,6 +92,13 @@ Activations activations(const HFConfig &config, const Recipe &recipe,
   const int64_t copies = method && recipe.quantizeActivations ? 2 : 1;
   int64_t perLayer = 4 * ((2 + 2 * copies) * hidden + (1 + copies) * queries +
                           2 * keys + (2 + copies) * wide);
+  // Norms of queries and keys, and of what joins the residual stream, keep
+  // their inputs; GELU has a node beside its product.
+  const PlannedLayer layer = DecoderPlan(config).layers[0];
+  perLayer +=
+      4 * ((layer.queryNorm ? queries + keys : 0) +
+           (layer.afterAttention ? hidden : 0) + (layer.afterMlp ? hidden : 0) +
+           (config.activation == Activation::Silu ? 0 : wide));
   int64_t weights = 0;
   const bool recomputes = recipe.train.recompute ||
                           shardingOf(recipe.train.sharding) == Sharding::All;
@@ -172,10 +166,10 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
 double bitsPerParameter(const HFConfig &config, const Method *method) {
   double bits = 0;
   int64_t count = 0;
-  for (const TensorShape &tensor : checkpointTensors(config)) {
-    if (!isLayerMatrix(tensor))
+  for (const DecoderParameter &parameter : DecoderPlan(config).parameters) {
+    if (parameter.role != ParameterRole::Matrix)
       continue;
-    const int64_t rows = tensor.shape[0], columns = tensor.shape[1];
+    const int64_t rows = parameter.shape[0], columns = parameter.shape[1];
     bits += method && method->accepts(rows, columns)
                 ? method->storedBits(rows, columns)
                 : 32. * double(rows * columns);
@@ -185,13 +179,13 @@ double bitsPerParameter(const HFConfig &config, const Method *method) {
 }
 
 std::string describePlan(const Recipe &recipe, int64_t ranks) {
-  const HFConfig config = HFConfig::read(recipe.model, Model::architectures());
+  const HFConfig config = HFConfig::read(recipe.model);
   std::optional<HFConfig> teacher;
   // A teacher may have to be trained first.
   const bool lacksTeacher = !recipe.teacher.model.empty() &&
                             !std::filesystem::exists(recipe.teacher.model);
   if (!recipe.teacher.model.empty() && !lacksTeacher)
-    teacher = HFConfig::read(recipe.teacher.model, Model::architectures());
+    teacher = HFConfig::read(recipe.teacher.model);
   const MemoryPlan memory =
       planMemory(config, recipe, ranks, teacher ? &*teacher : nullptr);
   const std::unique_ptr<Method> method =
@@ -200,8 +194,8 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
       recipe.exportOptions.form,
       {method.get(), recipe.quantizeActivations, !recipe.skipLmHead}, config);
   int64_t parameters = 0;
-  for (const TensorShape &tensor : checkpointTensors(config))
-    parameters += elements(tensor);
+  for (const DecoderParameter &parameter : DecoderPlan(config).parameters)
+    parameters += parameter.count();
   const int64_t tokensPerStep = recipe.tokensPerStep() * ranks;
   const int64_t steps =
       std::max<int64_t>(1, recipe.train.tokens / tokensPerStep);

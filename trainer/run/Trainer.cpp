@@ -43,21 +43,14 @@ FillParameter initialValues(const Recipe &recipe, const HFConfig &config) {
   return Model::fromSmaller(config, recipe.initialize, seed);
 }
 
-/// The teacher must cut and place tokens as the student does.
 Model loadTeacher(const Recipe &recipe, const Model &student) {
   Model teacher = Model::load(recipe.teacher.model);
-  const HFConfig &a = teacher.config(), &b = student.config();
-  if (a.vocabSize != b.vocabSize)
+  const int64_t tokens = student.config().vocabSize;
+  if (teacher.config().vocabSize != tokens)
     throw Error(recipe.teacher.model +
                 ": expected a teacher with the model's " +
-                std::to_string(b.vocabSize) + " tokens, found " +
-                std::to_string(a.vocabSize));
-  if (a.headDim != b.headDim || a.rope.magnitude != b.rope.magnitude ||
-      a.rope.inverseFrequencies(a.headDim) !=
-          b.rope.inverseFrequencies(b.headDim))
-    throw Error(recipe.teacher.model +
-                ": expected a teacher with the model's head_dim and rotary "
-                "embedding");
+                std::to_string(tokens) + " tokens, found " +
+                std::to_string(teacher.config().vocabSize));
   return teacher;
 }
 
@@ -72,15 +65,19 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
       device(openDevice(settings.train.device,
                         Communicator::localRankFromEnvironment())),
       method(makeMethod(settings.method, settings.scales)) {
-  const HFConfig config =
-      HFConfig::read(settings.model, Model::architectures());
+  const HFConfig config = HFConfig::read(settings.model);
+  if (deviceKernels(device.type()))
+    Model::refuseOnDevice(config);
   form = exportFormOf(settings.exportOptions.form, numerics(), config);
   network = std::make_unique<Model>(config);
+  network->setStoredType(exportType(settings));
   latents = std::make_unique<ShardedWeights>(
       *network, *ranks, shardingOf(settings.train.sharding),
       settings.train.recompute, initialValues(settings, config), device);
   if (!settings.teacher.model.empty()) {
     teacher = std::make_unique<Model>(loadTeacher(settings, *network));
+    if (deviceKernels(device.type()))
+      Model::refuseOnDevice(teacher->config());
     for (Parameter &parameter : teacher->parameters())
       parameter.latent = parameter.latent.to(device);
     const at::NoGradGuard noGradients;
@@ -88,9 +85,9 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     plain.bf16 = numerics().bf16;
     teacherWeights = teacher->weights(plain);
   }
-  batches =
-      std::make_unique<BatchMaker>(network->config(), settings.data,
-                                   specialTokensOf(network->config()), device);
+  batches = std::make_unique<BatchMaker>(
+      network->config(), settings.data, specialTokensOf(network->config()),
+      device, teacher ? &teacher->config() : nullptr);
   loadData();
   optimizer = std::make_unique<AdamW>(*latents, settings.train);
 }
@@ -162,7 +159,8 @@ Distillation Trainer::teach(const Batch &batch) const {
     return {};
   const at::NoGradGuard noGradients;
   return {teacher->hidden(teacherWeights, batch), teacherWeights.head,
-          settings.teacher.weight, settings.teacher.temperature};
+          settings.teacher.weight, settings.teacher.temperature,
+          teacher->config().finalSoftCap};
 }
 
 Batch Trainer::nextBatch() {
@@ -190,7 +188,8 @@ StepResult Trainer::accumulate(Batch batch) {
     latents->beginPass(/*training=*/true, /*last=*/pass + 1 == passes);
     const at::Tensor loss = linearCrossEntropy(
         network->hidden(*latents, batch), latents->weights().head,
-        batch.targets, teacher ? &distillation : nullptr, &entropy);
+        batch.targets, teacher ? &distillation : nullptr, &entropy,
+        network->config().finalSoftCap);
     torch::autograd::backward({loss}, {});
     latents->endPass();
     // Beside a teacher, what is told is still the text's own loss.
@@ -266,7 +265,8 @@ std::optional<double> Trainer::validate() {
     latents->beginPass(/*training=*/false, /*last=*/false);
     const double loss =
         linearCrossEntropy(network->hidden(*latents, batch),
-                           latents->weights().head, batch.targets)
+                           latents->weights().head, batch.targets, nullptr,
+                           nullptr, network->config().finalSoftCap)
             .item<double>();
     latents->endPass();
     if (counts) {

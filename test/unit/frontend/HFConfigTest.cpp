@@ -95,17 +95,6 @@ TEST_F(HFConfigTest, GenerationConfigNamesTheEndTokens) {
                              "511, found 512");
 }
 
-TEST_F(HFConfigTest, WhatTheCallerSupportsDecides) {
-  folder.write("config.json", kGoodConfig);
-  const auto error = [&](const std::vector<std::string> &supported) {
-    return folder.errorOf([&] { HFConfig::read(folder.path(), supported); });
-  };
-  EXPECT_EQ(error({"LlamaForCausalLM"}), "no error");
-  EXPECT_EQ(error({"Qwen2ForCausalLM", "Qwen3ForCausalLM"}),
-            "DIR/config.json: field 'architectures': expected "
-            "Qwen2ForCausalLM, Qwen3ForCausalLM, found \"LlamaForCausalLM\"");
-}
-
 TEST_F(HFConfigTest, BrokenFilesAreRefused) {
   const std::string file = "DIR/config.json: ";
   EXPECT_EQ(folder.errorOf([&] { HFConfig::read(folder.path()); }),

@@ -5,6 +5,7 @@
 #include "frontend/Synthesize.h"
 
 #include "frontend/Checkpoint.h"
+#include "frontend/DecoderPlan.h"
 #include "test/unit/frontend/TestFiles.h"
 
 #include <nlohmann/json.hpp>
@@ -56,7 +57,7 @@ TEST_F(SynthesizeTest, WritesWhatTheReaderExpects) {
   const HFConfig config = HFConfig::read(folder / "out");
   const Checkpoint checkpoint = Checkpoint::open(folder / "out");
   int64_t bytes = 0;
-  for (const TensorShape &tensor : checkpointTensors(config)) {
+  for (const DecoderParameter &tensor : DecoderPlan(config).parameters) {
     EXPECT_EQ(checkpoint.tensor(tensor.name).shape, tensor.shape);
     EXPECT_EQ(checkpoint.tensor(tensor.name).type, DType::BF16);
     bytes += checkpoint.tensor(tensor.name).bytes;
@@ -154,7 +155,7 @@ TEST_F(SynthesizeTest, NamesFollowTheArchitecture) {
   config.vocabSize = 10;
   const auto names = [&] {
     std::map<std::string, std::vector<int64_t>> shapes;
-    for (const TensorShape &tensor : checkpointTensors(config))
+    for (const DecoderParameter &tensor : DecoderPlan(config).parameters)
       shapes[tensor.name] = tensor.shape;
     return shapes;
   };

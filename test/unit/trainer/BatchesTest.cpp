@@ -62,7 +62,7 @@ TEST_F(BatchesTest, DocumentsAreApartWhenAsked) {
                          const std::vector<int32_t> &row) {
     data.documentMask = mask;
     data.separator = separator;
-    return BatchMaker(config, data, {1, 2}).make({row}, 6).plan.first;
+    return BatchMaker(config, data, {1, 2}).make({row}, 6).plans.at(0).first;
   };
   EXPECT_EQ(first(false, "bos", afterBos), std::vector<int32_t>(6, 0));
   EXPECT_EQ(first(true, "bos", afterBos),
@@ -73,21 +73,53 @@ TEST_F(BatchesTest, DocumentsAreApartWhenAsked) {
   data.separator = "bos";
   const Batch batch = BatchMaker(config, data, {1, 2}).make({afterBos}, 6);
   const int64_t expected[] = {0, 1, 0, 1, 2, 0};
+  const AttentionPlan &plan = batch.planOf(config, 0);
   for (int64_t i = 0; i < 6; ++i)
     EXPECT_FLOAT_EQ(
-        floatsOf(
-            batch.plan.angles)[batch.plan.places[size_t(i)] * config.headDim],
+        floatsOf(plan.angles)[plan.places[size_t(i)] * config.headDim],
         float(std::cos(double(expected[i]))));
 }
 
 TEST_F(BatchesTest, ASlidingWindowLimitsAttention) {
   config.slidingWindow = 3;
+  config.layerAttention[1].slides = true;
   const BatchMaker maker(config, data, {1, 2});
   const std::vector<int32_t> a = {5, 6, 7, 8, 9, 4};
   const Batch batch = maker.make({a, a}, 6);
-  EXPECT_EQ(batch.sliding.first, (std::vector<int32_t>{0, 0, 0, 1, 2, 3, //
-                                                       0, 0, 0, 1, 2, 3}));
-  EXPECT_EQ(batch.plan.first, std::vector<int32_t>(12, 0));
+  EXPECT_EQ(batch.planOf(config, 1).first,
+            (std::vector<int32_t>{0, 0, 0, 1, 2, 3, //
+                                  0, 0, 0, 1, 2, 3}));
+  EXPECT_EQ(batch.planOf(config, 0).first, std::vector<int32_t>(12, 0));
+}
+
+/// Layers of one kind share a plan, across models; one that does not rotate has
+/// angles of 0, and a teacher's own embedding its own angles.
+TEST_F(BatchesTest, EachKindOfLayerHasAPlan) {
+  config.layerAttention[1].rotates = false;
+  HFConfig teacher = config;
+  teacher.layerAttention[0].slides = true;
+  teacher.slidingWindow = 2;
+  teacher.rope.theta = 100;
+  const BatchMaker maker(config, data, {1, 2}, at::kCPU, &teacher);
+  const std::vector<int32_t> row = {5, 6, 7, 8, 9, 4};
+  const Batch batch = maker.make({row}, 6);
+  EXPECT_EQ(batch.plans.size(), 3u);
+  EXPECT_EQ(&batch.planOf(config, 1), &batch.planOf(teacher, 1));
+  const auto angle = [&](const HFConfig &model, int64_t layer) {
+    // The second frequency's sine at place 3.
+    const AttentionPlan &plan = batch.planOf(model, layer);
+    return floatsOf(plan.angles)[3 * config.headDim + config.headDim / 2 + 1];
+  };
+  EXPECT_FLOAT_EQ(angle(config, 0), std::sin(3 * std::pow(10000.f, -0.25f)));
+  EXPECT_FLOAT_EQ(angle(teacher, 0), std::sin(3 * std::pow(100.f, -0.25f)));
+  EXPECT_EQ(angle(config, 1), 0);
+  EXPECT_EQ(batch.planOf(teacher, 0).first,
+            (std::vector<int32_t>{0, 0, 1, 2, 3, 4}));
+  teacher.maxPositions = 4;
+  EXPECT_EQ(
+      errorOf([&] { BatchMaker(config, data, {1, 2}, at::kCPU, &teacher); }),
+      "data.sequence_length: expected at most the teacher's 4 positions, "
+      "found 6");
 }
 
 TEST_F(BatchesTest, SequencesMustFitTheModel) {

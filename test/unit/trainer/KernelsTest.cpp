@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <random>
+#include <tuple>
 #include <vector>
 
 using namespace fairy2;
@@ -101,17 +102,34 @@ TEST_P(KernelsTest, RmsNormRowAndItsGradient) {
   }
 }
 
+TEST_P(KernelsTest, SoftCapAndItsGradient) {
+  const std::vector<float> before = randomFloats(100, 1, 40);
+  std::vector<float> x = before, gradient(100, 2.f);
+  x[3] = 1e30f;
+  table->softCapRow(x.data(), 100, 3);
+  table->softCapRowBackward(x.data(), 100, 3, gradient.data());
+  EXPECT_EQ(x[3], 3);
+  EXPECT_EQ(gradient[3], 0);
+  for (size_t i = 4; i < 100; ++i) {
+    const double tangent = std::tanh(double(before[i]) / 3);
+    EXPECT_NEAR(x[i], 3 * tangent, 1e-6);
+    EXPECT_NEAR(gradient[i], 2 * (1 - tangent * tangent), 2e-6);
+  }
+}
+
 /// Attention over packed documents, written down as the formula reads.
 TEST_P(KernelsTest, AttentionAndItsGradient) {
-  for (const auto &[positions, dim] :
-       {std::pair(int64_t(1), int64_t(2)), std::pair(int64_t(37), int64_t(8)),
-        std::pair(int64_t(70), int64_t(20))}) {
+  for (const auto &[positions, dim, cap] :
+       {std::tuple(int64_t(1), int64_t(2), 0.f),
+        std::tuple(int64_t(37), int64_t(8), 0.f),
+        std::tuple(int64_t(37), int64_t(8), 1.5f),
+        std::tuple(int64_t(70), int64_t(20), 0.f)}) {
     const size_t n = size_t(positions), d = size_t(dim),
                  stride = size_t(roundUpToLanes(positions));
     std::vector<int32_t> first(n, 0);
     for (size_t i = n / 3; i < n; ++i)
       first[i] = int32_t(n / 3);
-    const AttentionHead head{positions, dim, 0.4f, first.data()};
+    const AttentionHead head{positions, dim, 0.4f, cap, first.data()};
     const std::vector<float> q = randomFloats(n * d, 1),
                              dOut = randomFloats(n * d, 4);
     std::vector<float> kT = randomFloats(d * stride, 2, 2),
@@ -125,13 +143,19 @@ TEST_P(KernelsTest, AttentionAndItsGradient) {
                              dvT.data(), scratch.data());
     std::vector<double> expectedDk(d * stride), expectedDv(d * stride);
     for (size_t i = 0; i < n; ++i) {
-      std::vector<double> p(i + 1);
+      std::vector<double> p(i + 1), slope(i + 1, 0.4);
       double sum = 0, delta = 0;
       for (size_t j = size_t(first[i]); j <= i; ++j) {
         double score = 0;
         for (size_t c = 0; c < d; ++c)
           score += double(q[i * d + c]) * kT[c * stride + j];
-        sum += p[j] = std::exp(score * 0.4);
+        score *= 0.4;
+        if (cap > 0) {
+          const double tangent = std::tanh(score / cap);
+          score = cap * tangent;
+          slope[j] *= 1 - tangent * tangent;
+        }
+        sum += p[j] = std::exp(score);
       }
       for (size_t c = 0; c < d; ++c) {
         double o = 0;
@@ -145,7 +169,7 @@ TEST_P(KernelsTest, AttentionAndItsGradient) {
         double dp = 0;
         for (size_t c = 0; c < d; ++c)
           dp += double(dOut[i * d + c]) * vT[c * stride + j];
-        const double ds = p[j] / sum * (dp - delta) * 0.4;
+        const double ds = p[j] / sum * (dp - delta) * slope[j];
         for (size_t c = 0; c < d; ++c) {
           expectedDq[c] += ds * kT[c * stride + j];
           expectedDk[c * stride + j] += ds * q[i * d + c];

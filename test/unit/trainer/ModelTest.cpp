@@ -4,7 +4,6 @@
 #include "trainer/model/Model.h"
 
 #include "frontend/Checkpoint.h"
-#include "frontend/Synthesize.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
 #include "test/unit/trainer/TinyModels.h"
@@ -14,8 +13,11 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <set>
 
 using namespace fairy2;
 using namespace fairy2::trainer;
@@ -30,8 +32,11 @@ at::Tensor logitsOf(const Model &model, const std::vector<int32_t> &tokens) {
   data.separator = "none";
   const BatchMaker maker(model.config(), data, {});
   const Weights weights = model.weights({});
-  return model.hidden(weights, maker.make({tokens}, data.sequenceLength))
-      .matmul(weights.head.t());
+  const at::Tensor logits =
+      model.hidden(weights, maker.make({tokens}, data.sequenceLength))
+          .matmul(weights.head.t());
+  const std::optional<double> cap = model.config().finalSoftCap;
+  return cap ? logits.div(*cap).tanh().mul(*cap) : logits;
 }
 
 const std::filesystem::path kStories =
@@ -64,16 +69,22 @@ std::vector<float> readNpy(const std::filesystem::path &file) {
   return values;
 }
 
-/// The same on checkpoints whose logits test/frontend/golden/make_golden.py
-/// computed with transformers: grouped and tied heads, head_dim, biases,
-/// per-head norms, a window in all layers or in some, stretched frequencies.
+/// The checkpoints whose logits test/frontend/golden/make_golden.py computed
+/// with transformers, at least one of each architecture.
+std::vector<std::filesystem::path> goldenFolders() {
+  std::vector<std::filesystem::path> folders;
+  for (const auto &entry : std::filesystem::directory_iterator(
+           FAIRY2_SOURCE_DIR "/test/frontend/golden/Inputs"))
+    folders.push_back(entry.path());
+  std::sort(folders.begin(), folders.end());
+  return folders;
+}
+
 TEST(ModelTest, GoldenLogitsAreThoseOfTransformers) {
-  for (const char *name :
-       {"llama", "llama-biased", "mistral", "qwen2", "qwen3", "rope-linear",
-        "rope-dynamic", "rope-yarn", "rope-yarn-mscale"}) {
-    const std::filesystem::path folder =
-        std::filesystem::path(FAIRY2_SOURCE_DIR) /
-        "test/frontend/golden/Inputs" / name;
+  std::set<std::string> seen;
+  for (const std::filesystem::path &folder : goldenFolders()) {
+    const std::string name = folder.filename();
+    seen.insert(HFConfig::read(folder).architecture);
     const auto tokens =
         readJson(folder / "golden.json")["prompt"].get<std::vector<int32_t>>();
     const std::vector<float> expected = readNpy(folder / "logits.npy");
@@ -83,6 +94,36 @@ TEST(ModelTest, GoldenLogitsAreThoseOfTransformers) {
     for (size_t i = 0; i < expected.size(); ++i)
       most = std::max(most, std::fabs(floatsOf(logits)[i] - expected[i]));
     EXPECT_LE(most, 1e-4f) << name;
+  }
+  const auto all = HFConfig::knownArchitectures();
+  EXPECT_EQ(seen, std::set<std::string>(all.begin(), all.end()));
+}
+
+/// Fused projections, norms of 1 + weight, scaled embeddings, norms of whole
+/// rows.
+TEST(ModelTest, EveryArchitectureGrows) {
+  for (const std::filesystem::path &small : goldenFolders()) {
+    const TemporaryFolder folder;
+    nlohmann::json config = readJson(small / "config.json");
+    const HFConfig before = HFConfig::read(small);
+    config["head_dim"] = before.headDim;
+    config["hidden_size"] = 3 * before.hiddenSize;
+    config["num_attention_heads"] = 2 * before.heads;
+    config["num_key_value_heads"] = 2 * before.kvHeads;
+    config["intermediate_size"] = before.intermediateSize + 5;
+    config["torch_dtype"] = "float32";
+    const HFConfig wider =
+        HFConfig::readFile(folder.write("config.json", config.dump()));
+    Model narrow = Model::load(small);
+    // Roots of both sizes that nothing rounds.
+    narrow.setStoredType(DType::F32);
+    const Model large =
+        Model::filled(wider, Model::fromSmaller(wider, small, /*seed=*/1));
+    const std::vector<int32_t> tokens = {0, 30, 11, 7, 30, 3, 1, 2, 3, 4, 5, 6};
+    const at::Tensor a = logitsOf(narrow, tokens), b = logitsOf(large, tokens);
+    EXPECT_LE((a - b).abs().max().item<float>(),
+              2e-4 * a.abs().max().item<float>())
+        << small.filename();
   }
 }
 
@@ -134,56 +175,78 @@ TEST(ModelTest, WrongShapesAreNamed) {
                 "expected shape [50, 32] as config.json says, found [48, 32]");
 }
 
-/// Biases, per-head norms and sliding windows reach the loss: each parameter of
-/// each architecture gets a gradient.
+/// Of each architecture: every parameter gets a gradient, and that of the dense
+/// model is the slope of its loss.
 TEST(ModelTest, EveryParameterOfEveryArchitectureTrains) {
-  const std::pair<const char *, const char *> kinds[] = {
-      {"LlamaForCausalLM", "llama"},
-      {"MistralForCausalLM", "mistral"},
-      {"Qwen2ForCausalLM", "qwen2"},
-      {"Qwen3ForCausalLM", "qwen3"}};
-  for (const auto &[architecture, type] : kinds) {
-    const TemporaryFolder folder;
-    nlohmann::json config = {{"architectures", {architecture}},
-                             {"model_type", type},
-                             {"hidden_size", 32},
-                             {"intermediate_size", 48},
-                             {"num_hidden_layers", 2},
-                             {"num_attention_heads", 4},
-                             {"num_key_value_heads", 2},
-                             {"vocab_size", 256},
-                             {"max_position_embeddings", 64},
-                             {"rms_norm_eps", 1e-5},
-                             {"hidden_act", "silu"},
-                             {"tie_word_embeddings", false},
-                             {"head_dim", 8}};
-    const std::string file = folder.write("config.json", config.dump());
-    const HFConfig read = HFConfig::readFile(file, Model::architectures());
-    const Model model =
-        Model::filled(read, Model::fromRandom(read, /*seed=*/3));
+  for (const std::filesystem::path &folder : goldenFolders()) {
+    const Model model = Model::load(folder);
+    const std::string label = folder.filename();
     Recipe::Data data;
-    data.sequenceLength = 8;
+    data.sequenceLength = 24;
     data.separator = "none";
-    const std::vector<int32_t> row = {1, 2, 3, 4, 5, 6, 7, 8};
-    const Batch batch = BatchMaker(model.config(), data, {}).make({row}, 8);
+    std::vector<int32_t> row;
+    for (int32_t i = 0; i < 24; ++i)
+      row.push_back((7 * i + i * i) % 40);
+    const Batch batch = BatchMaker(model.config(), data, {}).make({row}, 24);
+    const auto lossOf = [&](const Weights &weights) {
+      return linearCrossEntropy(model.hidden(weights, batch), weights.head,
+                                batch.targets, nullptr, nullptr,
+                                model.config().finalSoftCap);
+    };
     const auto method = makeMethod("complex_phase_v2");
-    const Weights weights = model.weights({method.get(), true, true});
-    linearCrossEntropy(model.hidden(weights, batch), weights.head,
-                       batch.targets)
-        .backward();
-    for (size_t i = 0; i < model.parameters().size(); ++i) {
-      const std::string &name = model.parameters()[i].name;
-      // A quantized head is a leaf of its own.
-      const at::Tensor &leaf =
-          i == model.headParameter() ? weights.head : weights.tensors[i];
-      ASSERT_TRUE(leaf.grad().defined()) << name;
-      const double norm = leaf.grad().norm().item<double>();
-      EXPECT_TRUE(std::isfinite(norm)) << name;
-      // Softmax does not see what is added to all keys.
-      if (name.find("k_proj.bias") == std::string::npos)
-        EXPECT_GT(norm, 0) << architecture << " " << name;
+    for (const bool quantized : {true, false}) {
+      Numerics numerics;
+      if (quantized)
+        numerics = {method.get(), true, true};
+      const Weights weights = model.weights(numerics);
+      lossOf(weights).backward();
+      for (size_t i = 0; i < model.parameters().size(); ++i) {
+        const Parameter &parameter = model.parameters()[i];
+        // A quantized head is a leaf of its own.
+        const bool isHead = quantized && i == model.headParameter();
+        const at::Tensor &leaf = isHead ? weights.head : weights.tensors[i];
+        ASSERT_TRUE(leaf.grad().defined()) << label << " " << parameter.name;
+        const double norm = leaf.grad().norm().item<double>();
+        EXPECT_TRUE(std::isfinite(norm)) << label << " " << parameter.name;
+        // Softmax does not see what is added to all keys.
+        const bool isKeyBias =
+            parameter.name.find("k_proj.bias") != std::string::npos;
+        if (!isKeyBias)
+          EXPECT_GT(norm, 0) << label << " " << parameter.name;
+        if (quantized || isKeyBias)
+          continue;
+        // The gradient's own direction has the steepest slope.
+        const at::NoGradGuard noGradients;
+        const at::Tensor before = weights.tensors[i].detach().clone(),
+                         direction = leaf.grad().div(norm);
+        const auto lossAt = [&](double step) {
+          weights.tensors[i].copy_(before.add(direction, step));
+          return lossOf(weights).item<double>();
+        };
+        const double step = 2e-3;
+        const double slope = (lossAt(step) - lossAt(-step)) / (2 * step);
+        weights.tensors[i].copy_(before);
+        EXPECT_NEAR(slope, norm, 0.02 * norm + 0.02)
+            << label << " " << parameter.name;
+      }
     }
   }
+}
+
+TEST(ModelTest, WhatDevicesDoNotComputeIsNamed) {
+  std::map<std::string, std::string> errors;
+  for (const std::filesystem::path &folder : goldenFolders())
+    errors[folder.filename()] =
+        errorOf([&] { Model::refuseOnDevice(HFConfig::read(folder)); });
+  const auto refused = [](const std::string &field) {
+    return "config.json: field '" + field +
+           "': is not supported with train.device=cuda";
+  };
+  for (const auto &[name, error] : errors)
+    EXPECT_EQ(error, name == "gemma2" ? refused("attn_logit_softcapping")
+                     : name == "phi3" ? refused("partial_rotary_factor")
+                                      : "no error")
+        << name;
 }
 
 /// A checkpoint that is not the config's, or damaged, is no start.

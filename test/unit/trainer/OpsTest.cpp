@@ -41,20 +41,23 @@ std::vector<at::Tensor> gradients(const at::Tensor &y,
 /// Rotary attention with a dense mask, head by head.
 at::Tensor plainAttention(const at::Tensor &q, const at::Tensor &k,
                           const at::Tensor &v, int64_t dim,
-                          const AttentionPlan &plan) {
+                          const AttentionPlan &plan,
+                          const ScoreForm &form = {}) {
+  const int64_t turned = plan.angles.size(1), half = turned / 2;
   const int64_t tokens = q.size(0), heads = q.size(1) / dim,
                 kvHeads = k.size(1) / dim;
   const at::Tensor angles =
       plan.angles
           .index_select(0, at::tensor(at::ArrayRef<int32_t>(plan.places)))
           .unsqueeze(1);
-  const at::Tensor cosines = angles.narrow(2, 0, dim / 2),
-                   sines = angles.narrow(2, dim / 2, dim / 2);
+  const at::Tensor cosines = angles.narrow(2, 0, half),
+                   sines = angles.narrow(2, half, half);
   const auto rotated = [&](const at::Tensor &x, int64_t count) {
     const at::Tensor y = x.view({tokens, count, dim});
-    const at::Tensor a = y.narrow(2, 0, dim / 2),
-                     b = y.narrow(2, dim / 2, dim / 2);
-    return at::cat({a * cosines - b * sines, b * cosines + a * sines}, 2);
+    const at::Tensor a = y.narrow(2, 0, half), b = y.narrow(2, half, half);
+    return at::cat({a * cosines - b * sines, b * cosines + a * sines,
+                    y.narrow(2, turned, dim - turned)},
+                   2);
   };
   const auto split = [&](const at::Tensor &x, int64_t count) {
     return x.view({plan.sequences, plan.positions, count, dim})
@@ -67,12 +70,14 @@ at::Tensor plainAttention(const at::Tensor &q, const at::Tensor &k,
     for (int64_t i = 0; i < plan.positions; ++i)
       for (int64_t j = plan.first[size_t(s * plan.positions + i)]; j <= i; ++j)
         mask[s][0][i][j] = 0;
-  const at::Tensor scores =
+  at::Tensor scores =
       split(rotated(q, heads), heads)
-              .matmul(split(rotated(k, kvHeads), kvHeads).transpose(2, 3)) /
-          std::sqrt(double(dim)) +
-      mask;
-  return scores.softmax(-1)
+          .matmul(split(rotated(k, kvHeads), kvHeads).transpose(2, 3)) *
+      form.scale.value_or(1 / std::sqrt(double(dim)));
+  if (form.softCap)
+    scores = (scores / *form.softCap).tanh() * *form.softCap;
+  return (scores + mask)
+      .softmax(-1)
       .matmul(split(v, kvHeads))
       .transpose(1, 2)
       .reshape({tokens, heads * dim});
@@ -117,6 +122,30 @@ TEST_P(OpsTest, RotaryAttentionMatchesPlainAttention) {
                      v = random({tokens, kvHeads * dim}, 3);
     const at::Tensor fused = rotaryAttention(q, k, v, dim, plan),
                      plain = plainAttention(q, k, v, dim, plan);
+    expectClose(fused, plain, 1e-5);
+    const auto a = gradients(fused, {q, k, v}), b = gradients(plain, {q, k, v});
+    for (size_t i = 0; i < a.size(); ++i)
+      expectClose(a[i], b[i], 1e-4);
+  }
+}
+
+/// A scale of its own; on the CPU also a cap and heads that turn in part.
+TEST_P(OpsTest, ScoresMayBeScaledAndCapped) {
+  constexpr int64_t dim = 8, heads = 4, kvHeads = 2, sequences = 2;
+  for (const std::optional<double> cap : {std::optional<double>(), {1.5}}) {
+    if (cap && GetParam())
+      continue;
+    AttentionPlan plan = makePlan(sequences, 21, dim);
+    if (cap)
+      plan.angles = rotaryAngles(21, 6);
+    plan.moveTo(plan.angles);
+    const ScoreForm form{0.7, cap};
+    const int64_t tokens = sequences * plan.positions;
+    const at::Tensor q = random({tokens, heads * dim}, 1),
+                     k = random({tokens, kvHeads * dim}, 2),
+                     v = random({tokens, kvHeads * dim}, 3);
+    const at::Tensor fused = rotaryAttention(q, k, v, dim, plan, form),
+                     plain = plainAttention(q, k, v, dim, plan, form);
     expectClose(fused, plain, 1e-5);
     const auto a = gradients(fused, {q, k, v}), b = gradients(plain, {q, k, v});
     for (size_t i = 0; i < a.size(); ++i)
@@ -249,6 +278,35 @@ TEST_P(OpsTest, DistillationMatchesPlainOperators) {
   const auto b = torch::autograd::grad({plain}, {hidden, head});
   expectClose(a[0], b[0], 1e-4);
   expectClose(a[1], b[1], 1e-3);
+}
+
+/// Of the student's logits by 2, of the teacher's by 3.
+TEST(SoftCapTest, CappedLossesMatchPlainOperators) {
+  const at::Tensor hidden = random({30, 12}, 1), head = random({40, 12}, 2);
+  const at::Tensor targets = at::full({30}, 7, at::kLong);
+  Distillation teacher{random({30, 6}, 3).detach(), random({40, 6}, 4).detach(),
+                       0.7, 2.0, 3.0};
+  const at::Tensor logits = (hidden.matmul(head.t()) / 2).tanh() * 2;
+  const at::Tensor entropy =
+      at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
+  const at::Tensor wanted =
+      ((teacher.hidden.matmul(teacher.head.t()) / 3).tanh() * 3 / 2)
+          .log_softmax(-1);
+  const at::Tensor divergence =
+      (wanted.exp() * (wanted - (logits / 2).log_softmax(-1))).sum();
+  const Distillation *const teachers[] = {nullptr, &teacher};
+  for (const Distillation *taught : teachers) {
+    const at::Tensor plain =
+        taught ? entropy * 0.3 + divergence * (0.7 * 4) : entropy;
+    const at::Tensor fused =
+        linearCrossEntropy(hidden, head, targets, taught, nullptr, 2.0);
+    EXPECT_NEAR(fused.item<double>(), plain.item<double>(), 1e-3);
+    const auto a = torch::autograd::grad({fused}, {hidden, head});
+    const auto b = torch::autograd::grad({plain}, {hidden, head}, {},
+                                         /*retain_graph=*/true);
+    expectClose(a[0], b[0], 1e-4);
+    expectClose(a[1], b[1], 1e-4);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Loops, OpsTest, testing::Bool(), [](const auto &test) {

@@ -25,7 +25,7 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
   EXPECT_EQ(plan.gradients + plan.moments, 3 * plan.latents);
   int64_t quantized = 0;
   for (const Parameter &parameter : model.parameters())
-    if (parameter.isLinear)
+    if (parameter.isMatrix())
       quantized += 4 * parameter.count();
   EXPECT_EQ(plan.quantized, quantized);
   EXPECT_EQ(planMemory(model.config(), recipe, 1, &model.config()).teacher,
@@ -56,7 +56,7 @@ TEST(PlanTest, SevenBillionParametersFitEightRanks) {
     "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000,
     "max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
     "hidden_act": "silu", "tie_word_embeddings": false})");
-  const HFConfig config = HFConfig::readFile(file, Model::architectures());
+  const HFConfig config = HFConfig::readFile(file);
   Recipe recipe;
   recipe.train.batchSequences = 1;
   recipe.data.sequenceLength = 2048;

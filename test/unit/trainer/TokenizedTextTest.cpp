@@ -49,8 +49,7 @@ protected:
     return all;
   }
   TokenizeResult tokenize() const {
-    return tokenizeFiles(options,
-                         HFConfig::read(options.model, Model::architectures()));
+    return tokenizeFiles(options, HFConfig::read(options.model));
   }
   TokenizedText open(const std::string &separator = "bos",
                      int64_t vocabSize = 264) const {
