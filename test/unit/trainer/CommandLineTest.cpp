@@ -1,174 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// fairy2-train as a user starts it: several processes, signals, bad input.
+// fairy2-train's command line, data and bad input.
+#include "test/unit/trainer/CommandLine.h"
 #include "frontend/Synthesize.h"
-#include "runtime/support/File.h"
-#include "test/unit/trainer/TinyModels.h"
-#include "trainer/run/Folders.h"
 #include "trainer/run/Plan.h"
 #include "trainer/run/SourceVersion.h"
 
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <zstd.h>
 
-#include <csignal>
-#include <cstdio>
-#include <fstream>
-#include <functional>
-#include <thread>
-
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <pty.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace fairy2;
 using namespace fairy2::trainer;
 
 namespace {
 
-struct Outcome {
-  int status;
-  std::string text;
-};
-
-class CommandLineTest : public testing::Test {
-protected:
-  CommandLineTest() {
-    writeTinyModel(folder / "model");
-    folder.write("train.txt", tinyText(400, 1));
-    folder.write("val.txt", tinyText(60, 2));
-    folder.write("r.yaml",
-                 "model: " + (folder / "model").string() +
-                     "\ndata:\n  train: " + (folder / "train.txt").string() +
-                     "\n  validation: " + (folder / "val.txt").string() +
-                     "\n  sequence_length: 48\ntrain:\n  tokens: 2000"
-                     "\n  batch_sequences: 2\n");
-  }
-
-  Outcome run(const std::string &arguments,
-              const std::string &environment = "") const {
-    return call(environment + " " + FAIRY2_TRAIN + " " +
-                (folder / "r.yaml").string() + " " + arguments);
-  }
-  /// A file of /proc, whose size is not known.
-  static std::string readAll(const std::string &path) {
-    std::ifstream file(path);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
-  /// A run in a process of its own.
-  pid_t start(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(),
-                     {FAIRY2_TRAIN, (folder / "r.yaml").string()});
-    std::vector<char *> pointers;
-    for (std::string &argument : arguments)
-      pointers.push_back(argument.data());
-    pointers.push_back(nullptr);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::execv(FAIRY2_TRAIN, pointers.data());
-      std::_Exit(127);
-    }
-    return child;
-  }
-  static void await(const std::function<bool()> &happened) {
-    for (int i = 0; i < 1200; ++i) {
-      if (happened())
-        return;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    ADD_FAILURE() << "did not happen in a minute";
-  }
-  /// Until a run is about to do its first step.
-  void awaitMetrics(const char *name) const {
-    await([&] {
-      std::error_code absent;
-      const auto size =
-          std::filesystem::file_size(folder / name / "metrics.jsonl", absent);
-      return !absent && size > 0;
-    });
-  }
-  static Outcome call(const std::string &command) {
-    Outcome outcome;
-    FILE *pipe = popen(("(" + command + ") 2>&1").c_str(), "r");
-    char buffer[4096];
-    while (const size_t size = std::fread(buffer, 1, sizeof buffer, pipe))
-      outcome.text.append(buffer, size);
-    const int status = pclose(pipe);
-    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return outcome;
-  }
-  std::string output(const char *name) const {
-    return "output=" + (folder / name).string();
-  }
-  /// The last line of a run's metrics that has `field`.
-  nlohmann::json lastLineWith(const char *field, const char *name) const {
-    std::ifstream file(folder / name / "metrics.jsonl");
-    nlohmann::json last;
-    for (std::string line; std::getline(file, line);)
-      if (nlohmann::json values = nlohmann::json::parse(line);
-          values.contains(field))
-        last = std::move(values);
-    return last;
-  }
-  nlohmann::json lastStep(const char *name) const {
-    return lastLineWith("loss", name);
-  }
-  double lastLoss(const char *name) const {
-    return lastStep(name)["loss"].get<double>();
-  }
-  std::string weights(const char *name) const {
-    return readWholeFile(folder / name / "model.safetensors");
-  }
-
-  TemporaryFolder folder;
-};
-
-/// Two ranks sum two gradients, and so does one rank that accumulates: even
-/// the bits are the same. ZeRO adds up norms in another order, so its losses
-/// after 20 steps may differ by rounding.
-TEST_F(CommandLineTest, TwoProcessesTrainWhatOneDoes) {
-  const std::string dampened = " train.dampening=3";
-  const Outcome one = run(output("one") + dampened + " train.accumulation=2");
-  EXPECT_EQ(one.status, 0) << one.text;
-  const double expected = lastLoss("one");
-  for (const char *sharding : {"none", "zero1", "zero3"}) {
-    const Outcome two = run(output(sharding) + dampened +
-                            " --nproc 2 train.sharding=" + sharding);
-    EXPECT_EQ(two.status, 0) << two.text;
-    EXPECT_NEAR(lastLoss(sharding), expected, 1e-5) << sharding;
-    EXPECT_GT(lastStep(sharding)["bytes_sent"].get<int64_t>(), 0);
-  }
-  EXPECT_TRUE(weights("one") == weights("none"));
-}
-
-/// What two ranks saved is enough for one, three or two ranks that divide
-/// otherwise, when the step has as many sequences.
-TEST_F(CommandLineTest, AStateServesAnyNumberOfRanks) {
-  const std::string size = " method=none train.tokens=2304 ";
-  const Outcome whole = run(output("whole") + size + "train.batch_sequences=6");
-  EXPECT_EQ(whole.status, 0) << whole.text;
-  for (const char *first : {"none", "zero1", "zero3"})
-    for (const char *second :
-         {"--nproc 3 train.batch_sequences=2 train.sharding=zero1",
-          "--nproc 2 train.batch_sequences=3 train.sharding=zero3",
-          "train.batch_sequences=6"}) {
-      std::filesystem::remove_all(folder / "parts");
-      const Outcome stopped =
-          run(output("parts") + size + "--nproc 2 train.batch_sequences=3 " +
-              "train.save_every=5 --stop-after 5 train.sharding=" + first);
-      EXPECT_EQ(stopped.status, 3) << stopped.text;
-      const Outcome rest = run(output("parts") + size + second);
-      EXPECT_EQ(rest.status, 0) << rest.text;
-      EXPECT_NE(rest.text.find("going on after step 5"), std::string::npos);
-      EXPECT_NEAR(lastLoss("parts"), lastLoss("whole"), 1e-4)
-          << first << ", then " << second;
-    }
-}
+class CommandLineTest : public CommandLine {};
 
 /// What --dry-run says of memory is what a run takes.
 TEST_F(CommandLineTest, MemoryIsAsPlanned) {
@@ -202,41 +49,6 @@ TEST_F(CommandLineTest, MemoryIsAsPlanned) {
   }
 }
 
-/// When a rank dies the others end soon, and the output names it.
-TEST_F(CommandLineTest, ADeadRankIsNamed) {
-  const pid_t launcher = ::fork();
-  const std::string log = (folder / "log").string();
-  const std::string recipe = (folder / "r.yaml").string();
-  if (launcher == 0) {
-    if (!std::freopen(log.c_str(), "w", stderr))
-      std::_Exit(126);
-    ::execl(FAIRY2_TRAIN, FAIRY2_TRAIN, recipe.c_str(), "--nproc", "2",
-            "train.tokens=1e9", output("dead").c_str(), nullptr);
-    std::_Exit(127);
-  }
-  // The second child of the launcher is rank 1.
-  const std::string children = "/proc/" + std::to_string(launcher) + "/task/" +
-                               std::to_string(launcher) + "/children";
-  const std::filesystem::path metrics = folder / "dead" / "metrics.jsonl";
-  for (int i = 0; i < 600 && (!std::filesystem::exists(metrics) ||
-                              std::filesystem::file_size(metrics) == 0);
-       ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  ASSERT_TRUE(std::filesystem::exists(metrics));
-  FILE *list = std::fopen(children.c_str(), "r");
-  ASSERT_NE(list, nullptr);
-  int first = 0, second = 0;
-  ASSERT_EQ(std::fscanf(list, "%d %d", &first, &second), 2);
-  std::fclose(list);
-  ::kill(second, SIGKILL);
-  int status = 0;
-  ::waitpid(launcher, &status, 0);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 0);
-  const std::string text = readWholeFile(log);
-  EXPECT_NE(text.find("rank 1 was ended by signal 9"), std::string::npos)
-      << text;
-}
-
 /// Text tokenized before trains what the text itself does.
 TEST_F(CommandLineTest, TokenizedTextTrainsTheSame) {
   const std::string tokens = (folder / "tokens").string();
@@ -253,89 +65,6 @@ TEST_F(CommandLineTest, TokenizedTextTrainsTheSame) {
   EXPECT_EQ(outcome.status, 0) << outcome.text;
   EXPECT_TRUE(weights("text") == weights("shards"));
   EXPECT_TRUE(std::filesystem::exists(folder / "shards/report.html"));
-}
-
-/// A write that fails, as on a full disk, is one sentence, and what was saved
-/// before is still good. The limit on a file's size stands for the disk's.
-TEST_F(CommandLineTest, AFullDiskKeepsTheStateBefore) {
-  const Outcome first = run(output("full") + " --stop-after 3");
-  EXPECT_EQ(first.status, 3) << first.text;
-  const std::string full = "trap '' XFSZ; ulimit -f 16; ";
-  const Outcome failed = run(output("full") + " --stop-after 2", full);
-  EXPECT_EQ(failed.status, 1) << failed.text;
-  EXPECT_NE(failed.text.find("rank-0.safetensors: cannot write: File too "
-                             "large"),
-            std::string::npos)
-      << failed.text;
-  const Outcome rest = run(output("full"));
-  EXPECT_EQ(rest.status, 0) << rest.text;
-  EXPECT_NE(rest.text.find("going on after step 3"), std::string::npos);
-  EXPECT_EQ(run(output("whole")).status, 0);
-  EXPECT_TRUE(weights("full") == weights("whole"));
-  // The same while tokenizing: no index, so nobody takes it for complete.
-  const Outcome tokens =
-      call(full + FAIRY2_TRAIN + " tokenize --model " +
-           (folder / "model").string() + " -o " + (folder / "tokens").string() +
-           " " + (folder / "train.txt").string());
-  EXPECT_EQ(tokens.status, 1) << tokens.text;
-  EXPECT_NE(tokens.text.find("cannot write: File too large"), std::string::npos)
-      << tokens.text;
-  EXPECT_FALSE(std::filesystem::exists(folder / "tokens/index.json"));
-}
-
-/// Said before the first step, not when there is something to save.
-TEST_F(CommandLineTest, AFolderThatCannotBeWrittenIsNamed) {
-  // Root may write anywhere but for this.
-  const std::string plain = "setpriv --bounding-set -dac_override";
-  if (call(plain + " true").status != 0)
-    GTEST_SKIP() << "setpriv does not work here";
-  using std::filesystem::perms;
-  const auto refuse = [&](const char *path, const char *expected) {
-    const Outcome outcome = run(output(path), plain);
-    EXPECT_EQ(outcome.status, 1) << outcome.text;
-    EXPECT_NE(outcome.text.find(expected), std::string::npos) << outcome.text;
-    EXPECT_EQ(outcome.text.find("step 1"), std::string::npos) << outcome.text;
-  };
-  const perms reading = perms::owner_read | perms::owner_exec;
-  std::filesystem::create_directories(folder / "kept/state");
-  std::filesystem::permissions(folder / "kept/state", reading);
-  refuse("kept", "kept/state: Permission denied");
-  std::filesystem::create_directory(folder / "closed");
-  std::filesystem::permissions(folder / "closed", reading);
-  refuse("closed/new", "output: cannot write to ");
-  refuse("train.txt", "train.txt/state: Not a directory");
-}
-
-/// Hours of training are not lost to a command given again, nor the model that
-/// a run begins with.
-TEST_F(CommandLineTest, AModelIsNotOverwritten) {
-  EXPECT_EQ(run(output("one") + " --smoke").status, 0);
-  const std::string before = weights("one");
-  const Outcome again = run(output("one"));
-  EXPECT_EQ(again.status, 1) << again.text;
-  EXPECT_NE(again.text.find("output: " + (folder / "one").string() +
-                            " holds a model already; remove it, or choose "
-                            "another output"),
-            std::string::npos)
-      << again.text;
-  EXPECT_TRUE(weights("one") == before);
-  EXPECT_EQ(run(output("model")).status, 1);
-  EXPECT_FALSE(std::filesystem::exists(folder / "model/state"));
-}
-
-/// Two runs in one folder would remove each other's states.
-TEST_F(CommandLineTest, OneRunAtATimeWritesToAFolder) {
-  std::filesystem::create_directories(folder / "two/state");
-  {
-    const FolderLock other(folder / "two/state");
-    const Outcome refused = run(output("two") + " --smoke");
-    EXPECT_EQ(refused.status, 1);
-    EXPECT_NE(refused.text.find("two/state: another run is writing there"),
-              std::string::npos)
-        << refused.text;
-    EXPECT_FALSE(std::filesystem::exists(folder / "two/metrics.jsonl"));
-  }
-  EXPECT_EQ(run(output("two") + " --smoke --nproc 2").status, 0);
 }
 
 /// What is validated may be the same files as what is trained on, and nothing
@@ -409,106 +138,6 @@ TEST_F(CommandLineTest, ProgressFitsTheTerminal) {
   }
   EXPECT_GT(lines, 0u);
   EXPECT_EQ(shown.find("\n\r\n"), std::string::npos) << "an empty line";
-}
-
-/// While there is nothing to save, a signal ends the program as any other: here
-/// one that waits for its data.
-TEST_F(CommandLineTest, ASignalBeforeTheFirstStepEndsAtOnce) {
-  const std::string pipe = (folder / "pipe.txt").string();
-  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  const pid_t child = start({output("early"), "data.train=" + pipe});
-  int writer = -1;
-  await([&] {
-    writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK);
-    return writer >= 0; // somebody reads
-  });
-  ::kill(child, SIGTERM);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
-  ::close(writer);
-}
-
-/// The first Ctrl-C waits for the end of the step, to save; a later one does
-/// not. Two that come together are one.
-TEST_F(CommandLineTest, AnotherInterruptEndsAStep) {
-  const pid_t child = start({output("long"), "train.accumulation=65536"});
-  awaitMetrics("long");
-  ::kill(child, SIGINT);
-  ::kill(child, SIGINT);
-  std::this_thread::sleep_for(std::chrono::seconds(3));
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, WNOHANG), 0);
-  ::kill(child, SIGINT);
-  ::waitpid(child, &status, 0);
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
-}
-
-/// Nobody could tell the ranks to stop when the launcher is gone, so they save
-/// their state.
-TEST_F(CommandLineTest, AKilledLauncherStopsItsRanks) {
-  const pid_t launcher =
-      start({output("orphans"), "train.tokens=1e9", "--nproc", "2"});
-  awaitMetrics("orphans");
-  // A process list shows the ranks by the program's name.
-  const std::string id = std::to_string(launcher);
-  const int rank =
-      std::stoi(readAll("/proc/" + id + "/task/" + id + "/children"));
-  EXPECT_EQ(readAll("/proc/" + std::to_string(rank) + "/comm"),
-            "fairy2-train\n");
-  ::kill(launcher, SIGKILL);
-  ::waitpid(launcher, nullptr, 0);
-  await([&] {
-    std::error_code absent;
-    for (const auto &entry :
-         std::filesystem::directory_iterator(folder / "orphans/state", absent))
-      if (entry.path().extension().empty())
-        return true;
-    return false;
-  });
-}
-
-/// A state of two ranks of which one's file is gone serves nobody.
-TEST_F(CommandLineTest, HalfOfAStateIsRefused) {
-  for (const char *sharding : {"zero1", "zero3"}) {
-    const std::string arguments =
-        output(sharding) + " train.sharding=" + sharding + " --nproc 2 ";
-    EXPECT_EQ(run(arguments + "--stop-after 3").status, 3);
-    const std::filesystem::path gone =
-        folder / sharding / "state/step-3/rank-1.safetensors";
-    EXPECT_TRUE(std::filesystem::remove(gone));
-    const Outcome outcome = run(arguments);
-    EXPECT_EQ(outcome.status, 1);
-    EXPECT_NE(
-        outcome.text.find("rank-1.safetensors: cannot open: No such file"),
-        std::string::npos)
-        << outcome.text;
-  }
-}
-
-/// The first rank listens; where somebody else does, it says so.
-TEST_F(CommandLineTest, ATakenPortIsNamed) {
-  const int taken = ::socket(AF_INET6, SOCK_STREAM, 0);
-  ASSERT_GE(taken, 0);
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_addr = in6addr_any;
-  socklen_t size = sizeof address;
-  auto *generic = reinterpret_cast<sockaddr *>(&address);
-  ASSERT_EQ(::bind(taken, generic, size), 0);
-  ASSERT_EQ(::listen(taken, 1), 0);
-  ASSERT_EQ(::getsockname(taken, generic, &size), 0);
-  const std::string port = std::to_string(ntohs(address.sin6_port));
-  const Outcome outcome =
-      run(output("port"), "WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 "
-                          "MASTER_PORT=" +
-                              port);
-  ::close(taken);
-  EXPECT_EQ(outcome.status, 1);
-  EXPECT_NE(outcome.text.find(
-                "rank 0: cannot meet the others at 127.0.0.1:" + port + ": "),
-            std::string::npos)
-      << outcome.text;
 }
 
 /// A build of changed files says so when it starts, and any other does not.

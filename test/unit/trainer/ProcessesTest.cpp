@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-train in several processes, and with signals.
+#include "test/unit/trainer/CommandLine.h"
+
+#include <csignal>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+using namespace fairy2;
+using namespace fairy2::trainer;
+
+namespace {
+
+class ProcessesTest : public CommandLine {};
+
+/// Two ranks sum two gradients, and so does one rank that accumulates: even
+/// the bits are the same. ZeRO adds up norms in another order, so its losses
+/// after 20 steps may differ by rounding.
+TEST_F(ProcessesTest, TwoProcessesTrainWhatOneDoes) {
+  const std::string dampened = " train.dampening=3";
+  const Outcome one = run(output("one") + dampened + " train.accumulation=2");
+  EXPECT_EQ(one.status, 0) << one.text;
+  const double expected = lastLoss("one");
+  for (const char *sharding : {"none", "zero1", "zero3"}) {
+    const Outcome two = run(output(sharding) + dampened +
+                            " --nproc 2 train.sharding=" + sharding);
+    EXPECT_EQ(two.status, 0) << two.text;
+    EXPECT_NEAR(lastLoss(sharding), expected, 1e-5) << sharding;
+    EXPECT_GT(lastStep(sharding)["bytes_sent"].get<int64_t>(), 0);
+  }
+  EXPECT_TRUE(weights("one") == weights("none"));
+}
+
+/// What two ranks saved is enough for one, three or two ranks that divide
+/// otherwise, when the step has as many sequences.
+TEST_F(ProcessesTest, AStateServesAnyNumberOfRanks) {
+  const std::string size = " method=none train.tokens=2304 ";
+  const Outcome whole = run(output("whole") + size + "train.batch_sequences=6");
+  EXPECT_EQ(whole.status, 0) << whole.text;
+  for (const char *first : {"none", "zero1", "zero3"})
+    for (const char *second :
+         {"--nproc 3 train.batch_sequences=2 train.sharding=zero1",
+          "--nproc 2 train.batch_sequences=3 train.sharding=zero3",
+          "train.batch_sequences=6"}) {
+      std::filesystem::remove_all(folder / "parts");
+      const Outcome stopped =
+          run(output("parts") + size + "--nproc 2 train.batch_sequences=3 " +
+              "train.save_every=5 --stop-after 5 train.sharding=" + first);
+      EXPECT_EQ(stopped.status, 3) << stopped.text;
+      const Outcome rest = run(output("parts") + size + second);
+      EXPECT_EQ(rest.status, 0) << rest.text;
+      EXPECT_NE(rest.text.find("going on after step 5"), std::string::npos);
+      EXPECT_NEAR(lastLoss("parts"), lastLoss("whole"), 1e-4)
+          << first << ", then " << second;
+    }
+}
+
+/// When a rank dies the others end soon, and the output names it.
+TEST_F(ProcessesTest, ADeadRankIsNamed) {
+  const pid_t launcher = ::fork();
+  const std::string log = (folder / "log").string();
+  const std::string recipe = (folder / "r.yaml").string();
+  if (launcher == 0) {
+    if (!std::freopen(log.c_str(), "w", stderr))
+      std::_Exit(126);
+    ::execl(FAIRY2_TRAIN, FAIRY2_TRAIN, recipe.c_str(), "--nproc", "2",
+            "train.tokens=1e9", output("dead").c_str(), nullptr);
+    std::_Exit(127);
+  }
+  // The second child of the launcher is rank 1.
+  const std::string children = "/proc/" + std::to_string(launcher) + "/task/" +
+                               std::to_string(launcher) + "/children";
+  const std::filesystem::path metrics = folder / "dead" / "metrics.jsonl";
+  for (int i = 0; i < 600 && (!std::filesystem::exists(metrics) ||
+                              std::filesystem::file_size(metrics) == 0);
+       ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  ASSERT_TRUE(std::filesystem::exists(metrics));
+  FILE *list = std::fopen(children.c_str(), "r");
+  ASSERT_NE(list, nullptr);
+  int first = 0, second = 0;
+  ASSERT_EQ(std::fscanf(list, "%d %d", &first, &second), 2);
+  std::fclose(list);
+  ::kill(second, SIGKILL);
+  int status = 0;
+  ::waitpid(launcher, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+  const std::string text = readWholeFile(log);
+  EXPECT_NE(text.find("rank 1 was ended by signal 9"), std::string::npos)
+      << text;
+}
+
+/// While there is nothing to save, a signal ends the program as any other: here
+/// one that waits for its data.
+TEST_F(ProcessesTest, ASignalBeforeTheFirstStepEndsAtOnce) {
+  const std::string pipe = (folder / "pipe.txt").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const pid_t child = start({output("early"), "data.train=" + pipe});
+  int writer = -1;
+  await([&] {
+    writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK);
+    return writer >= 0; // somebody reads
+  });
+  ::kill(child, SIGTERM);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM) << status;
+  ::close(writer);
+}
+
+/// The first Ctrl-C waits for the end of the step, to save; a later one does
+/// not. Two that come together are one.
+TEST_F(ProcessesTest, AnotherInterruptEndsAStep) {
+  const pid_t child = start({output("long"), "train.accumulation=65536"});
+  awaitMetrics("long");
+  ::kill(child, SIGINT);
+  ::kill(child, SIGINT);
+  std::this_thread::sleep_for(std::chrono::seconds(3));
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, WNOHANG), 0);
+  ::kill(child, SIGINT);
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+}
+
+/// Nobody could tell the ranks to stop when the launcher is gone, so they save
+/// their state.
+TEST_F(ProcessesTest, AKilledLauncherStopsItsRanks) {
+  const pid_t launcher =
+      start({output("orphans"), "train.tokens=1e9", "--nproc", "2"});
+  awaitMetrics("orphans");
+  // A process list shows the ranks by the program's name.
+  const std::string id = std::to_string(launcher);
+  const int rank =
+      std::stoi(readAll("/proc/" + id + "/task/" + id + "/children"));
+  EXPECT_EQ(readAll("/proc/" + std::to_string(rank) + "/comm"),
+            "fairy2-train\n");
+  ::kill(launcher, SIGKILL);
+  ::waitpid(launcher, nullptr, 0);
+  await([&] {
+    std::error_code absent;
+    for (const auto &entry :
+         std::filesystem::directory_iterator(folder / "orphans/state", absent))
+      if (entry.path().extension().empty())
+        return true;
+    return false;
+  });
+}
+
+/// A state of two ranks of which one's file is gone serves nobody.
+TEST_F(ProcessesTest, HalfOfAStateIsRefused) {
+  for (const char *sharding : {"zero1", "zero3"}) {
+    const std::string arguments =
+        output(sharding) + " train.sharding=" + sharding + " --nproc 2 ";
+    EXPECT_EQ(run(arguments + "--stop-after 3").status, 3);
+    const std::filesystem::path gone =
+        folder / sharding / "state/step-3/rank-1.safetensors";
+    EXPECT_TRUE(std::filesystem::remove(gone));
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.status, 1);
+    EXPECT_NE(
+        outcome.text.find("rank-1.safetensors: cannot open: No such file"),
+        std::string::npos)
+        << outcome.text;
+  }
+}
+
+/// The first rank listens; where somebody else does, it says so.
+TEST_F(ProcessesTest, ATakenPortIsNamed) {
+  const int taken = ::socket(AF_INET6, SOCK_STREAM, 0);
+  ASSERT_GE(taken, 0);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_any;
+  socklen_t size = sizeof address;
+  auto *generic = reinterpret_cast<sockaddr *>(&address);
+  ASSERT_EQ(::bind(taken, generic, size), 0);
+  ASSERT_EQ(::listen(taken, 1), 0);
+  ASSERT_EQ(::getsockname(taken, generic, &size), 0);
+  const std::string port = std::to_string(ntohs(address.sin6_port));
+  const Outcome outcome =
+      run(output("port"), "WORLD_SIZE=2 RANK=0 MASTER_ADDR=127.0.0.1 "
+                          "MASTER_PORT=" +
+                              port);
+  ::close(taken);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.text.find(
+                "rank 0: cannot meet the others at 127.0.0.1:" + port + ": "),
+            std::string::npos)
+      << outcome.text;
+}
+
+} // namespace
