@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Moments lie beside the slices, and one kernel updates all of them.
+// The frame of all optimizers: their states, the gradients' norm and scale, and
+// the table of rules.
 #include "trainer/optimize/Optimizer.h"
 
+#include "runtime/support/Error.h"
+#include "runtime/support/Words.h"
 #include "trainer/Device.h"
 #include "trainer/TensorData.h"
+#include "trainer/optimize/AdamW.h"
 
-#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
@@ -32,31 +35,46 @@ double sumOfSquares(const float *x, int64_t count) {
   return sum;
 }
 
-} // namespace
-
-AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
-    : settings(settings),
-      count(
-          at::zeros({}, at::TensorOptions(weights.device()).dtype(at::kFloat))),
-      unitGradients(weights.gradientParts()) {
-  groups[0].weightDecay = settings.weightDecay;
-  groups[1].weightDecay = 0;
-  for (const OwnPart &part : weights.ownParts())
-    units.push_back(
-        {at::zeros_like(part.latents), at::zeros_like(part.latents)});
-  for (const Slice &slice : weights.slices()) {
-    Group &group = groups[slice.decays ? 0 : 1];
-    const int64_t length = slice.values.numel();
-    const Moments &unit = units[slice.unit];
-    group.values.push_back(slice.values);
-    group.gradients.push_back(slice.gradient);
-    group.means.push_back(unit.means.narrow(0, slice.offset, length));
-    group.squares.push_back(unit.squares.narrow(0, slice.offset, length));
-    group.steps.push_back(count);
-  }
+template <typename Rule>
+std::unique_ptr<Optimizer> make(ShardedWeights &weights,
+                                const Recipe::Train &settings) {
+  return std::make_unique<Rule>(weights, settings);
 }
 
-double AdamW::squaredNormOnDevice(const DeviceKernels &device) const {
+const std::vector<OptimizerKind> &kinds() {
+  static const std::vector<OptimizerKind> table = {
+      {"adamw", AdamW::kStates, make<AdamW>},
+  };
+  return table;
+}
+
+} // namespace
+
+Optimizer::Optimizer(ShardedWeights &weights,
+                     std::vector<std::string> stateNames)
+    : weights(weights),
+      count(
+          at::zeros({}, at::TensorOptions(weights.device()).dtype(at::kFloat))),
+      names(std::move(stateNames)), unitGradients(weights.gradientParts()) {
+  for (const OwnPart &part : weights.ownParts()) {
+    states.emplace_back();
+    for (size_t i = 0; i < names.size(); ++i)
+      states.back().push_back(at::zeros_like(part.latents));
+  }
+  // Norms add up matrices first, and the rest then: what a sum rounds to
+  // depends on its order.
+  std::vector<Piece> others;
+  for (Slice &slice : weights.slices()) {
+    Piece piece{std::move(slice), {}};
+    for (const at::Tensor &state : states[piece.slice.unit])
+      piece.states.push_back(
+          state.narrow(0, piece.slice.offset, piece.slice.values.numel()));
+    (piece.slice.isOfMatrix() ? pieces : others).push_back(std::move(piece));
+  }
+  pieces.insert(pieces.end(), others.begin(), others.end());
+}
+
+double Optimizer::squaredNormOnDevice(const DeviceKernels &device) const {
   std::vector<at::Tensor> parts;
   for (const at::Tensor &gradient : unitGradients) {
     parts.push_back(at::empty({SumOfSquaresCall::kParts},
@@ -67,36 +85,45 @@ double AdamW::squaredNormOnDevice(const DeviceKernels &device) const {
   return parts.empty() ? 0 : at::cat(parts).sum().item<double>();
 }
 
-double AdamW::squaredNorm() const {
+double Optimizer::squaredNorm() const {
   if (const DeviceKernels *device = deviceKernels(count))
     return squaredNormOnDevice(*device);
   double sum = 0;
-  for (const Group &group : groups)
-    for (const at::Tensor &gradient : group.gradients)
-      sum += sumOfSquares(floatsOf(gradient), gradient.numel());
+  for (const Piece &piece : pieces)
+    sum += sumOfSquares(floatsOf(piece.slice.gradient),
+                        piece.slice.gradient.numel());
   return sum;
 }
 
-void AdamW::scaleGradients(double factor) {
+void Optimizer::scaleGradients(double factor) {
   const at::NoGradGuard noGradients;
   for (const at::Tensor &gradient : unitGradients)
     gradient.mul_(factor);
 }
 
-void AdamW::step(double learningRate) {
+void Optimizer::step(double learningRate) {
   const at::NoGradGuard noGradients;
   count.add_(1);
-  for (Group &group : groups)
-    if (!group.values.empty())
-      at::_fused_adamw_(group.values, group.gradients, group.means,
-                        group.squares, {}, group.steps, learningRate,
-                        settings.beta1, settings.beta2, group.weightDecay,
-                        settings.epsilon, /*amsgrad=*/false,
-                        /*maximize=*/false);
+  update(learningRate);
 }
 
-int64_t AdamW::stepsDone() const { return int64_t(count.item<float>()); }
+int64_t Optimizer::stepsDone() const { return int64_t(count.item<float>()); }
 
-void AdamW::setStepsDone(int64_t steps) { count.fill_(double(steps)); }
+void Optimizer::setStepsDone(int64_t steps) { count.fill_(double(steps)); }
+
+const OptimizerKind &optimizerKind(const std::string &name) {
+  for (const OptimizerKind &kind : kinds())
+    if (kind.name == name)
+      return kind;
+  throw Error("train.optimizer: expected one of " + joined(optimizerNames()) +
+              ", found '" + name + "'");
+}
+
+std::vector<std::string> optimizerNames() {
+  std::vector<std::string> names;
+  for (const OptimizerKind &kind : kinds())
+    names.push_back(kind.name);
+  return names;
+}
 
 } // namespace fairy2::trainer

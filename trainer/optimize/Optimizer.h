@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AdamW over this rank's slices of all parameters, in one fused call
-// (Loshchilov and Hutter, arXiv 1711.05101). Matrices decay, norms and biases
-// do not.
+// What changes a rank's latents by their gradients: the frame that every
+// optimizer shares, and the table of them. A rule of its own says what it
+// remembers of each value; where that is kept, saved and planned is told here.
 #pragma once
 
 #include "trainer/kernels/DeviceKernels.h"
@@ -11,40 +11,75 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 namespace fairy2::trainer {
 
-class AdamW {
+class Optimizer {
 public:
-  AdamW(ShardedWeights &weights, const Recipe::Train &settings);
+  virtual ~Optimizer() = default;
+
+  /// One step along the gradients of ShardedWeights.
+  void step(double learningRate);
 
   /// The sum of the squared gradients of all slices.
   double squaredNorm() const;
   /// Multiplies all gradients.
   void scaleGradients(double factor);
-  void step(double learningRate);
 
-  /// The moments of a unit's part, flat, to save and to overwrite in place.
-  struct Moments {
-    at::Tensor means, squares;
-  };
-  const std::vector<Moments> &moments() const { return units; }
+  /// What is remembered of each value, by names that files know.
+  const std::vector<std::string> &stateNames() const { return names; }
+  /// State `name` of this rank's part of a unit, flat float32 as
+  /// OwnPart::latents, to save and to overwrite in place.
+  const at::Tensor &state(size_t unit, size_t name) const {
+    return states[unit][name];
+  }
   int64_t stepsDone() const;
   void setStepsDone(int64_t steps);
+
+protected:
+  /// All states begin as zeros.
+  Optimizer(ShardedWeights &weights, std::vector<std::string> stateNames);
+
+  /// A slice with what is remembered of its values, in the order of
+  /// stateNames().
+  struct Piece {
+    Slice slice;
+    std::vector<at::Tensor> states;
+  };
+  /// Updates the values of all pieces; count has this step in it. A rule that
+  /// is made for flat slices takes them as they are. One for whole matrices
+  /// looks at Slice::shape, and where ranks hold parts of a matrix it asks
+  /// ShardedWeights::gathered() for the others'.
+  virtual void update(double learningRate) = 0;
+
+  ShardedWeights &weights;
+  std::vector<Piece> pieces;
+  at::Tensor count; ///< of the steps done: one float32
 
 private:
   double squaredNormOnDevice(const DeviceKernels &device) const;
 
-  struct Group {
-    double weightDecay;
-    std::vector<at::Tensor> values, gradients, means, squares, steps;
-  };
-  const Recipe::Train settings;
-  std::vector<Moments> units;
-  at::Tensor count;                      ///< of the steps done: one float32
+  const std::vector<std::string> names;
+  std::vector<std::vector<at::Tensor>> states; ///< by unit, then by name
   std::vector<at::Tensor> unitGradients; ///< ShardedWeights::gradientParts()
-  Group groups[2];
 };
+
+/// A row of the table of optimizers.
+struct OptimizerKind {
+  std::string name; ///< as train.optimizer
+  std::vector<std::string> stateNames;
+  std::unique_ptr<Optimizer> (*make)(ShardedWeights &weights,
+                                     const Recipe::Train &settings);
+
+  int64_t stateBytesPerValue() const { return 4 * int64_t(stateNames.size()); }
+};
+
+/// The optimizer of that name. Throws Error.
+const OptimizerKind &optimizerKind(const std::string &name);
+std::vector<std::string> optimizerNames();
 
 } // namespace fairy2::trainer

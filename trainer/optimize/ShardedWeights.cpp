@@ -128,8 +128,8 @@ std::vector<Slice> ShardedWeights::slices() {
       const int64_t offset = own.begin - unit.begin;
       const int64_t length = own.end - own.begin;
       slices.push_back({parts[u].latents.narrow(0, offset, length),
-                        gradients.narrow(0, offset, length),
-                        parameter.shape.size() == 2, u, offset});
+                        gradients.narrow(0, offset, length), parameter.shape,
+                        own.begin - unit.offsets[i], u, offset});
     }
   }
   return slices;
@@ -147,8 +147,10 @@ void ShardedWeights::clearGradients() {
     unit.gradients.zero_();
 }
 
-at::Tensor ShardedWeights::gathered(const Unit &unit, const at::Tensor &part) {
-  at::Tensor flat = at::empty({paddedLength(unit)}, floats());
+at::Tensor ShardedWeights::gathered(size_t unit, const at::Tensor &part) {
+  if (!divides())
+    return part;
+  at::Tensor flat = at::empty({paddedLength(units[unit])}, floats());
   ranks.startGather(part, flat)();
   return flat;
 }
@@ -172,14 +174,15 @@ void ShardedWeights::quantize(const Numerics &numerics) {
   current.numerics = numerics;
   current.tensors.resize(model.parameters().size());
   current.rounded.resize(current.tensors.size());
-  for (Unit &unit : units) {
+  for (size_t u = 0; u < units.size(); ++u) {
+    Unit &unit = units[u];
     if (!numerics.method) {
       unit.effective = unit.latents;
       continue;
     }
     if (!unit.effective.defined())
       unit.effective = at::zeros_like(unit.latents);
-    const at::Tensor latents = gathered(unit, unit.latents);
+    const at::Tensor latents = gathered(u, unit.latents);
     for (size_t i = 0; i < unit.parameters.size(); ++i) {
       const Overlap own = overlapOf(unit, i);
       // Scales are of whole matrices, so each rank quantizes them whole.
@@ -341,7 +344,7 @@ at::Tensor ShardedWeights::latent(size_t parameter) {
     return model.parameters()[parameter].latent;
   Unit &unit = units[index];
   if (!cached.defined() || cachedUnit != index) {
-    cached = gathered(unit, unit.latents);
+    cached = gathered(index, unit.latents);
     cachedUnit = index;
   }
   const auto place =

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the ranks of a run keep latents, gradients and moments: each rank all
-// of them (DDP), moments divided (ZeRO-1), or everything divided (ZeRO-3,
-// Rajbhandari et al., arXiv 1910.02054). The parameters of a unit (see
+// Where the ranks of a run keep latents, gradients and the optimizer's states:
+// each rank all of them (DDP), states divided (ZeRO-1), or everything divided
+// (ZeRO-3, Rajbhandari et al., arXiv 1910.02054). The parameters of a unit (see
 // Model::units()) are one flat vector, and rank r owns its r-th part.
 #pragma once
 
@@ -30,9 +30,12 @@ int64_t partLength(int64_t total, int64_t parts);
 /// A piece of a parameter that this rank's optimizer updates.
 struct Slice {
   at::Tensor values, gradient; ///< flat, of equal length
-  bool decays = false;         ///< of a matrix
+  std::vector<int64_t> shape;  ///< of the whole parameter
+  int64_t begin = 0;           ///< of the slice among the parameter's values
   size_t unit = 0;
   int64_t offset = 0; ///< in the unit's part
+
+  bool isOfMatrix() const { return shape.size() == 2; }
 };
 
 /// What this rank owns of a unit's flat vector.
@@ -78,6 +81,9 @@ public:
   /// unit.
   std::vector<at::Tensor> gradientParts() const;
   void clearGradients();
+  /// All of a unit's flat vector, given each rank's part of it: latents, or
+  /// anything else that there is of each value. All ranks call it together.
+  at::Tensor gathered(size_t unit, const at::Tensor &part);
 
   const Weights &weights() const override { return current; }
   bool recomputes() const override {
@@ -125,7 +131,6 @@ private:
   at::Tensor viewOf(const at::Tensor &flat, const Unit &unit, size_t i) const;
   /// What this rank's part has of parameter `i` of the unit; maybe nothing.
   Overlap overlapOf(const Unit &unit, size_t i) const;
-  at::Tensor gathered(const Unit &unit, const at::Tensor &part);
   void place(Unit &unit, const FillParameter &fill);
   void startGathering(size_t unit);
   void finishReduction();

@@ -8,7 +8,7 @@
 #include "trainer/model/Export.h"
 #include "trainer/model/Model.h"
 #include "trainer/ops/Ops.h"
-#include "trainer/optimize/ShardedWeights.h"
+#include "trainer/optimize/Optimizer.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/mm.h>
@@ -135,7 +135,9 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
   MemoryPlan plan;
   plan.program = kProgram;
   plan.latents = divides ? all / ranks : all;
-  plan.moments = 2 * (sharding == Sharding::None ? all : all / ranks);
+  const int64_t values = all / 4;
+  plan.optimizer = optimizerKind(recipe.train.optimizer).stateBytesPerValue() *
+                   (sharding == Sharding::None ? values : values / ranks);
   plan.gradients = divides ? all / ranks : all;
   plan.quantized = bytes.quantized;
   if (teacher)
@@ -220,7 +222,7 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   for (const auto &[what, bytes] : {std::pair{"  program", memory.program},
                                     {"  latents", memory.latents},
                                     {"  gradients", memory.gradients},
-                                    {"  AdamW's moments", memory.moments},
+                                    {"  optimizer", memory.optimizer},
                                     {"  quantized weights", memory.quantized},
                                     {"  teacher", memory.teacher},
                                     {"  gathered layers", memory.gathered},

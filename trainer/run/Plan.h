@@ -21,7 +21,7 @@ struct MemoryPlan {
   int64_t program = 0;   ///< libraries, threads and what malloc keeps
   int64_t latents = 0;   ///< float32
   int64_t gradients = 0; ///< float32
-  int64_t moments = 0;   ///< AdamW's two, float32
+  int64_t optimizer = 0; ///< its states, float32
   int64_t quantized = 0; ///< effective weights of the quantized layers
   int64_t teacher = 0;   ///< its weights, float32
   int64_t gathered = 0;  ///< of ZeRO-3: whole units while they compute
@@ -30,7 +30,7 @@ struct MemoryPlan {
   int64_t working = 0;
 
   int64_t total() const {
-    return program + latents + gradients + moments + quantized + teacher +
+    return program + latents + gradients + optimizer + quantized + teacher +
            gathered + working;
   }
 };

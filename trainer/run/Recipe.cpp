@@ -9,6 +9,7 @@
 #include "runtime/support/Utf8.h"
 #include "runtime/support/Words.h"
 #include "trainer/methods/Methods.h"
+#include "trainer/optimize/Optimizer.h"
 
 #include <yaml-cpp/yaml.h>
 
@@ -192,6 +193,7 @@ std::vector<Key> keysOf(Recipe &r) {
       integer("train.tokens", r.train.tokens, 1, kMany),
       integer("train.batch_sequences", r.train.batchSequences, 1, 1 << 16),
       integer("train.accumulation", r.train.accumulation, 1, 1 << 16),
+      choice("train.optimizer", r.train.optimizer, optimizerNames()),
       number("train.learning_rate", r.train.learningRate, 0, 10),
       number("train.beta1", r.train.beta1, 0, 0.99999),
       number("train.beta2", r.train.beta2, 0, 0.9999999),

@@ -89,7 +89,8 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
       network->config(), settings.data, specialTokensOf(network->config()),
       device, teacher ? &teacher->config() : nullptr);
   loadData();
-  optimizer = std::make_unique<AdamW>(*latents, settings.train);
+  optimizer =
+      optimizerKind(settings.train.optimizer).make(*latents, settings.train);
 }
 
 Trainer::~Trainer() = default;

@@ -86,7 +86,7 @@ private:
   std::unique_ptr<ShardedWeights> latents;
   std::unique_ptr<Model> teacher; ///< null: no distillation
   Weights teacherWeights;
-  std::unique_ptr<AdamW> optimizer;
+  std::unique_ptr<Optimizer> optimizer;
   std::unique_ptr<Mixture> mixture;
   std::unique_ptr<BatchMaker> batches;
   std::unique_ptr<Metrics> metrics;

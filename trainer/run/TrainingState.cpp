@@ -25,17 +25,20 @@ namespace {
 /// Of the folder's files, in state.json.
 constexpr int64_t kFormat = 1;
 
-constexpr const char *kKinds[] = {"latents", "means", "squares"};
+constexpr const char *kLatents = "latents";
 
-at::Tensor tensorOf(const char *kind, const OwnPart &part,
-                    const AdamW::Moments &moments) {
-  return kind == kKinds[0]   ? part.latents
-         : kind == kKinds[1] ? moments.means
-                             : moments.squares;
+/// What is saved of a unit's part, by name: latents and the optimizer's states.
+std::vector<std::pair<std::string, at::Tensor>>
+savedOf(const OwnPart &part, size_t unit, const Optimizer &optimizer) {
+  std::vector<std::pair<std::string, at::Tensor>> tensors = {
+      {kLatents, part.latents}};
+  for (size_t i = 0; i < optimizer.stateNames().size(); ++i)
+    tensors.emplace_back(optimizer.stateNames()[i], optimizer.state(unit, i));
+  return tensors;
 }
 
 /// The name of a rank's part of a unit, which says where the part begins.
-std::string partName(size_t unit, const char *kind, int64_t begin) {
+std::string partName(size_t unit, const std::string &kind, int64_t begin) {
   return "unit-" + std::to_string(unit) + "." + kind + "@" +
          std::to_string(begin);
 }
@@ -51,7 +54,8 @@ void writeJson(const fs::path &path, const nlohmann::ordered_json &json) {
 /// The part of a unit of `total` values that begins at `begin`. Throws Error
 /// when it is not as writeOwn() writes it.
 const TensorInfo &savedPart(const Checkpoint &saved, size_t unit,
-                            const char *kind, int64_t begin, int64_t total) {
+                            const std::string &kind, int64_t begin,
+                            int64_t total) {
   const TensorInfo &tensor = saved.tensor(partName(unit, kind, begin));
   const auto fail = [&](const std::string &text) {
     throw Error((saved.directory() / tensor.file).string() + ": tensor '" +
@@ -97,13 +101,13 @@ int64_t stepOf(const fs::path &path) {
 
 std::string TrainingState::writeOwn(const fs::path &target,
                                     ShardedWeights &weights,
-                                    AdamW &optimizer) const {
+                                    Optimizer &optimizer) const {
   const std::vector<OwnPart> parts = weights.ownParts();
   std::vector<NamedShape> shapes;
   std::vector<at::Tensor> tensors;
   for (size_t u = 0; u < parts.size(); ++u)
-    for (const char *kind : kKinds) {
-      tensors.push_back(tensorOf(kind, parts[u], optimizer.moments()[u]));
+    for (const auto &[kind, tensor] : savedOf(parts[u], u, optimizer)) {
+      tensors.push_back(tensor);
       shapes.push_back(
           {partName(u, kind, parts[u].begin), tensors.back().sizes().vec()});
     }
@@ -113,21 +117,21 @@ std::string TrainingState::writeOwn(const fs::path &target,
 }
 
 void TrainingState::writeIndex(const fs::path &target, ShardedWeights &weights,
+                               const Optimizer &optimizer,
                                const RunPosition &position,
-                               int64_t optimizerSteps,
                                const Sha256Sums &hashes) const {
   nlohmann::ordered_json map;
   const std::vector<OwnPart> parts = weights.ownParts();
   for (int rank = 0; rank < (weights.divides() ? ranks.size() : 1); ++rank)
     for (size_t u = 0; u < parts.size(); ++u)
-      for (const char *kind : kKinds)
+      for (const auto &[kind, tensor] : savedOf(parts[u], u, optimizer))
         map[partName(u, kind, rank * parts[u].latents.numel())] =
             rankFile(rank);
   writeJson(target / "model.safetensors.index.json", {{"weight_map", map}});
   writeJson(target / "state.json", {{"format", kFormat},
                                     {"step", position.step},
                                     {"bad_steps", position.badSteps},
-                                    {"optimizer_steps", optimizerSteps},
+                                    {"optimizer_steps", optimizer.stepsDone()},
                                     {"fingerprint", position.fingerprint}});
   writeSha256Sums(target, hashes);
 }
@@ -176,7 +180,7 @@ void TrainingState::prepare() {
   });
 }
 
-void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
+void TrainingState::save(ShardedWeights &weights, Optimizer &optimizer,
                          const RunPosition &position) {
   const fs::path target = folder / ("step-" + std::to_string(position.step));
   const fs::path temporary = target.string() + ".tmp";
@@ -197,7 +201,7 @@ void TrainingState::save(ShardedWeights &weights, AdamW &optimizer,
   together(kFailure, [&] {
     if (!leads)
       return;
-    writeIndex(temporary, weights, position, optimizer.stepsDone(), hashes);
+    writeIndex(temporary, weights, optimizer, position, hashes);
     fs::remove_all(target);
     fs::rename(temporary, target);
     for (const auto &entry : fs::directory_iterator(folder))
@@ -219,7 +223,7 @@ std::optional<fs::path> TrainingState::newest() const {
 }
 
 std::optional<RunPosition>
-TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
+TrainingState::load(ShardedWeights &weights, Optimizer &optimizer,
                     const std::string &fingerprint) const {
   const std::optional<fs::path> from = newest();
   if (!from)
@@ -257,12 +261,11 @@ TrainingState::load(ShardedWeights &weights, AdamW &optimizer,
 }
 
 void TrainingState::restore(const fs::path &from, ShardedWeights &weights,
-                            AdamW &optimizer) const {
+                            Optimizer &optimizer) const {
   const Checkpoint saved = Checkpoint::open(from);
   const std::vector<OwnPart> parts = weights.ownParts();
   for (size_t u = 0; u < parts.size(); ++u)
-    for (const char *kind : kKinds) {
-      const at::Tensor own = tensorOf(kind, parts[u], optimizer.moments()[u]);
+    for (const auto &[kind, own] : savedOf(parts[u], u, optimizer)) {
       const at::Tensor to = own.cpu(); // itself, where it is there
       // Parts are equally long, so the first one's length leads to the others.
       int64_t begin = 0;

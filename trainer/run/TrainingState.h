@@ -2,9 +2,9 @@
 //
 // A run's state on disk, to go on after an interruption, on any number of
 // ranks: one folder per saved step, in which each rank writes what it owns
-// (latents and AdamW's moments) to rank-R.safetensors, state.json holds the
-// position, and SHA256SUMS covers all of them. A folder appears complete, in
-// one step, and older ones go only then.
+// (latents and the optimizer's states) to rank-R.safetensors, state.json holds
+// the position, and SHA256SUMS covers all of them. A folder appears complete,
+// in one step, and older ones go only then.
 #pragma once
 
 #include "trainer/optimize/Optimizer.h"
@@ -40,13 +40,13 @@ public:
   void prepare();
   /// Throws Error on all ranks when one cannot write, its disk being full,
   /// say; what was saved before stays.
-  void save(ShardedWeights &weights, AdamW &optimizer,
+  void save(ShardedWeights &weights, Optimizer &optimizer,
             const RunPosition &position);
   /// Loads the newest state in place, bit for bit; nothing when there is none.
   /// Throws Error when it is of another run or of a newer format, a file has
   /// not the SHA-256 that SHA256SUMS names, or a tensor is not the run's: of
   /// another length, not float32, or with values that are not finite.
-  std::optional<RunPosition> load(ShardedWeights &weights, AdamW &optimizer,
+  std::optional<RunPosition> load(ShardedWeights &weights, Optimizer &optimizer,
                                   const std::string &fingerprint) const;
   /// Removes all that was saved: the run is over.
   void clear();
@@ -56,14 +56,14 @@ private:
   void together(const char *otherRanksFailure,
                 const std::function<void()> &action) const;
   void restore(const std::filesystem::path &from, ShardedWeights &weights,
-               AdamW &optimizer) const;
+               Optimizer &optimizer) const;
   /// Returns the file's SHA-256.
   std::string writeOwn(const std::filesystem::path &target,
-                       ShardedWeights &weights, AdamW &optimizer) const;
+                       ShardedWeights &weights, Optimizer &optimizer) const;
   /// The hashes of all ranks' files, of which each knows its own.
   Sha256Sums exchanged(const std::string &ownHash) const;
   void writeIndex(const std::filesystem::path &target, ShardedWeights &weights,
-                  const RunPosition &position, int64_t optimizerSteps,
+                  const Optimizer &optimizer, const RunPosition &position,
                   const Sha256Sums &hashes) const;
 
   /// The folder of the newest state; nothing when there is none.

@@ -22,7 +22,7 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
   const Model model = Model::load(recipe.model);
   const MemoryPlan plan = planMemory(model.config(), recipe, 1);
   EXPECT_EQ(plan.latents, 4 * model.parameterCount());
-  EXPECT_EQ(plan.gradients + plan.moments, 3 * plan.latents);
+  EXPECT_EQ(plan.gradients + plan.optimizer, 3 * plan.latents);
   int64_t quantized = 0;
   for (const Parameter &parameter : model.parameters())
     if (parameter.isMatrix())
