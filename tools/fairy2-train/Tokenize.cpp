@@ -39,6 +39,11 @@ int tokenizeMain(int argc, char **argv) {
                  "Between documents, as data.separator of the recipe")
       ->check(CLI::IsMember({"none", "bos", "eos", "both", "blank_line"}))
       ->capture_default_str();
+  app.add_option("--special-tokens", options.specialTokens,
+                 "What becomes of text that spells a special token, as "
+                 "data.special_tokens of the recipe")
+      ->check(CLI::IsMember({"parse", "text"}))
+      ->capture_default_str();
   app.add_option("--text-field", options.textField, "Text of a JSONL record")
       ->capture_default_str();
   app.add_option("--where", where, "Use only records with this field's value")

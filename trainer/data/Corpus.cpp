@@ -21,8 +21,8 @@ Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
     throw Error(path + ": key 'where' chooses records of .jsonl files, and "
                        "this one is tokenized already");
   if (isFolder) {
-    Corpus corpus(TokenizedText::open(path, data.separator, vocabulary.sha256,
-                                      vocabulary.size));
+    Corpus corpus(TokenizedText::open(path, data.separator, data.specialTokens,
+                                      vocabulary.sha256, vocabulary.size));
     if (corpus.size() == 0)
       throw Error(path + ": expected text, found none");
     return corpus;
@@ -34,7 +34,7 @@ Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
   } else {
     DocumentTokenizer work(
         vocabulary.tokenizer, data.separator, vocabulary.special,
-        [&](std::span<const int32_t> more, int64_t) {
+        data.specialTokens, [&](std::span<const int32_t> more, int64_t) {
           tokens.insert(tokens.end(), more.begin(), more.end());
         });
     readDocuments(path, data.textField, source.where,

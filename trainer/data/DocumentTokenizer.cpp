@@ -55,8 +55,11 @@ void checkTokens(std::span<const int32_t> tokens, int64_t vocabSize,
 
 DocumentTokenizer::DocumentTokenizer(const Tokenizer &tokenizer,
                                      const std::string &separator,
-                                     SpecialTokens special, Use use)
-    : tokenizer(tokenizer), joins(separator == "blank_line"),
+                                     SpecialTokens special,
+                                     const std::string &specialTokens, Use use)
+    : tokenizer(tokenizer),
+      parsesSpecial(trainer::parsesSpecial(specialTokens)),
+      joins(separator == "blank_line"),
       separators(Separators::of(separator, special)), use(std::move(use)) {}
 
 void DocumentTokenizer::add(std::string text) {
@@ -77,7 +80,8 @@ void DocumentTokenizer::flush() {
   std::vector<std::vector<int32_t>> parts(texts.size());
   parallelFor(int64_t(texts.size()), 1, [&](int64_t begin, int64_t end) {
     for (auto i = size_t(begin); i < size_t(end); ++i)
-      parts[i] = tokenizer.encode(texts[i], false, false);
+      parts[i] =
+          tokenizer.encode(texts[i], /*addSpecial=*/false, parsesSpecial);
   });
   std::vector<int32_t> tokens;
   for (const std::vector<int32_t> &part : parts) {

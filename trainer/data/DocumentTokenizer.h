@@ -33,6 +33,11 @@ struct Separators {
   static Separators of(const std::string &separator, SpecialTokens special);
 };
 
+/// Whether data.special_tokens makes tokens of text that spells special ones.
+inline bool parsesSpecial(const std::string &specialTokens) {
+  return specialTokens == "parse";
+}
+
 /// Throws Error when a token is not in [0, vocabSize); `origin` names the file.
 void checkTokens(std::span<const int32_t> tokens, int64_t vocabSize,
                  const std::string &origin);
@@ -45,8 +50,10 @@ public:
   using Use =
       std::function<void(std::span<const int32_t> tokens, int64_t documents)>;
 
+  /// `specialTokens` is data.special_tokens.
   DocumentTokenizer(const Tokenizer &tokenizer, const std::string &separator,
-                    SpecialTokens special, Use use);
+                    SpecialTokens special, const std::string &specialTokens,
+                    Use use);
 
   void add(std::string text);
   /// To call after the last document.
@@ -54,6 +61,7 @@ public:
 
 private:
   const Tokenizer &tokenizer;
+  const bool parsesSpecial;
   const bool joins; ///< documents by blank lines, before they are tokenized
   const Separators separators;
   const Use use;

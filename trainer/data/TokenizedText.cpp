@@ -70,11 +70,15 @@ public:
       throw Error(joined(options.inputs) + ": expected text, found none");
     if (file)
       end();
-    nlohmann::ordered_json index = {
-        {"format", "fairy2-tokens"},      {"version", kVersion},
-        {"separator", options.separator}, {"tokenizer_sha256", tokenizer},
-        {"tokens", result.tokens},        {"documents", result.documents},
-        {"inputs", options.inputs},       {"shards", list}};
+    nlohmann::ordered_json index = {{"format", "fairy2-tokens"},
+                                    {"version", kVersion},
+                                    {"separator", options.separator},
+                                    {"special_tokens", options.specialTokens},
+                                    {"tokenizer_sha256", tokenizer},
+                                    {"tokens", result.tokens},
+                                    {"documents", result.documents},
+                                    {"inputs", options.inputs},
+                                    {"shards", list}};
     writeTextFile(fs::path(options.output) / kIndex, index.dump(2) + "\n");
     return result;
   }
@@ -136,6 +140,7 @@ TokenizeResult tokenizeFiles(const TokenizeOptions &options,
                      config.vocabSize);
   DocumentTokenizer work(
       *tokenizer, options.separator, specialTokensOf(config),
+      options.specialTokens,
       [&](std::span<const int32_t> tokens, int64_t documents) {
         if (!tokens.empty())
           writer.append(tokens, documents);
@@ -215,6 +220,7 @@ bool TokenizedText::isFolder(const fs::path &path) {
 
 TokenizedText TokenizedText::open(const fs::path &folder,
                                   const std::string &separator,
+                                  const std::string &specialTokens,
                                   const std::string &tokenizerSha256,
                                   int64_t vocabSize) {
   const fs::path path = folder / kIndex;
@@ -226,6 +232,13 @@ TokenizedText TokenizedText::open(const fs::path &folder,
     throw Error(path.string() + ": was tokenized with the separator " +
                 quoteName(index.string("separator")) +
                 ", and data.separator is '" + separator + "'");
+  // What was tokenized before this choice was there took all for text.
+  const std::string special =
+      json.contains("special_tokens") ? index.string("special_tokens") : "text";
+  if (special != specialTokens)
+    throw Error(path.string() + ": was tokenized with special_tokens " +
+                quoteName(special) + ", and data.special_tokens is '" +
+                specialTokens + "'");
   if (index.string("tokenizer_sha256") != tokenizerSha256)
     throw Error(path.string() +
                 ": was tokenized with another tokenizer than the model's");

@@ -31,9 +31,10 @@ namespace fairy2::trainer {
 
 struct TokenizeOptions {
   std::string model; ///< folder with config.json and the tokenizer
-  std::vector<std::string> inputs; ///< as readDocuments() takes them
-  std::string output;              ///< a folder
-  std::string separator = "bos";   ///< as data.separator
+  std::vector<std::string> inputs;     ///< as readDocuments() takes them
+  std::string output;                  ///< a folder
+  std::string separator = "bos";       ///< as data.separator
+  std::string specialTokens = "parse"; ///< as data.special_tokens
   std::string textField = "text";
   std::map<std::string, std::string> where;
   int64_t shardTokens = int64_t(1) << 27; ///< at least so many, but the last
@@ -54,10 +55,11 @@ class TokenizedText {
 public:
   static bool isFolder(const std::filesystem::path &path);
   /// Reads and checks index, headers, hashes and that tokens are below
-  /// `vocabSize`. `tokenizerSha256` and `separator` must be those of the
-  /// shards. Throws Error.
+  /// `vocabSize`. `separator`, `specialTokens` and `tokenizerSha256` must be
+  /// those of the shards. Throws Error.
   static TokenizedText open(const std::filesystem::path &folder,
                             const std::string &separator,
+                            const std::string &specialTokens,
                             const std::string &tokenizerSha256,
                             int64_t vocabSize);
 

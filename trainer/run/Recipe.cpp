@@ -189,6 +189,7 @@ std::vector<Key> keysOf(Recipe &r) {
       integer("data.sequence_length", r.data.sequenceLength, 2, 1 << 20),
       choice("data.separator", r.data.separator,
              {"none", "bos", "eos", "both", "blank_line"}),
+      choice("data.special_tokens", r.data.specialTokens, {"parse", "text"}),
       flag("data.document_mask", r.data.documentMask),
       integer("train.tokens", r.train.tokens, 1, kMany),
       integer("train.batch_sequences", r.train.batchSequences, 1, 1 << 16),

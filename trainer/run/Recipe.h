@@ -42,6 +42,9 @@ struct Recipe {
     /// Between documents: none, bos, eos, both, or blank_line, the two newlines
     /// that would stand there in a text file.
     std::string separator = "bos";
+    /// What text that spells a special token becomes: parse, that token, as in
+    /// fairy2-eval; or text, the tokens of its letters.
+    std::string specialTokens = "parse";
     bool documentMask = false; ///< whether attention stops at documents' ends
   } data;
 

@@ -116,7 +116,8 @@ void Trainer::loadData() {
   if (isTokenShard(path) || TokenizedText::isFolder(path))
     throw Error(path + ": expected text, found tokens");
   validation = tokenizer->encode(readText(path, settings.data.textField),
-                                 /*addSpecial=*/false);
+                                 /*addSpecial=*/false,
+                                 parsesSpecial(settings.data.specialTokens));
   const int64_t pieces = settings.data.validationPieces;
   const auto most = size_t(pieces * settings.data.sequenceLength);
   if (pieces > 0 && validation.size() > most)

@@ -16,6 +16,49 @@ using namespace fairy2::trainer;
 
 namespace {
 
+/// 910 tokens, as transformers counts the texts of that file, in training and
+/// in validation.
+TEST(CorpusTest, SpecialTokensOfRealTextAreParsed) {
+  const std::filesystem::path file =
+      sharedData() / "reports/special_tokens.jsonl";
+  const std::filesystem::path model = sharedData() / "stories260K-hf";
+  if (!std::filesystem::exists(file))
+    GTEST_SKIP() << "without " << file;
+  const auto tokenizer = loadTokenizer(model);
+  Recipe::Data data;
+  data.separator = "none";
+  const auto size = [&] {
+    return Corpus::read({file.string(), 1, {}}, data,
+                        {*tokenizer, "", {{1}, {2}}, 512})
+        .size();
+  };
+  EXPECT_EQ(size(), 910);
+  data.specialTokens = "text";
+  EXPECT_EQ(size(), 1110);
+}
+
+/// The same tokens as `tokenizers` gives them, of a tokenizer whose ids are
+/// bytes behind 8 others.
+TEST(CorpusTest, TextThatSpellsSpecialTokens) {
+  const TemporaryFolder folder;
+  writeTinyModel(folder / "model");
+  const auto tokenizer = loadTokenizer(folder / "model");
+  const DataSource source{folder.write("a.txt", "a<s>b"), 1, {}};
+  Recipe::Data data;
+  data.separator = "bos";
+  const auto tokens = [&] {
+    const Corpus corpus =
+        Corpus::read(source, data, {*tokenizer, "", {{1}, {2}}, 264});
+    return corpus.window(0, corpus.size());
+  };
+  const std::vector<int32_t> parsed = tokens();
+  ASSERT_EQ(parsed.size(), 4u);
+  EXPECT_EQ(parsed[0], 1);
+  EXPECT_EQ(parsed[2], 1);
+  data.specialTokens = "text";
+  EXPECT_EQ(tokens().size(), 6u);
+}
+
 std::vector<int32_t> allOf(const Corpus &corpus) {
   return corpus.window(0, corpus.size());
 }

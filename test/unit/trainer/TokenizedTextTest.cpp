@@ -12,6 +12,7 @@
 #include "trainer/run/Sha256.h"
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include <cstring>
 
@@ -53,7 +54,8 @@ protected:
   }
   TokenizedText open(const std::string &separator = "bos",
                      int64_t vocabSize = 264) const {
-    return TokenizedText::open(options.output, separator, sha256, vocabSize);
+    return TokenizedText::open(options.output, separator, options.specialTokens,
+                               sha256, vocabSize);
   }
   /// Replaces bytes of the first shard.
   void damage(size_t offset, const std::string &bytes) const {
@@ -124,6 +126,31 @@ TEST_F(TokenizedTextTest, RecordsAreChosen) {
   EXPECT_EQ(all, direct("bos"));
 }
 
+/// What a shard was tokenized with is what the recipe asks for; an index from
+/// before there was a choice holds text.
+TEST_F(TokenizedTextTest, SpecialTokensAreAsTheRecipeSays) {
+  options.inputs = {folder.write("s.txt", "<s>ab</s>")};
+  options.separator = "none";
+  tokenizeFiles(options);
+  std::vector<int32_t> all(4);
+  ASSERT_EQ(open("none").size(), 4);
+  open("none").read(0, all);
+  EXPECT_EQ(all.front(), 1);
+  EXPECT_EQ(all.back(), 2);
+  options.specialTokens = "text";
+  EXPECT_EQ(errorOf([&] { open("none"); }),
+            options.output + "/index.json: was tokenized with special_tokens "
+                             "'parse', and data.special_tokens is 'text'");
+  nlohmann::json index =
+      nlohmann::json::parse(readWholeFile(folder / "out/index.json"));
+  index.erase("special_tokens");
+  folder.write("out/index.json", index.dump());
+  EXPECT_EQ(open("none").size(), 4);
+  std::filesystem::remove_all(options.output);
+  tokenizeFiles(options);
+  EXPECT_EQ(open("none").size(), 9);
+}
+
 TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
   tokenize();
   EXPECT_EQ(errorOf([&] { tokenize(); }),
@@ -132,7 +159,7 @@ TEST_F(TokenizedTextTest, WhatDoesNotFitIsNamed) {
             options.output + "/index.json: was tokenized with the separator "
                              "'bos', and data.separator is 'eos'");
   EXPECT_EQ(errorOf([&] {
-              TokenizedText::open(options.output, "bos", "other", 264);
+              TokenizedText::open(options.output, "bos", "parse", "other", 264);
             }),
             options.output + "/index.json: was tokenized with another "
                              "tokenizer than the model's");
