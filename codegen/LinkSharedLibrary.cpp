@@ -1,34 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Objects go to lld in temporary files, and the library comes back as bytes.
+// Runs ld.lld on object files in a temporary folder.
 #include "codegen/LinkSharedLibrary.h"
 
 #include "runtime/support/Error.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
 
-#include <list>
-
 namespace fairy2 {
 namespace {
 
-/// A file that is gone when its owner is.
-class TemporaryFile {
+/// A folder for temporary files, gone with all that is in it when its owner is:
+/// the linker leaves some of its own behind when it fails.
+class TemporaryFolder {
 public:
-  explicit TemporaryFile(llvm::StringRef suffix) {
+  TemporaryFolder() {
     if (std::error_code error =
-            llvm::sys::fs::createTemporaryFile("fairy2", suffix, path))
-      throw Error("temporary file: " + error.message());
-    remover.setFile(path);
+            llvm::sys::fs::createUniqueDirectory("fairy2", path))
+      throw Error("TMPDIR: cannot make a temporary folder: " + error.message());
   }
-  void write(llvm::StringRef bytes) {
+  ~TemporaryFolder() { llvm::sys::fs::remove_directories(path); }
+  TemporaryFolder(const TemporaryFolder &) = delete;
+  TemporaryFolder &operator=(const TemporaryFolder &) = delete;
+
+  std::string file(const std::string &name) const {
+    return (path + "/" + name).str();
+  }
+  std::string write(const std::string &name, llvm::StringRef bytes) const {
     std::error_code error;
-    llvm::raw_fd_ostream stream(path, error);
+    llvm::raw_fd_ostream stream(file(name), error);
     stream << bytes;
     stream.close();
     if (stream.has_error()) {
@@ -36,19 +40,23 @@ public:
       stream.clear_error();
     }
     if (error)
-      throw Error(path.str().str() + ": " + error.message());
+      throw Error(file(name) + ": " + error.message());
+    return file(name);
   }
-  std::string read() const {
-    auto buffer = llvm::MemoryBuffer::getFile(path);
+  std::string read(const std::string &name) const {
+    auto buffer = llvm::MemoryBuffer::getFile(file(name));
     if (!buffer)
-      throw Error(path.str().str() + ": " + buffer.getError().message());
+      throw Error(file(name) + ": " + buffer.getError().message());
     return (*buffer)->getBuffer().str();
   }
-  llvm::StringRef name() const { return path; }
+  /// Bytes that are left on its disk.
+  uint64_t available() const {
+    const auto space = llvm::sys::fs::disk_space(path);
+    return space ? space->available : UINT64_MAX;
+  }
 
 private:
   llvm::SmallString<128> path;
-  llvm::FileRemover remover;
 };
 
 std::string findLinker() {
@@ -65,35 +73,38 @@ std::string findLinker() {
 std::vector<uint8_t>
 linkSharedLibrary(const std::vector<std::string> &objects) {
   const std::string linker = findLinker();
-  std::list<TemporaryFile> inputs;
-  TemporaryFile output("so"), messages("txt");
-  std::vector<std::string> command = {linker,
-                                      "-shared",
-                                      "--gc-sections",
-                                      "-z",
-                                      "now",
-                                      "-z",
-                                      "noexecstack",
-                                      "--build-id=none",
-                                      "--hash-style=gnu",
-                                      "-soname",
-                                      "model.so",
-                                      "-o",
-                                      output.name().str()};
-  for (const std::string &object : objects) {
-    inputs.emplace_back("o");
-    inputs.back().write(object);
-    command.push_back(inputs.back().name().str());
+  const TemporaryFolder folder;
+  std::vector<std::string> command = {
+      linker, "-shared", "--gc-sections", "-z", "now", "-z", "noexecstack",
+      "--build-id=none", "--hash-style=gnu",
+      // On a full disk a map ends in SIGBUS.
+      "--no-mmap-output-file", "-soname", "model.so", "-o",
+      folder.file("model.so")};
+  uint64_t bytesOfObjects = 0;
+  for (size_t i = 0; i < objects.size(); ++i) {
+    command.push_back(
+        folder.write("part" + std::to_string(i) + ".o", objects[i]));
+    bytesOfObjects += objects[i].size();
   }
+  const std::string messages = folder.write("messages.txt", "");
   llvm::SmallVector<llvm::StringRef> arguments(command.begin(), command.end());
-  const std::optional<llvm::StringRef> redirects[] = {
-      llvm::StringRef(""), messages.name(), messages.name()};
+  const std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(""),
+                                                      messages, messages};
   std::string error;
   const int code = llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt,
                                              redirects, 0, 0, &error);
-  if (code != 0)
-    throw Error("ld.lld: " + (error.empty() ? messages.read() : error));
-  const std::string bytes = output.read();
+  if (code != 0) {
+    // A disk without room for the library may have none for messages either.
+    const uint64_t left = folder.available();
+    if (left < bytesOfObjects)
+      throw Error(folder.file("model.so") +
+                  ": no space left on device: ld.lld needs " +
+                  std::to_string(bytesOfObjects >> 10) + " KiB in TMPDIR, " +
+                  std::to_string(left >> 10) + " KiB are left");
+    throw Error("ld.lld: " +
+                (error.empty() ? folder.read("messages.txt") : error));
+  }
+  const std::string bytes = folder.read("model.so");
   return std::vector<uint8_t>(bytes.begin(), bytes.end());
 }
 
