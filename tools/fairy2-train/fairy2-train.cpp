@@ -21,7 +21,6 @@ using namespace fairy2::trainer;
 
 namespace {
 
-constexpr int kStoppedExit = 3;
 constexpr int64_t kSmokeSteps = 10;
 
 volatile std::sig_atomic_t stopAsked = 0;
@@ -50,6 +49,8 @@ int train(const Recipe &recipe, int64_t mostSteps) {
   // Until here there is nothing to save, and signals end the program.
   std::signal(SIGTERM, askToStop);
   std::signal(SIGINT, askToStop);
+  if (std::signal(SIGHUP, SIG_IGN) != SIG_IGN) // nohup's, which stays
+    std::signal(SIGHUP, askToStop);
   int64_t steps = 0;
   const RunResult result =
       trainer.run([&] { return stopAsked != 0 || ++steps == mostSteps; });
@@ -75,12 +76,13 @@ int main(int argc, char **argv) {
   CLI::App app("Train a Hugging Face model so that its linear layers hold at "
                "few bits.");
   app.set_version_flag("--version", "fairy2-train " FAIRY2_VERSION);
-  app.footer("Example: fairy2-train trainer/recipes/demo.yaml "
-             "train.tokens=1e6 output=/tmp/demo\n"
-             "fairy2-train tokenize --help tells how to tokenize text once.\n"
-             "Exit status: 0 done, 1 error, 2 bad command line, 3 stopped by "
-             "SIGTERM, SIGINT (Ctrl-C; again ends it without) or --stop-after "
-             "with its state saved.");
+  app.footer(
+      "Example: fairy2-train trainer/recipes/demo.yaml "
+      "train.tokens=1e6 output=/tmp/demo\n"
+      "fairy2-train tokenize --help tells how to tokenize text once.\n"
+      "Exit status: 0 done, 1 error, 2 bad command line, 3 stopped by "
+      "SIGTERM, SIGHUP, SIGINT (Ctrl-C; again ends it without) or --stop-after "
+      "with its state saved.");
   std::string file;
   std::vector<std::string> overrides;
   bool dryRun = false, smoke = false;

@@ -10,10 +10,12 @@
 #include "trainer/distributed/Heartbeat.h"
 
 #include <ATen/ops/empty.h>
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
@@ -117,9 +119,10 @@ private:
       try {
         return action();
       } catch (const std::exception &error) {
-        const std::string text = error.what();
-        throw Error("rank " + std::to_string(rank()) + ": " + what +
-                    " over all ranks failed: " + heartbeat->findDead() + " (" +
+        const std::string text = error.what(), dead = heartbeat->findDead();
+        throw Error("rank " + std::to_string(rank()) + ": " +
+                    (dead.empty() ? "" : dead + ": ") + what +
+                    " over all ranks failed (" +
                     text.substr(0, text.find('\n')) + ")");
       }
     };
@@ -181,6 +184,9 @@ std::unique_ptr<Communicator> Communicator::fromEnvironment(at::Device device) {
   if (!host || !port)
     throw Error("WORLD_SIZE is " + std::to_string(size) +
                 ", but MASTER_ADDR or MASTER_PORT is not set");
+  // Where a rank is gone, c10d's warnings are pages of stack traces.
+  if (!std::getenv("TORCH_CPP_LOG_LEVEL"))
+    FLAGS_caffe2_log_level = c10::GLOG_ERROR;
   try {
     return std::make_unique<Group>(int(*rank), int(size), host, uint16_t(*port),
                                    device);
@@ -192,6 +198,32 @@ std::unique_ptr<Communicator> Communicator::fromEnvironment(at::Device device) {
                 ": cannot meet the others at " + host + ":" +
                 std::to_string(*port) + ": " + text.substr(0, text.find('\n')));
   }
+}
+
+void Communicator::together(const std::string &otherRanksFailure,
+                            const std::function<void()> &action) {
+  std::string failure;
+  try {
+    action();
+  } catch (const std::exception &error) {
+    failure = error.what();
+  }
+  if (sums({double(!failure.empty())})[0] > 0)
+    throw Error(failure.empty() ? otherRanksFailure : failure);
+}
+
+std::string Communicator::ofRankZero(const std::string &text) {
+  const bool gives = rank() == 0;
+  const auto size = size_t(sums({gives ? double(text.size()) : 0})[0]);
+  std::vector<double> letters(size);
+  if (gives)
+    std::transform(text.begin(), text.end(), letters.begin(),
+                   [](char letter) { return double(uint8_t(letter)); });
+  letters = sums(letters);
+  std::string result;
+  for (const double letter : letters)
+    result += char(uint8_t(letter));
+  return result;
 }
 
 std::vector<double> Communicator::sums(const std::vector<double> &values) {

@@ -57,6 +57,13 @@ public:
   /// The sums over all ranks of a few numbers.
   std::vector<double> sums(const std::vector<double> &values);
 
+  /// Runs `action` on all ranks; when it throws on one, all throw: that one
+  /// what it threw, and the others Error with that text.
+  void together(const std::string &otherRanksFailure,
+                const std::function<void()> &action);
+  /// Rank 0's text on every rank.
+  std::string ofRankZero(const std::string &text);
+
   /// Bytes that this rank has sent, counted as a ring needs them: (N - 1) / N
   /// of a tensor to gather or to scatter it, twice that to sum it.
   int64_t bytesSent() const { return sent; }

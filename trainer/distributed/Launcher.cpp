@@ -1,23 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// fork and exec, the variables that torchrun sets, and an end for all when one
-// ends.
+// Starts one process per rank and waits for them; each hears a pulse, so that a
+// launcher that stands still is noticed as any rank is.
 #include "trainer/distributed/Launcher.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "trainer/distributed/Heartbeat.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -28,7 +33,7 @@ namespace fairy2::trainer {
 namespace {
 
 /// Seconds between asking the other processes to end and ending them.
-constexpr unsigned kGrace = 10;
+constexpr unsigned kGrace = 5;
 
 volatile std::sig_atomic_t signalToPass = 0;
 
@@ -59,7 +64,55 @@ std::string ownFile() {
   return !error && std::filesystem::exists(file, error) ? file.string() : kLink;
 }
 
-pid_t start(int rank, int processes, int port, char **argv) {
+/// A pipe whose writing end waits for nobody.
+struct Pulse {
+  FileDescriptor read, write;
+
+  Pulse() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+      throw Error(std::string("cannot make a pipe: ") + std::strerror(errno));
+    read = FileDescriptor(ends[0]);
+    write = FileDescriptor(ends[1]);
+  }
+};
+
+/// Writes to all pipes once a second, from its making to its end.
+class Pulses {
+public:
+  explicit Pulses(const std::vector<Pulse> &pipes) : pipes(pipes) {
+    // A rank that is gone reads no more.
+    std::signal(SIGPIPE, SIG_IGN);
+    thread = std::thread([this] { beat(); });
+  }
+  ~Pulses() {
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    wake.notify_all();
+    thread.join();
+  }
+
+private:
+  void beat() {
+    std::unique_lock lock(mutex);
+    while (!wake.wait_for(lock, std::chrono::seconds(1),
+                          [this] { return stopping; }))
+      for (const Pulse &pipe : pipes)
+        // A full pipe has enough of it.
+        (void)!::write(pipe.write.get(), "", 1);
+  }
+
+  const std::vector<Pulse> &pipes;
+  std::mutex mutex;
+  std::condition_variable wake;
+  bool stopping = false;
+  std::thread thread;
+};
+
+pid_t start(int rank, int processes, int port, const Pulse &pulse,
+            char **argv) {
   const std::string program = ownFile();
   const pid_t launcher = ::getpid();
   const pid_t child = ::fork();
@@ -71,6 +124,8 @@ pid_t start(int rank, int processes, int port, char **argv) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != launcher)
     std::_Exit(127);
+  ::fcntl(pulse.read.get(), F_SETFD, 0);
+  ::setenv(kLauncherPulse, std::to_string(pulse.read.get()).c_str(), 1);
   ::setenv("RANK", std::to_string(rank).c_str(), 1);
   ::setenv("LOCAL_RANK", std::to_string(rank).c_str(), 1);
   ::setenv("WORLD_SIZE", std::to_string(processes).c_str(), 1);
@@ -109,10 +164,14 @@ int launch(int processes, char **argv) {
   const int port = freePort();
   handle(SIGTERM, remember);
   handle(SIGINT, remember);
+  if (std::signal(SIGHUP, SIG_IGN) != SIG_IGN) // nohup's, which stays
+    handle(SIGHUP, remember);
   handle(SIGALRM, wake);
+  const std::vector<Pulse> pipes(static_cast<size_t>(processes));
   std::vector<pid_t> children;
   for (int rank = 0; rank < processes; ++rank)
-    children.push_back(start(rank, processes, port, argv));
+    children.push_back(start(rank, processes, port, pipes[size_t(rank)], argv));
+  const Pulses pulses(pipes);
   int result = 0;
   bool stopping = false; // on a signal, and then not zero is no failure
   for (int running = processes; running > 0;) {
@@ -137,8 +196,10 @@ int launch(int processes, char **argv) {
       result = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
       if (stopping)
         continue;
-      std::fprintf(stderr, "\nrank %zu %s\n", rank,
-                   describeStatus(status).c_str());
+      // One that failed with 1 has said why; one that stopped, as well.
+      if (WIFSIGNALED(status) || (result != 1 && result != kStoppedExit))
+        std::fprintf(stderr, "\nrank %zu %s\n", rank,
+                     describeStatus(status).c_str());
       tellAll(children, SIGTERM);
       ::alarm(kGrace);
     }

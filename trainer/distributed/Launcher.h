@@ -5,11 +5,14 @@
 
 namespace fairy2::trainer {
 
+/// The exit status of a process that was told to stop and saved its state.
+inline constexpr int kStoppedExit = 3;
+
 /// Starts `processes` copies of the running program with the same arguments and
 /// the environment that Communicator::fromEnvironment() reads, and waits for
-/// them. When one fails, names it and ends the others. SIGTERM and SIGINT are
-/// passed on. Returns the exit status: the first one that is not 0. Throws
-/// Error.
+/// them. When one fails, names it and ends the others. SIGTERM, SIGINT and
+/// SIGHUP are passed on. Returns the exit status: the first one that is not 0.
+/// Throws Error.
 int launch(int processes, char **argv);
 
 } // namespace fairy2::trainer

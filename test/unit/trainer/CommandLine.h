@@ -54,8 +54,9 @@ protected:
     std::ifstream file(path);
     return {std::istreambuf_iterator<char>(file), {}};
   }
-  /// A run in a process of its own.
-  pid_t start(std::vector<std::string> arguments) const {
+  /// A run in a process of its own, whose stderr goes to `log`.
+  pid_t start(std::vector<std::string> arguments,
+              const std::string &log = "") const {
     arguments.insert(arguments.begin(),
                      {FAIRY2_TRAIN, (folder / "r.yaml").string()});
     std::vector<char *> pointers;
@@ -64,6 +65,8 @@ protected:
     pointers.push_back(nullptr);
     const pid_t child = ::fork();
     if (child == 0) {
+      if (!log.empty() && !std::freopen(log.c_str(), "a", stderr))
+        std::_Exit(126);
       ::execv(FAIRY2_TRAIN, pointers.data());
       std::_Exit(127);
     }

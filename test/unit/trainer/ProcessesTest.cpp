@@ -3,7 +3,9 @@
 // fairy2-train in several processes, and with signals.
 #include "test/unit/trainer/CommandLine.h"
 
+#include <chrono>
 #include <csignal>
+#include <sstream>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -15,7 +17,40 @@ using namespace fairy2::trainer;
 
 namespace {
 
-class ProcessesTest : public CommandLine {};
+class ProcessesTest : public CommandLine {
+protected:
+  using Clock = std::chrono::steady_clock;
+
+  /// A launcher's processes, in the order of ranks, once all run.
+  static std::vector<pid_t> ranksOf(pid_t launcher) {
+    const std::string id = std::to_string(launcher);
+    std::istringstream list(
+        readAll("/proc/" + id + "/task/" + id + "/children"));
+    std::vector<pid_t> ranks;
+    for (pid_t rank; list >> rank;)
+      ranks.push_back(rank);
+    return ranks;
+  }
+  static double secondsSince(Clock::time_point begin) {
+    return std::chrono::duration<double>(Clock::now() - begin).count();
+  }
+  /// A process of others; a zombie is gone too.
+  static bool isGone(pid_t process) {
+    const std::string status =
+        readAll("/proc/" + std::to_string(process) + "/status");
+    return status.empty() || status.find("State:\tZ") != std::string::npos;
+  }
+  static void expectOneSentence(const std::string &text,
+                                const std::string &sentence) {
+    EXPECT_NE(text.find(sentence), std::string::npos) << text;
+    for (const char *noise : {"frame #", "Exception raised", "[W", "[E"})
+      EXPECT_EQ(text.find(noise), std::string::npos) << text;
+    size_t errors = 0;
+    for (size_t at = 0; (at = text.find("error:", at)) != text.npos; ++at)
+      ++errors;
+    EXPECT_EQ(errors, 1u) << text;
+  }
+};
 
 /// Two ranks sum two gradients, and so does one rank that accumulates: even
 /// the bits are the same. ZeRO adds up norms in another order, so its losses
@@ -92,6 +127,80 @@ TEST_F(ProcessesTest, ADeadRankIsNamed) {
   const std::string text = readWholeFile(log);
   EXPECT_NE(text.find("rank 1 was ended by signal 9"), std::string::npos)
       << text;
+}
+
+/// A process that is stopped stands for a machine that hangs. All end within
+/// the time that README.md promises, and nobody stays behind.
+TEST_F(ProcessesTest, AFrozenRankIsNamed) {
+  const char *const kSentences[] = {
+      "rank 1: rank 0, where the ranks meet, has died or cannot be reached",
+      "rank 0: rank 1 has died or stood still for 10 seconds"};
+  for (const size_t frozen : {0, 1}) {
+    const std::string name = "frozen" + std::to_string(frozen);
+    const std::string log = folder.file(name + ".log");
+    const pid_t launcher =
+        start({output(name.c_str()), "train.tokens=1e9", "--nproc", "2"}, log);
+    awaitMetrics(name.c_str());
+    const std::vector<pid_t> ranks = ranksOf(launcher);
+    ASSERT_EQ(ranks.size(), 2u);
+    ::kill(ranks[frozen], SIGSTOP);
+    const Clock::time_point begin = Clock::now();
+    int status = 0;
+    ::waitpid(launcher, &status, 0);
+    EXPECT_LT(secondsSince(begin), 20);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 1) << status;
+    expectOneSentence(readAll(log), kSentences[frozen]);
+    for (const pid_t rank : ranks)
+      EXPECT_TRUE(isGone(rank));
+  }
+}
+
+/// Ranks whose launcher stands still save what they have and end.
+TEST_F(ProcessesTest, AFrozenLauncherStopsItsRanks) {
+  const std::string log = folder.file("log");
+  const pid_t launcher =
+      start({output("alone"), "train.tokens=1e9", "--nproc", "2"}, log);
+  awaitMetrics("alone");
+  const std::vector<pid_t> ranks = ranksOf(launcher);
+  ::kill(launcher, SIGSTOP);
+  const Clock::time_point begin = Clock::now();
+  for (const pid_t rank : ranks)
+    await([&] { return isGone(rank); });
+  EXPECT_LT(secondsSince(begin), 20);
+  const std::string text = readAll(log);
+  EXPECT_NE(text.find("the process that started the ranks, " +
+                      std::to_string(launcher) +
+                      ", has stood still for 10 seconds"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("stopped; the same command goes on from here"),
+            std::string::npos)
+      << text;
+  ::kill(launcher, SIGCONT);
+  int status = 0;
+  ::waitpid(launcher, &status, 0);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3) << status;
+}
+
+/// What a terminal that is closed sends.
+TEST_F(ProcessesTest, AHangUpSavesTheState) {
+  for (const char *processes : {"1", "2"}) {
+    const std::string name = std::string("hup") + processes;
+    const pid_t child =
+        start({output(name.c_str()), "train.tokens=1e9",
+               "train.batch_sequences=1", "--nproc", processes});
+    awaitMetrics(name.c_str());
+    ::kill(child, SIGHUP);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 3) << status;
+    const Outcome rest =
+        run(output(name.c_str()) + " train.batch_sequences=1 " +
+            "train.tokens=1e9 --stop-after 1 --nproc " + processes);
+    EXPECT_EQ(rest.status, 3) << rest.text;
+    EXPECT_NE(rest.text.find("going on after step"), std::string::npos)
+        << rest.text;
+  }
 }
 
 /// While there is nothing to save, a signal ends the program as any other: here
