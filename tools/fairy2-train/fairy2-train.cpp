@@ -6,6 +6,7 @@
 #include "trainer/distributed/Launcher.h"
 #include "trainer/run/Memory.h"
 #include "trainer/run/Plan.h"
+#include "trainer/run/RunFolder.h"
 #include "trainer/run/Trainer.h"
 
 #include <CLI/CLI.hpp>
@@ -41,11 +42,14 @@ void askToStop(int signal) {
   stopAsked = 1;
 }
 
-int train(const Recipe &recipe, int64_t mostSteps) {
+int train(const Recipe &recipe, int64_t mostSteps, bool smoke) {
   returnFreedTensors();
   const at::Device device =
       openDevice(recipe.train.device, Communicator::localRankFromEnvironment());
   Trainer trainer(recipe, Communicator::fromEnvironment(device));
+  // Each smoke test begins anew.
+  if (smoke && trainer.leads())
+    RunFolder(recipe.output).removeEarlierRun();
   // Until here there is nothing to save, and signals end the program.
   std::signal(SIGTERM, askToStop);
   std::signal(SIGINT, askToStop);
@@ -59,10 +63,13 @@ int train(const Recipe &recipe, int64_t mostSteps) {
     return kStoppedExit;
   if (!leads)
     return 0;
+  if (result.before)
+    std::printf("this run is over already\n");
   if (result.validationLoss)
     std::printf("validation loss: %.5f\n", *result.validationLoss);
-  std::printf("peak memory of rank 0: %lld MiB\n",
-              (long long)peakResidentBytes() >> 20);
+  if (!result.before)
+    std::printf("peak memory of rank 0: %lld MiB\n",
+                (long long)peakResidentBytes() >> 20);
   std::printf("exported to %s\n%s\n", recipe.output.c_str(),
               trainer.compileCommand().c_str());
   return 0;
@@ -95,7 +102,9 @@ int main(int argc, char **argv) {
       ->type_name("key=value");
   app.add_flag("--dry-run", dryRun,
                "Print size, memory, steps and time of the run, and stop");
-  app.add_flag("--smoke", smoke, "Do 10 steps in place of all");
+  app.add_flag(
+      "--smoke", smoke,
+      "Do 10 steps in place of all, in the folder smoke of the output");
   app.add_option("--stop-after", mostSteps,
                  "Steps after which to save and stop, exit status 3")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 50));
@@ -110,17 +119,20 @@ int main(int argc, char **argv) {
   }
   try {
     Recipe recipe = Recipe::read(file, overrides);
-    if (smoke)
-      recipe.train.tokens = kSmokeSteps * recipe.tokensPerStep();
+    const int64_t ranks =
+        processes > 1 ? processes : Communicator::sizeFromEnvironment();
+    if (smoke) {
+      recipe.train.tokens = kSmokeSteps * recipe.tokensPerStep() * ranks;
+      // Where nothing of it is in the real run's way.
+      recipe.output = (std::filesystem::path(recipe.output) / "smoke").string();
+    }
     if (dryRun) {
-      const int64_t ranks =
-          processes > 1 ? processes : Communicator::sizeFromEnvironment();
       std::fputs(describePlan(recipe, ranks).c_str(), stdout);
       return 0;
     }
     if (processes > 1 && !std::getenv("RANK"))
       return launch(processes, argv);
-    return train(recipe, mostSteps);
+    return train(recipe, mostSteps, smoke);
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-train: error: %s\n", error.what());
     return 1;

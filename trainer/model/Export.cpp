@@ -68,7 +68,11 @@ void copyTokenizer(const fs::path &source, const fs::path &folder) {
 
 void writeConfig(const fs::path &from, const fs::path &to, DType type) {
   nlohmann::json config = readJson(from);
-  config["torch_dtype"] = torchName(type);
+  // The name that it has there: transformers 5 writes dtype. One alone, or they
+  // may say different things.
+  const char *field = config.contains("dtype") ? "dtype" : "torch_dtype";
+  config.erase("torch_dtype");
+  config[field] = torchName(type);
   writeTextFile(to, config.dump(2) + "\n");
 }
 
@@ -155,6 +159,12 @@ std::string compilerOptions(ExportForm form, const Numerics &numerics) {
   if (numerics.quantizeHead)
     add("--lm-head=quantize");
   return options;
+}
+
+std::vector<std::string> exportedFiles() {
+  std::vector<std::string> names(std::begin(kCopied), std::end(kCopied));
+  names.insert(names.end(), {"config.json", "model.safetensors"});
+  return names;
 }
 
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,

@@ -49,6 +49,9 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
                      const std::filesystem::path &source,
                      const std::filesystem::path &folder);
 
+/// The names of all files that writeCheckpoint() may write.
+std::vector<std::string> exportedFiles();
+
 struct NamedShape {
   std::string name;
   std::vector<int64_t> shape;

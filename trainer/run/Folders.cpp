@@ -36,13 +36,16 @@ FolderLock::FolderLock(const fs::path &folder)
     throw Error(folder.string() + ": another run is writing there");
 }
 
-void requireNoModel(const fs::path &folder) {
-  std::error_code absent; // a folder that is not there holds nothing
-  for (const auto &entry : fs::directory_iterator(folder, absent))
-    if (entry.path().extension() == ".safetensors")
-      throw Error("output: " + folder.string() +
-                  " holds a model already; remove it, or choose another "
-                  "output");
+void makeDurable(const fs::path &path) {
+  const FileDescriptor opened(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // A file system that cannot promise it says EINVAL, and then nobody can.
+  if (opened.get() < 0 || (::fsync(opened.get()) != 0 && errno != EINVAL))
+    throw Error(path.string() +
+                ": cannot make durable: " + std::strerror(errno));
+}
+
+void writeJson(const fs::path &path, const nlohmann::ordered_json &json) {
+  writeTextFile(path, json.dump(2) + "\n");
 }
 
 } // namespace fairy2::trainer

@@ -5,6 +5,8 @@
 
 #include "runtime/support/File.h"
 
+#include <nlohmann/json.hpp>
+
 #include <filesystem>
 
 namespace fairy2::trainer {
@@ -27,8 +29,12 @@ private:
   FileDescriptor descriptor;
 };
 
-/// Throws Error when the folder holds weights of a model, which a run would
-/// overwrite.
-void requireNoModel(const std::filesystem::path &folder);
+/// Returns when what is in a file, or which names are in a folder, would
+/// survive a loss of power. Throws Error.
+void makeDurable(const std::filesystem::path &path);
+
+/// Writes JSON to a file that appears in one step. Throws Error.
+void writeJson(const std::filesystem::path &path,
+               const nlohmann::ordered_json &json);
 
 } // namespace fairy2::trainer

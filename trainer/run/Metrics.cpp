@@ -6,10 +6,12 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "trainer/run/Folders.h"
+#include "trainer/run/RunFolder.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <utility>
 
 #include <sys/ioctl.h>
@@ -62,17 +64,26 @@ std::string timeText(int64_t seconds) {
 }
 
 Metrics::Metrics(const std::filesystem::path &folder, int64_t done)
-    : path((folder / "metrics.jsonl").string()), out(nullptr, &std::fclose) {
-  const std::filesystem::path events = folder / "tensorboard";
+    : path((folder / kMetricsFile).string()), out(nullptr, &std::fclose) {
+  const std::filesystem::path events = folder / kEventsFolder;
   if (done > 0)
     keepLinesUntil(path, done);
   else
-    std::filesystem::remove_all(events);
+    TensorBoard::removeEvents(events);
   out.reset(std::fopen(path.c_str(), done > 0 ? "a" : "w"));
   if (!out)
     throw Error(path + ": cannot open to write: " + std::strerror(errno));
   makeFolder(events);
   board.emplace(events, done + 1);
+}
+
+bool Metrics::areThere(const std::filesystem::path &folder) {
+  std::ifstream file(folder / kMetricsFile);
+  std::string line;
+  std::getline(file, line);
+  const auto values = nlohmann::json::parse(line, nullptr, false);
+  return values.is_object() && values.contains("fingerprint") &&
+         values.contains("recipe");
 }
 
 void Metrics::write(const nlohmann::ordered_json &values) {

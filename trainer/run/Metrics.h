@@ -29,6 +29,9 @@ public:
   Metrics(const std::filesystem::path &folder, int64_t done);
   ~Metrics() { endLine(); }
 
+  /// Whether a run's metrics are in `folder`.
+  static bool areThere(const std::filesystem::path &folder);
+
   /// Appends one line to metrics.jsonl. With a "step", its numbers are
   /// TensorBoard scalars as well.
   void write(const nlohmann::ordered_json &values);

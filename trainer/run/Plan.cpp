@@ -165,6 +165,20 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
   return plan;
 }
 
+DiskPlan planDisk(const HFConfig &config, const Recipe &recipe, int64_t steps) {
+  const int64_t values = weightBytes(config, nullptr).all() / 4;
+  DiskPlan plan;
+  plan.state =
+      values * (4 + optimizerKind(recipe.train.optimizer).stateBytesPerValue());
+  // The last one is written before the export, and a new one before the oldest
+  // goes.
+  const int64_t every = recipe.train.saveEvery;
+  const int64_t saves = 1 + (every > 0 ? (steps - 1) / every : 0);
+  plan.states = std::min(saves, recipe.train.keepLast + 1);
+  plan.exported = values * byteWidth(*dtypeFromName(recipe.exportOptions.type));
+  return plan;
+}
+
 double bitsPerParameter(const HFConfig &config, const Method *method) {
   double bits = 0;
   int64_t count = 0;
@@ -232,6 +246,10 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   if (lacksTeacher)
     text += line("  teacher", "not counted: %s is not here yet",
                  recipe.teacher.model.c_str());
+  const DiskPlan disk = planDisk(config, recipe, steps);
+  text += line(
+      "disk", "%.0f MiB: %lld of %.0f MiB for saved states, and the export",
+      mebibytes(disk.total()), (long long)disk.states, mebibytes(disk.state));
   text += line("tokens", "%lld", (long long)tokens);
   text += line("steps", "%lld of %lld tokens", (long long)steps,
                (long long)tokensPerStep);

@@ -39,6 +39,16 @@ struct MemoryPlan {
 MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
                       int64_t ranks, const HFConfig *teacher = nullptr);
 
+/// Bytes that a run writes.
+struct DiskPlan {
+  int64_t state = 0;    ///< one
+  int64_t states = 0;   ///< that are there at one time
+  int64_t exported = 0; ///< at most
+
+  int64_t total() const { return states * state + exported; }
+};
+DiskPlan planDisk(const HFConfig &config, const Recipe &recipe, int64_t steps);
+
 /// What a parameter of the layers' matrices takes where a method stores them,
 /// scales included; 32 where it does not.
 double bitsPerParameter(const HFConfig &config, const Method *method);

@@ -216,6 +216,7 @@ std::vector<Key> keysOf(Recipe &r) {
       choice("train.device", r.train.device, {"cpu", "cuda"}),
       integer("train.validate_every", r.train.validateEvery, 1, kMany),
       integer("train.save_every", r.train.saveEvery, 0, kMany),
+      integer("train.keep_last", r.train.keepLast, 1, 1000),
       integer("train.max_bad_steps", r.train.maxBadSteps, 1, kMany),
       text("teacher.model", r.teacher.model),
       number("teacher.weight", r.teacher.weight, 0, 1),

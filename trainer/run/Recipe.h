@@ -77,7 +77,9 @@ struct Recipe {
     std::string compute = "float32"; ///< of matrix products; or bfloat16
     std::string device = "cpu";      ///< or cuda
     int64_t validateEvery = 200;     ///< steps
-    int64_t saveEvery = 500;         ///< steps; 0: only when told to stop
+    /// Steps; 0: only when told to stop, and before the export.
+    int64_t saveEvery = 500;
+    int64_t keepLast = 2;     ///< saved states
     int64_t maxBadSteps = 10; ///< steps in a row with NaN before giving up
   } train;
 

@@ -7,6 +7,7 @@
 #include "runtime/support/File.h"
 #include "runtime/support/Html.h"
 #include "runtime/support/Json.h"
+#include "trainer/run/RunFolder.h"
 
 #include <algorithm>
 #include <cmath>
@@ -208,8 +209,8 @@ std::string reportOf(const fs::path &metrics, const std::string &title) {
 
 void writeReport(const fs::path &folder) {
   writeTextFile(
-      folder / "report.html",
-      reportOf(folder / "metrics.jsonl",
+      folder / kReportFile,
+      reportOf(folder / kMetricsFile,
                "fairy2-train: " + fs::absolute(folder).filename().string()));
 }
 

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <vector>
 
 #include <unistd.h>
 
@@ -64,11 +65,14 @@ double now() {
       .count();
 }
 
+/// Tells a run's files from those of other programs.
+constexpr const char *kSuffix = ".fairy2";
+
 std::string fileName() {
   char host[256] = "";
   ::gethostname(host, sizeof host - 1);
   return "events.out.tfevents." + std::to_string(int64_t(now())) + "." + host +
-         "." + std::to_string(::getpid());
+         "." + std::to_string(::getpid()) + kSuffix;
 }
 
 } // namespace
@@ -90,6 +94,17 @@ TensorBoard::TensorBoard(const std::filesystem::path &folder, int64_t firstStep)
   // Event { wall_time = 1, step = 2, session_log = 7 { status = 1: START } }
   record(doubleField(1, now()) + integerField(2, firstStep) +
          bytesField(7, integerField(1, 1)));
+}
+
+void TensorBoard::removeEvents(const std::filesystem::path &folder) {
+  std::error_code kept;
+  std::vector<std::filesystem::path> own;
+  for (const auto &entry : std::filesystem::directory_iterator(folder, kept))
+    if (entry.path().extension() == kSuffix)
+      own.push_back(entry.path());
+  for (const std::filesystem::path &file : own)
+    std::filesystem::remove(file, kept);
+  std::filesystem::remove(folder, kept); // when it is empty
 }
 
 void TensorBoard::scalar(const std::string &tag, int64_t step, float value) {

@@ -22,6 +22,10 @@ public:
   /// `firstStep` and later is to be forgotten. Throws Error.
   TensorBoard(const std::filesystem::path &folder, int64_t firstStep);
 
+  /// Removes the event files that runs of fairy2-train left in `folder`, and
+  /// the folder when nothing else is there.
+  static void removeEvents(const std::filesystem::path &folder);
+
   /// Throws Error when the disk is full.
   void scalar(const std::string &tag, int64_t step, float value);
 

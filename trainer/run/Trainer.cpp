@@ -12,9 +12,11 @@
 #include "trainer/data/LoadTokenizer.h"
 #include "trainer/data/TokenShards.h"
 #include "trainer/optimize/Schedule.h"
-#include "trainer/run/Fingerprint.h"
+#include "trainer/run/Folders.h"
 #include "trainer/run/Memory.h"
+#include "trainer/run/Plan.h"
 #include "trainer/run/Report.h"
+#include "trainer/run/RunFolder.h"
 #include "trainer/run/Sha256.h"
 #include "trainer/run/SourceVersion.h"
 
@@ -328,23 +330,68 @@ void Trainer::exportModel() {
       latentOf(i);
 }
 
-void Trainer::resume() {
-  fingerprint = fingerprintOf(settings, ranks->size());
-  state = std::make_unique<TrainingState>(settings.output, *ranks);
-  state->prepare();
+bool Trainer::resume() {
+  bool over = false;
+  ranks->together("rank 0 cannot read what the run reads", [&] {
+    if (!leads())
+      return;
+    identity =
+        identityOf(settings, ranks->size(), hashCacheIn(settings.output));
+    over = RunFolder(settings.output).isFinished(identity.fingerprint);
+  });
+  identity.fingerprint = ranks->ofRankZero(identity.fingerprint);
+  state = std::make_unique<TrainingState>(settings.output, *ranks,
+                                          settings.train.keepLast);
+  if (ranks->sums({double(over)})[0] > 0)
+    return true;
+  state->prepare(latents->divides());
   const std::optional<RunPosition> position =
-      state->load(*latents, *optimizer, fingerprint);
+      state->load(*latents, *optimizer, identity, steps());
+  ranks->together("rank 0 has too little space on its disk", [&] {
+    if (!leads())
+      return;
+    writeJson(hashCacheIn(settings.output), identity.hashes);
+    const DiskPlan plan = planDisk(network->config(), settings, steps());
+    requireSpace(settings.output, plan.total() - state->bytes(),
+                 std::to_string(plan.states) +
+                     (plan.states == 1 ? " saved state" : " saved states") +
+                     " and the export; train.keep_last and "
+                     "export.type make it less");
+  });
   if (!position)
-    return;
+    return false;
   done = position->step;
   badSteps = position->badSteps;
   mixture->skipTo(done * tokensPerStep() / settings.data.sequenceLength);
   if (leads())
     std::fprintf(stderr, "going on after step %lld\n", (long long)done);
+  return false;
 }
 
 void Trainer::save() {
-  state->save(*latents, *optimizer, {done, badSteps, fingerprint});
+  state->save(*latents, *optimizer, {done, badSteps}, identity);
+}
+
+std::optional<double> Trainer::finish() {
+  // Whatever ends the run from here on, its training is not lost.
+  save();
+  try {
+    for (const OwnPart &part : latents->ownParts())
+      roundTo(exportType(settings), part.latents);
+    latents->publish();
+    const std::optional<double> loss = reportValidation();
+    exportModel();
+    if (leads()) {
+      metrics->write({{"step", done}, {"peak_memory", peakResidentBytes()}});
+      writeReport(settings.output);
+      RunFolder(settings.output).markFinished(identity.fingerprint, done);
+    }
+    return loss;
+  } catch (const std::exception &error) {
+    throw Error(std::string(error.what()) +
+                "; the state after the last step is saved, and the same "
+                "command exports it");
+  }
 }
 
 RunResult Trainer::run(const std::function<bool()> &shouldStop) {
@@ -352,13 +399,14 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   if (const std::string note = dirtyTreeNote(sourceVersion());
       leads() && !note.empty())
     std::fprintf(stderr, "%s\n", note.c_str());
-  resume();
+  if (resume())
+    return {.finished = true, .before = true};
   // Nobody saves before all have looked for what was saved.
   ranks->barrier();
   if (leads()) {
     metrics = std::make_unique<Metrics>(settings.output, done);
     metrics->write({{"recipe", settings.toJson()},
-                    {"fingerprint", fingerprint},
+                    {"fingerprint", identity.fingerprint},
                     {"source", sourceVersion()},
                     {"parameters", network->parameterCount()},
                     {"training_tokens", mixture->tokens()},
@@ -383,18 +431,10 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
         done % settings.train.saveEvery == 0)
       save();
   }
-  for (const OwnPart &part : latents->ownParts())
-    roundTo(exportType(settings), part.latents);
-  latents->publish();
-  const std::optional<double> loss = reportValidation();
-  exportModel();
-  if (leads()) {
-    metrics->write({{"step", done}, {"peak_memory", peakResidentBytes()}});
-    writeReport(settings.output);
-  }
+  const std::optional<double> loss = finish();
   state->clear();
   ranks->barrier();
-  return {true, loss};
+  return {.finished = true, .validationLoss = loss};
 }
 
 } // namespace fairy2::trainer

@@ -21,6 +21,7 @@ namespace fairy2::trainer {
 /// How a run ended.
 struct RunResult {
   bool finished = false; ///< otherwise it was told to stop and saved its state
+  bool before = false;   ///< and that was an earlier run, to the same end
   std::optional<double> validationLoss; ///< of the exported model
 };
 
@@ -70,8 +71,10 @@ private:
   /// Gradients of a step whose first pass is over `batch`.
   StepResult accumulate(Batch batch);
   double gradientNorm(); ///< over all ranks
-  void resume();
+  /// Goes on from the saved state; true when the run was over before.
+  bool resume();
   void save();
+  std::optional<double> finish(); ///< what is done behind the last step
   void report(const StepResult &result, double tokensPerSecond);
   std::optional<double> reportValidation();
   void exportModel();
@@ -91,7 +94,7 @@ private:
   std::unique_ptr<BatchMaker> batches;
   std::unique_ptr<Metrics> metrics;
   std::vector<int32_t> validation;
-  std::string fingerprint;
+  RunIdentity identity; ///< on rank 0; others know its fingerprint
   std::unique_ptr<TrainingState> state;
   int64_t done = 0;      ///< steps
   int64_t badSteps = 0;  ///< in a row

@@ -89,8 +89,8 @@ TEST_F(CommandLineTest, ValidationReadsDocuments) {
         run(output(out.c_str()) +
             " --smoke data.validation=" + (folder / name).string());
     ASSERT_EQ(outcome.status, 0) << outcome.text;
-    losses.push_back(
-        lastLineWith("validation_loss", out.c_str())["validation_loss"]);
+    losses.push_back(lastLineWith("validation_loss",
+                                  (out + "/smoke").c_str())["validation_loss"]);
     EXPECT_EQ(losses.back(), losses.front()) << name;
   }
   folder.write("text.gz", "\x1f\x8b\x08");
@@ -150,7 +150,7 @@ TEST_F(CommandLineTest, ADirtyTreeIsTold) {
   const Outcome outcome = run(output("dirty") + " --smoke");
   EXPECT_EQ(outcome.status, 0) << outcome.text;
   const auto source =
-      lastLineWith("source", "dirty")["source"].get<std::string>();
+      lastLineWith("source", "dirty/smoke")["source"].get<std::string>();
   EXPECT_EQ(outcome.text.find("uncommitted changes (") != std::string::npos,
             source.ends_with("-dirty"))
       << outcome.text;

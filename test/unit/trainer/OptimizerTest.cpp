@@ -6,9 +6,10 @@
 #include "TinyModels.h"
 #include "trainer/run/TrainingState.h"
 
-#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/grad_mode.h>
+
+#include <cmath>
 
 using namespace fairy2;
 using namespace fairy2::trainer;
@@ -110,23 +111,24 @@ TEST_F(OptimizerTest, ARuleOverWholeMatricesStepsInEverySharding) {
 /// state without it is refused by name.
 TEST_F(OptimizerTest, AStateHoldsWhatItsRuleRemembers) {
   const at::NoGradGuard noGradients;
-  TrainingState state(folder / "out", *ranks);
-  state.prepare();
+  TrainingState state(folder / "out", *ranks, /*keepLast=*/2);
+  state.prepare(/*everyRankWrites=*/false);
   Parts first(folder / "model", *ranks, Sharding::None);
   NormalizedMomentum saved(first.weights);
   first.setGradients(2);
   saved.step(0.1);
-  state.save(first.weights, saved, {1, 0, "a"});
+  const RunIdentity run{{}, "a", {}};
+  state.save(first.weights, saved, {1, 0}, run);
   Parts second(folder / "model", *ranks, Sharding::All);
   NormalizedMomentum loaded(second.weights);
-  ASSERT_TRUE(state.load(second.weights, loaded, "a").has_value());
+  ASSERT_TRUE(state.load(second.weights, loaded, run, 9).has_value());
   EXPECT_EQ(loaded.stepsDone(), 1);
   for (size_t i = 0; i < first.latents().size(); ++i)
     EXPECT_TRUE(first.latents()[i].equal(second.latents()[i]));
   EXPECT_EQ(loaded.state(1, 0).max().item<float>(), 2);
   const auto adamw = optimizerKind("adamw").make(second.weights, {});
   EXPECT_NE(errorOf([&] {
-              state.load(second.weights, *adamw, "a");
+              state.load(second.weights, *adamw, run, 9);
             }).find("unit-0.means@0"),
             std::string::npos);
 }

@@ -46,6 +46,25 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
       << text;
 }
 
+/// AdamW's state takes 12 bytes of each parameter. A run of 10 steps that saves
+/// every 4 writes 3 states; one goes when the next is complete.
+TEST(PlanTest, StatesAndExportTakeDiskSpace) {
+  const TemporaryFolder folder;
+  writeTinyModel(folder / "model");
+  Recipe recipe;
+  recipe.model = (folder / "model").string();
+  const Model model = Model::load(recipe.model);
+  const int64_t parameters = model.parameterCount();
+  const auto plan = [&] { return planDisk(model.config(), recipe, 10); };
+  recipe.train.saveEvery = 0;
+  EXPECT_EQ(plan().total(), (12 + 4) * parameters);
+  recipe.train.saveEvery = 4;
+  EXPECT_EQ(plan().total(), (3 * 12 + 4) * parameters);
+  recipe.train.keepLast = 1;
+  recipe.exportOptions.type = "BF16";
+  EXPECT_EQ(plan().total(), (2 * 12 + 2) * parameters);
+}
+
 /// Llama-2-7B fits eight ranks of 40 GB with ZeRO-3, and one of 141 GB without
 /// does not hold it.
 TEST(PlanTest, SevenBillionParametersFitEightRanks) {

@@ -47,15 +47,50 @@ TEST_F(StoppedRunTest, TheStateOfAnotherRunIsRefused) {
   int64_t steps = 0;
   Trainer(recipe).run([&] { return ++steps == 3; });
   recipe.train.clip = 0.5;
-  EXPECT_NE(errorOf([&] {
-              Trainer(recipe).run();
-            }).find("step-3 is the state of a run with another recipe"),
-            std::string::npos);
+  EXPECT_NE(
+      errorOf([&] { Trainer(recipe).run(); })
+          .find("step-3 is the state of a run with another recipe, model, "
+                "data or program: train.clip was 1.0 and is 0.5; "),
+      std::string::npos);
   // How often to save does not change the result.
   recipe.train.clip = 1;
   recipe.train.saveEvery = 7;
   steps = 0;
   EXPECT_FALSE(Trainer(recipe).run([&] { return ++steps == 1; }).finished);
+}
+
+/// An export that fails costs no training: the state after the last step is
+/// there, and the same command ends as a run that was left alone.
+TEST_F(StoppedRunTest, AFailedExportKeepsTheTraining) {
+  recipe.train.tokens = 6 * 4 * 48;
+  recipe.exportOptions.type = "BF16";
+  Trainer whole(recipe);
+  const RunResult expected = whole.run();
+  recipe.output = (folder / "blocked").string();
+  const fs::path inTheWay = folder / "blocked/model.safetensors";
+  const std::string failure = errorOf([&] {
+    Trainer(recipe).run([&] {
+      fs::create_directories(inTheWay);
+      return false;
+    });
+  });
+  EXPECT_NE(failure.find("model.safetensors: expected a regular file"),
+            std::string::npos)
+      << failure;
+  EXPECT_NE(failure.find("; the state after the last step is saved, and the "
+                         "same command exports it"),
+            std::string::npos)
+      << failure;
+  EXPECT_TRUE(fs::exists(folder / "blocked/state/step-6"));
+  fs::remove(inTheWay);
+  Trainer rest(recipe);
+  int64_t steps = 0;
+  const RunResult result = rest.run([&] { return ++steps > 0; });
+  EXPECT_EQ(steps, 0);
+  EXPECT_TRUE(result.finished);
+  EXPECT_EQ(result.validationLoss, expected.validationLoss);
+  EXPECT_EQ(latentsOf(rest), latentsOf(whole));
+  EXPECT_TRUE(Trainer(recipe).run().before);
 }
 
 /// A run that was stopped after its second step, and its state's files.
@@ -167,6 +202,10 @@ TEST_F(SavedStateTest, WrongContentIsNamed) {
   setField("format", 2);
   expectRefusal("state.json: field 'format': expected 1, found what a newer "
                 "fairy2-train saved");
+  write("state.json", good);
+  setField("step", 41);
+  expectRefusal("state.json: field 'step': expected at most the run's 40 "
+                "steps, found 41");
   write("state.json", good);
   const std::string tensors = content("rank-0.safetensors");
   const auto nothing = [](NamedShape &, std::vector<float> &) {};

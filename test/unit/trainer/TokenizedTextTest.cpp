@@ -212,7 +212,7 @@ TEST_F(TokenizedTextTest, DamagedShardsAreNamed) {
             std::string::npos);
   folder.write("out/index.json",
                "{\"format\": \"fairy2-tokens\", \"separator\": \"bos\", "
-               "\"tokenizer_sha256\": \"" +
+               "\"special_tokens\": \"parse\", \"tokenizer_sha256\": \"" +
                    sha256 + "\", \"shards\": [{\"file\": \"../a.jsonl\"}]}");
   EXPECT_NE(errorOf([&] {
               open();

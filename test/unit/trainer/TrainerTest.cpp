@@ -220,6 +220,47 @@ TEST_F(TrainerTest, ATeacherAttendsInItsOwnWay) {
   EXPECT_EQ(latentsOf(trainer), latentsOf(again));
 }
 
+/// Where a student's numbers and its teacher's are the same there is nothing to
+/// learn, whatever their configs say; where the teacher's rotary embedding or
+/// window is another there is, the same in every run. A window of more than a
+/// sequence limits nothing.
+TEST_F(TrainerTest, ATeacherWithEqualNumbersTeachesNothing) {
+  recipe.method = "none";
+  recipe.quantizeActivations = false;
+  // The same weights under another config.
+  const auto make = [&](const char *name, const nlohmann::json &fields) {
+    fs::copy(folder / "model", folder / name);
+    auto config = nlohmann::json::parse(
+        readWholeFile(folder / (std::string(name) + "/config.json")));
+    config.update(fields);
+    folder.write(std::string(name) + "/config.json", config.dump());
+    return (folder / name).string();
+  };
+  const auto windowed = [&](const char *name, int window) {
+    return make(name, {{"architectures", {"MistralForCausalLM"}},
+                       {"model_type", "mistral"},
+                       {"sliding_window", window}});
+  };
+  const std::string plain = (folder / "model").string();
+  const std::string wide = windowed("wide", 64), near = windowed("near", 7);
+  const std::string turned = make("turned", {{"rope_theta", 77}});
+  const auto norm = [&](const std::string &student,
+                        const std::string &teacher) {
+    recipe.model = student;
+    recipe.teacher = {teacher, 1, 1};
+    return Trainer(recipe).step().gradientNorm;
+  };
+  for (const std::string &model : {plain, wide, near, turned})
+    EXPECT_LT(norm(model, model), 1e-5) << model;
+  EXPECT_LT(norm(plain, wide), 1e-5);
+  EXPECT_LT(norm(wide, plain), 1e-5);
+  for (const std::string &other : {near, turned}) {
+    EXPECT_GT(norm(plain, other), 5e-5) << other;
+    EXPECT_EQ(norm(plain, other), norm(plain, other)) << other;
+    EXPECT_EQ(norm(plain, other), norm(wide, other)) << other;
+  }
+}
+
 /// Latents and packed codes of the same run compile to the same library, byte
 /// for byte, so their codes, scales and factors are equal; and its loss is what
 /// training said. The up and gate matrices have two tiles.
@@ -298,6 +339,31 @@ TEST_F(TrainerTest, ExportsThatCannotBeAreRefused) {
   recipe.skipLmHead = false;
   EXPECT_EQ(refusal(), "skip_lm_head: expected true for an export with dense "
                        "quantized weights where the head is the embedding");
+}
+
+/// Under the name that the model's config has for it.
+TEST_F(TrainerTest, AnExportHasOneDtype) {
+  recipe.train.tokens = 4 * 48;
+  recipe.exportOptions.type = "BF16";
+  for (const nlohmann::json &fields :
+       {nlohmann::json{{"dtype", "float32"}, {"torch_dtype", "float16"}},
+        nlohmann::json{{"dtype", "float32"}},
+        nlohmann::json{{"torch_dtype", "float32"}}, nlohmann::json::object()}) {
+    auto config =
+        nlohmann::json::parse(readWholeFile(folder / "model/config.json"));
+    config.erase("dtype");
+    config.erase("torch_dtype");
+    config.update(fields);
+    folder.write("model/config.json", config.dump());
+    fs::remove_all(recipe.output);
+    Trainer(recipe).run();
+    const auto exported =
+        nlohmann::json::parse(readWholeFile(folder / "out/config.json"));
+    const char *name = fields.contains("dtype") ? "dtype" : "torch_dtype";
+    EXPECT_EQ(exported[name], "bfloat16") << fields;
+    EXPECT_EQ(exported.contains("dtype") + exported.contains("torch_dtype"), 1)
+        << fields;
+  }
 }
 
 TEST_F(TrainerTest, DenseExportsHoldQuantizedWeights) {
