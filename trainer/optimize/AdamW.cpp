@@ -8,10 +8,9 @@
 
 namespace fairy2::trainer {
 
-const std::vector<std::string> AdamW::kStates = {"means", "squares"};
-
 AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
-    : Optimizer(weights, kStates), settings(settings) {
+    : Optimizer(weights, optimizerKind("adamw").stateNames),
+      settings(settings) {
   groups[0].weightDecay = settings.weightDecay;
   groups[1].weightDecay = 0;
   for (const Piece &piece : pieces) {

@@ -11,8 +11,6 @@ namespace fairy2::trainer {
 
 class AdamW : public Optimizer {
 public:
-  static const std::vector<std::string> kStates; ///< its two moments
-
   AdamW(ShardedWeights &weights, const Recipe::Train &settings);
 
 protected:

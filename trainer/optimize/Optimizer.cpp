@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The frame of all optimizers: their states, the gradients' norm and scale, and
-// the table of rules.
+// The frame of all optimizers: their states, the gradients' norm and scale.
 #include "trainer/optimize/Optimizer.h"
 
-#include "runtime/support/Error.h"
-#include "runtime/support/Words.h"
 #include "trainer/Device.h"
 #include "trainer/TensorData.h"
 #include "trainer/optimize/AdamW.h"
@@ -33,19 +30,6 @@ double sumOfSquares(const float *x, int64_t count) {
   for (const double part : sums)
     sum += part;
   return sum;
-}
-
-template <typename Rule>
-std::unique_ptr<Optimizer> make(ShardedWeights &weights,
-                                const Recipe::Train &settings) {
-  return std::make_unique<Rule>(weights, settings);
-}
-
-const std::vector<OptimizerKind> &kinds() {
-  static const std::vector<OptimizerKind> table = {
-      {"adamw", AdamW::kStates, make<AdamW>},
-  };
-  return table;
 }
 
 } // namespace
@@ -111,19 +95,13 @@ int64_t Optimizer::stepsDone() const { return int64_t(count.item<float>()); }
 
 void Optimizer::setStepsDone(int64_t steps) { count.fill_(double(steps)); }
 
-const OptimizerKind &optimizerKind(const std::string &name) {
-  for (const OptimizerKind &kind : kinds())
-    if (kind.name == name)
-      return kind;
-  throw Error("train.optimizer: expected one of " + joined(optimizerNames()) +
-              ", found '" + name + "'");
-}
-
-std::vector<std::string> optimizerNames() {
-  std::vector<std::string> names;
-  for (const OptimizerKind &kind : kinds())
-    names.push_back(kind.name);
-  return names;
+std::unique_ptr<Optimizer> makeOptimizer(ShardedWeights &weights,
+                                         const Recipe::Train &settings) {
+  switch (optimizerKind(settings.optimizer).rule) {
+  case OptimizerRule::AdamW:
+    return std::make_unique<AdamW>(weights, settings);
+  }
+  return nullptr;
 }
 
 } // namespace fairy2::trainer

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What changes a rank's latents by their gradients: the frame that every
-// optimizer shares, and the table of them. A rule of its own says what it
+// optimizer shares. A rule of its own says what it
 // remembers of each value; where that is kept, saved and planned is told here.
 #pragma once
 
 #include "trainer/kernels/DeviceKernels.h"
+#include "trainer/optimize/OptimizerTable.h"
 #include "trainer/optimize/ShardedWeights.h"
 #include "trainer/run/Recipe.h"
 
@@ -68,18 +69,8 @@ private:
   std::vector<at::Tensor> unitGradients; ///< ShardedWeights::gradientParts()
 };
 
-/// A row of the table of optimizers.
-struct OptimizerKind {
-  std::string name; ///< as train.optimizer
-  std::vector<std::string> stateNames;
-  std::unique_ptr<Optimizer> (*make)(ShardedWeights &weights,
-                                     const Recipe::Train &settings);
-
-  int64_t stateBytesPerValue() const { return 4 * int64_t(stateNames.size()); }
-};
-
-/// The optimizer of that name. Throws Error.
-const OptimizerKind &optimizerKind(const std::string &name);
-std::vector<std::string> optimizerNames();
+/// The optimizer that train.optimizer names. Throws Error.
+std::unique_ptr<Optimizer> makeOptimizer(ShardedWeights &weights,
+                                         const Recipe::Train &settings);
 
 } // namespace fairy2::trainer

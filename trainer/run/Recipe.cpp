@@ -9,7 +9,7 @@
 #include "runtime/support/Utf8.h"
 #include "runtime/support/Words.h"
 #include "trainer/methods/Methods.h"
-#include "trainer/optimize/Optimizer.h"
+#include "trainer/optimize/OptimizerTable.h"
 
 #include <yaml-cpp/yaml.h>
 

@@ -52,7 +52,7 @@ struct Recipe {
     int64_t tokens = 0;
     int64_t batchSequences = 4;      ///< of one forward pass
     int64_t accumulation = 1;        ///< passes per optimizer step
-    std::string optimizer = "adamw"; ///< a row of Optimizer.cpp
+    std::string optimizer = "adamw"; ///< a row of OptimizerTable.cpp
     double learningRate = 2e-3;
     double beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8;
     double weightDecay = 0;

@@ -91,8 +91,7 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
       network->config(), settings.data, specialTokensOf(network->config()),
       device, teacher ? &teacher->config() : nullptr);
   loadData();
-  optimizer =
-      optimizerKind(settings.train.optimizer).make(*latents, settings.train);
+  optimizer = makeOptimizer(*latents, settings.train);
 }
 
 Trainer::~Trainer() = default;
@@ -400,7 +399,7 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
       leads() && !note.empty())
     std::fprintf(stderr, "%s\n", note.c_str());
   if (resume())
-    return {.finished = true, .before = true};
+    return {.finished = true, .before = true, .validationLoss = {}};
   // Nobody saves before all have looked for what was saved.
   ranks->barrier();
   if (leads()) {
@@ -434,7 +433,7 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   const std::optional<double> loss = finish();
   state->clear();
   ranks->barrier();
-  return {.finished = true, .validationLoss = loss};
+  return {.finished = true, .before = false, .validationLoss = loss};
 }
 
 } // namespace fairy2::trainer

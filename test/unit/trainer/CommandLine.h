@@ -3,8 +3,8 @@
 // fairy2-train as a user starts it, on a tiny model.
 #pragma once
 
-#include "test/unit/trainer/TinyModels.h"
 #include "runtime/support/File.h"
+#include "test/unit/trainer/TinyModels.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

@@ -3,7 +3,7 @@
 // The frame of optimizers, with a rule over whole matrices in it.
 #include "trainer/optimize/Optimizer.h"
 
-#include "TinyModels.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/run/TrainingState.h"
 
 #include <gtest/gtest.h>
@@ -126,7 +126,7 @@ TEST_F(OptimizerTest, AStateHoldsWhatItsRuleRemembers) {
   for (size_t i = 0; i < first.latents().size(); ++i)
     EXPECT_TRUE(first.latents()[i].equal(second.latents()[i]));
   EXPECT_EQ(loaded.state(1, 0).max().item<float>(), 2);
-  const auto adamw = optimizerKind("adamw").make(second.weights, {});
+  const auto adamw = makeOptimizer(second.weights, {});
   EXPECT_NE(errorOf([&] {
               state.load(second.weights, *adamw, run, 9);
             }).find("unit-0.means@0"),

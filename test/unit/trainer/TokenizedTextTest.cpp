@@ -131,7 +131,7 @@ TEST_F(TokenizedTextTest, RecordsAreChosen) {
 TEST_F(TokenizedTextTest, SpecialTokensAreAsTheRecipeSays) {
   options.inputs = {folder.write("s.txt", "<s>ab</s>")};
   options.separator = "none";
-  tokenizeFiles(options);
+  tokenize();
   std::vector<int32_t> all(4);
   ASSERT_EQ(open("none").size(), 4);
   open("none").read(0, all);
@@ -147,7 +147,7 @@ TEST_F(TokenizedTextTest, SpecialTokensAreAsTheRecipeSays) {
   folder.write("out/index.json", index.dump());
   EXPECT_EQ(open("none").size(), 4);
   std::filesystem::remove_all(options.output);
-  tokenizeFiles(options);
+  tokenize();
   EXPECT_EQ(open("none").size(), 9);
 }
 

@@ -3,8 +3,8 @@
 // Whole runs of a tiny model in the test's own process.
 #pragma once
 
-#include "test/unit/trainer/TinyModels.h"
 #include "runtime/support/File.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/TensorData.h"
 #include "trainer/run/Trainer.h"
 
