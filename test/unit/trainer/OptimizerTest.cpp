@@ -56,7 +56,7 @@ protected:
 
     Parts(const std::filesystem::path &folder, Communicator &ranks,
           Sharding sharding)
-        : model(HFConfig::read(folder, Model::architectures())),
+        : model(HFConfig::read(folder)),
           weights(model, ranks, sharding, /*recompute=*/false,
                   Model::fromCheckpoint(model.config(), folder)) {}
 
