@@ -12,7 +12,7 @@ namespace fairy2 {
 
 struct ModelAssets {
   nlohmann::json model;     ///< manifest field "model" (runtime/README.md)
-  std::string tokenizer;    ///< bytes of tokenizer.json or .model; empty: none
+  std::string tokenizer;    ///< as TokenizerFolder has it; empty: none
   std::string chatTemplate; ///< empty: none
   /// Texts by role, such as {"bos_token": "<s>"}.
   nlohmann::json specialTokens = nlohmann::json::object();

@@ -10,11 +10,10 @@
 
 namespace fairy2 {
 
-/// Describes the model, and reads what exists of tokenizer.json (else
-/// tokenizer.model), the chat template (chat_template.jinja, else
-/// tokenizer_config.json, from a list the one named default) and the special
-/// tokens' texts (tokenizer_config.json, special_tokens_map.json). Throws
-/// Error.
+/// Describes the model, and reads what exists of the tokenizer and the special
+/// tokens' texts (TokenizerFolder) and of the chat template
+/// (chat_template.jinja, else tokenizer_config.json, from a list the one named
+/// default). Throws Error.
 ModelAssets readAssets(const std::filesystem::path &directory,
                        const HFConfig &config);
 

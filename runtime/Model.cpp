@@ -188,7 +188,7 @@ const Tokenizer &Model::tokenizer() const {
   if (!tokenizerOnDemand) {
     const auto [offset, bytes] = *description.tokenizer;
     const auto *text = weightSection.data() + offset;
-    tokenizerOnDemand = Tokenizer::fromFile(
+    tokenizerOnDemand = Tokenizer::fromJson(
         {reinterpret_cast<const char *>(text), bytes}, origin + ": tokenizer");
   }
   return *tokenizerOnDemand;

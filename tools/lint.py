@@ -25,7 +25,7 @@ LINES, TEST_LINES = 500, 600
 # Data in the form of code, which no reader goes through line by line.
 TABLES = {"runtime/text/tokenizer/UnicodeTables.inc"}
 # Too long, and to be cut in two: this list only gets shorter.
-TO_SPLIT = {"dialect/Fairy2Ops.cpp", "runtime/text/jinja/Filters.cpp"}
+TO_SPLIT = {"dialect/Fairy2Ops.cpp"}
 # Declarations that stand in for a package's own, and are found by -isystem.
 FOREIGN = "trainer/distributed/gloo-declarations/"
 # Its list LONE_HEADERS is compiled, each header by itself.

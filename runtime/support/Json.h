@@ -68,6 +68,7 @@ public:
   bool isString() const { return held->is_string(); }
   bool isObject() const { return held->is_object(); }
   bool isArray() const { return held->is_array(); }
+  bool isZero() const { return held->is_number() && held->get<double>() == 0; }
 
   /// The value as the named type. Throws Error when it is another.
   std::string string() const;

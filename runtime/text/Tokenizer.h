@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text to token ids and back, from a Hugging Face tokenizer.json or, where that
-// is missing, a SentencePiece tokenizer.model. Equal to the `tokenizers`
-// library (0.23) on every input; anything in the file that is not
-// understood is refused by name. Plain C++: compiler, runtime and trainer
-// share it. A Tokenizer is immutable and safe to use from many threads.
+// Text to token ids and back, from a Hugging Face tokenizer.json or what
+// frontend/TokenizerFolder made of the other files that hold a tokenizer. Equal
+// to the `tokenizers` library (0.23) on every input; anything in the file that
+// is not understood is refused by name. Plain C++: compiler, runtime and
+// trainer share it. A Tokenizer is immutable and safe to use from many threads.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +27,6 @@ public:
   /// Builds the tokenizer from the text of a tokenizer.json. `origin` names the
   /// file in errors. Throws fairy2::Error.
   static std::unique_ptr<Tokenizer> fromJson(std::string_view json,
-                                             const std::string &origin);
-  /// Builds the tokenizer from the bytes of a SentencePiece tokenizer.model,
-  /// for checkpoints without a tokenizer.json: equal to SentencePiece on text,
-  /// control tokens and BOS as Hugging Face adds them. Throws fairy2::Error.
-  static std::unique_ptr<Tokenizer>
-  fromSentencePiece(std::string_view bytes, const std::string &origin);
-  /// Builds the tokenizer from the bytes of either file, which are told apart
-  /// by the first. Throws fairy2::Error.
-  static std::unique_ptr<Tokenizer> fromFile(std::string_view bytes,
                                              const std::string &origin);
   virtual ~Tokenizer() = default;
 

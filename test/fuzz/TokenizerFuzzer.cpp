@@ -6,6 +6,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
 #include "runtime/text/Tokenizer.h"
+#include "runtime/text/tokenizer/SentencePiece.h"
 #include "test/fuzz/Fuzzer.h"
 
 using namespace fairy2;
@@ -19,8 +20,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const std::string_view text =
       end == input.npos ? "ab <s>\n\xc3\xa9" : input.substr(end + 1);
   try {
-    const auto tokenizer = isJson ? Tokenizer::fromJson(file, "file")
-                                  : Tokenizer::fromSentencePiece(file, "file");
+    const std::string json = isJson
+                                 ? std::string(file)
+                                 : tokenizer::sentencePieceToJson(file, "file");
+    const auto tokenizer = Tokenizer::fromJson(json, "file");
     for (bool flag : {false, true}) {
       const auto ids = tokenizer->encode(text, flag, !flag);
       for (int32_t id : ids) {

@@ -1,27 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tokenizer.json where there is one, otherwise tokenizer.model.
+// The tokenizer that the compiler would put into the model, and its hash.
 #include "trainer/data/LoadTokenizer.h"
 
+#include "frontend/TokenizerFolder.h"
 #include "runtime/support/Error.h"
-#include "runtime/support/File.h"
+#include "trainer/run/Sha256.h"
 
 namespace fairy2::trainer {
 
-std::filesystem::path tokenizerFile(const std::filesystem::path &folder) {
-  for (const char *name : {"tokenizer.json", "tokenizer.model"})
-    if (std::filesystem::exists(folder / name))
-      return folder / name;
-  throw Error(folder.string() +
-              ": expected tokenizer.json or tokenizer.model, found neither");
-}
-
-std::unique_ptr<Tokenizer> loadTokenizer(const std::filesystem::path &folder) {
-  const std::filesystem::path file = tokenizerFile(folder);
-  const std::string content = readWholeFile(file.string());
-  return file.extension() == ".json"
-             ? Tokenizer::fromJson(content, file.string())
-             : Tokenizer::fromSentencePiece(content, file.string());
+LoadedTokenizer loadTokenizer(const std::filesystem::path &folder) {
+  const TokenizerFolder files = readTokenizerFolder(folder);
+  if (files.json.empty())
+    throw Error(folder.string() +
+                ": expected tokenizer.json, tokenizer.model, or vocab.json and "
+                "merges.txt, found none");
+  Sha256 hash;
+  hash.add(std::string_view(files.json));
+  return {Tokenizer::fromJson(files.json, files.origin), hash.finish()};
 }
 
 } // namespace fairy2::trainer

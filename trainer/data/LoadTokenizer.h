@@ -5,13 +5,17 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 namespace fairy2::trainer {
 
-/// The file of a checkpoint's folder that loadTokenizer() reads:
-/// tokenizer.json, or else tokenizer.model. Throws Error when there is neither.
-std::filesystem::path tokenizerFile(const std::filesystem::path &folder);
+struct LoadedTokenizer {
+  std::unique_ptr<Tokenizer> tokenizer;
+  /// Of all that decides which tokens a text becomes.
+  std::string sha256;
+};
+
 /// The tokenizer of a checkpoint's folder. Throws Error.
-std::unique_ptr<Tokenizer> loadTokenizer(const std::filesystem::path &folder);
+LoadedTokenizer loadTokenizer(const std::filesystem::path &folder);
 
 } // namespace fairy2::trainer

@@ -14,7 +14,6 @@
 #include "runtime/support/Words.h"
 #include "trainer/data/LoadTokenizer.h"
 #include "trainer/run/Folders.h"
-#include "trainer/run/Sha256.h"
 
 #include <algorithm>
 #include <bit>
@@ -130,16 +129,15 @@ private:
 
 TokenizeResult tokenizeFiles(const TokenizeOptions &options,
                              const HFConfig &config) {
-  const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(options.model);
+  const LoadedTokenizer loaded = loadTokenizer(options.model);
   if (TokenizedText::isFolder(options.output))
     throw Error(options.output + ": holds tokenized text already");
   for (const std::string &input : options.inputs)
     checkDocuments(input);
   makeFolder(options.output);
-  ShardWriter writer(options, sha256OfFile(tokenizerFile(options.model)),
-                     config.vocabSize);
+  ShardWriter writer(options, loaded.sha256, config.vocabSize);
   DocumentTokenizer work(
-      *tokenizer, options.separator, specialTokensOf(config),
+      *loaded.tokenizer, options.separator, specialTokensOf(config),
       options.specialTokens,
       [&](std::span<const int32_t> tokens, int64_t documents) {
         if (!tokens.empty())

@@ -6,6 +6,7 @@
 
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Safetensors.h"
+#include "frontend/TokenizerFolder.h"
 #include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
@@ -16,17 +17,17 @@
 
 #include <torch/csrc/autograd/grad_mode.h>
 
+#include <algorithm>
+
 namespace fairy2::trainer {
 
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char *kCopied[] = {
-    "tokenizer.json",         "tokenizer.model",
-    "tokenizer_config.json",  "special_tokens_map.json",
-    "generation_config.json", "chat_template.jinja",
-};
+/// What is copied with the tokenizer.
+constexpr const char *kBesideTokenizer[] = {"generation_config.json",
+                                            "chat_template.jinja"};
 
 const char *torchName(DType type) {
   switch (type) {
@@ -61,9 +62,12 @@ bool isQuantizedAtRest(const Model &model, size_t index,
 }
 
 void copyTokenizer(const fs::path &source, const fs::path &folder) {
-  for (const char *name : kCopied)
+  const auto copy = [&](const char *name) {
     if (fs::exists(source / name))
       copyFile(source / name, folder / name);
+  };
+  std::for_each(std::begin(kTokenizerFiles), std::end(kTokenizerFiles), copy);
+  std::for_each(std::begin(kBesideTokenizer), std::end(kBesideTokenizer), copy);
 }
 
 void writeConfig(const fs::path &from, const fs::path &to, DType type) {
@@ -162,8 +166,11 @@ std::string compilerOptions(ExportForm form, const Numerics &numerics) {
 }
 
 std::vector<std::string> exportedFiles() {
-  std::vector<std::string> names(std::begin(kCopied), std::end(kCopied));
-  names.insert(names.end(), {"config.json", "model.safetensors"});
+  std::vector<std::string> names = {"config.json", "model.safetensors"};
+  names.insert(names.end(), std::begin(kTokenizerFiles),
+               std::end(kTokenizerFiles));
+  names.insert(names.end(), std::begin(kBesideTokenizer),
+               std::end(kBesideTokenizer));
   return names;
 }
 

@@ -4,6 +4,7 @@
 // and the SHA-256 of each file that is read.
 #include "trainer/run/Fingerprint.h"
 
+#include "frontend/TokenizerFolder.h"
 #include "runtime/support/Error.h"
 #include "trainer/data/TokenizedText.h"
 #include "trainer/run/Sha256.h"
@@ -71,8 +72,9 @@ hashesOfModel(const fs::path &folder, bool withWeights, HashCache &cache) {
   std::map<std::string, std::string> hashes;
   for (const auto &entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
-    if (name == "config.json" || name == "tokenizer.json" ||
-        name == "tokenizer.model" ||
+    if (name == "config.json" ||
+        std::count(std::begin(kTokenizerFiles), std::end(kTokenizerFiles),
+                   name) ||
         (withWeights && entry.path().extension() == ".safetensors"))
       hashes[name] = cache.hashOf(entry.path());
   }

@@ -17,7 +17,6 @@
 #include "trainer/run/Plan.h"
 #include "trainer/run/Report.h"
 #include "trainer/run/RunFolder.h"
-#include "trainer/run/Sha256.h"
 #include "trainer/run/SourceVersion.h"
 
 #include <torch/csrc/autograd/autograd.h>
@@ -97,11 +96,10 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
 Trainer::~Trainer() = default;
 
 void Trainer::loadData() {
-  const std::unique_ptr<Tokenizer> tokenizer = loadTokenizer(settings.model);
+  const auto [tokenizer, sha256] = loadTokenizer(settings.model);
   const HFConfig &config = network->config();
-  const Vocabulary vocabulary{*tokenizer,
-                              sha256OfFile(tokenizerFile(settings.model)),
-                              specialTokensOf(config), config.vocabSize};
+  const Vocabulary vocabulary{*tokenizer, sha256, specialTokensOf(config),
+                              config.vocabSize};
   std::vector<Corpus> corpora;
   std::vector<double> weights;
   for (const DataSource &source : settings.data.train) {

@@ -3,6 +3,7 @@
 // Reading, numbering and finding added tokens.
 #include "runtime/text/tokenizer/AddedTokens.h"
 
+#include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
 #include "runtime/support/Words.h"
 #include "runtime/text/tokenizer/Unicode.h"
@@ -24,19 +25,35 @@ bool startsWithWord(std::string_view text) {
   return !text.empty() && isWord(codePointAt(text.data()).value);
 }
 
+/// `tokenizers` ignores the file's id and numbers the tokens itself; where the
+/// two differ nobody can know which one the model was trained with. Throws
+/// Error.
+void requireId(const JsonField &element, const AddedToken &token,
+               int64_t expected, const char *why) {
+  if (token.id == expected)
+    return;
+  const std::string sentence = "expected " + std::to_string(expected) +
+                               " for " + quoteName(token.content, '"') + ", " +
+                               why + ", found " + std::to_string(token.id);
+  if (const JsonField origin = element["origin"]; !origin.isNull())
+    throw Error(origin.string() + ": " + sentence);
+  element["id"].refuse(sentence);
+}
+
 } // namespace
 
-AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
+AddedTokens::AddedTokens(const JsonField &root, const Vocabulary &pieces,
                          const Normalizer *normalizer) {
-  if (field.isNull())
-    return;
-  const std::vector<JsonField> elements = field.elements();
+  std::vector<JsonField> elements;
+  for (const char *name : {"added_tokens", "companion_tokens"})
+    if (const JsonField list = root[name]; !list.isNull())
+      for (JsonField &element : list.elements())
+        elements.push_back(std::move(element));
   tokens.reserve(elements.size()); // byContent points into them
-  std::vector<std::string> texts;  // what each token is found by
   int64_t nextId = pieces.size();
   for (const JsonField &element : elements) {
     element.requireKeys({"id", "content", "single_word", "lstrip", "rstrip",
-                         "normalized", "special"});
+                         "normalized", "special", "origin"});
     AddedToken token;
     token.content = element["content"].string();
     if (token.content.empty())
@@ -45,44 +62,54 @@ AddedTokens::AddedTokens(const JsonField &field, const Vocabulary &pieces,
       element["content"].refuse(
           "expected at most " + std::to_string(longestContent) +
           " bytes, found " + std::to_string(token.content.size()));
-    if (find(token.content))
-      element["content"].refuse("expected each token once, found " +
-                                quoteName(token.content, '"') + " again");
     token.singleWord = element["single_word"].boolean();
     token.leftStrip = element["lstrip"].boolean();
     token.rightStrip = element["rstrip"].boolean();
     token.normalized = element["normalized"].boolean();
     token.special = element["special"].boolean();
-    // `tokenizers` ignores the file's id and numbers the tokens itself; where
-    // the two differ nobody can know which one the model was trained with.
     token.id = int32_t(element["id"].integer(0, idLimit - 1));
-    const int32_t inVocabulary = pieces.find(token.content);
-    const int64_t expected = inVocabulary >= 0 ? inVocabulary : nextId;
-    if (token.id != expected)
-      element["id"].refuse("expected " + std::to_string(expected) + " for " +
-                           quoteName(token.content, '"') + ", " +
-                           (inVocabulary >= 0
-                                ? "its id in model.vocab"
-                                : "the next id after the vocabulary") +
-                           ", found " + std::to_string(token.id));
-    if (inVocabulary < 0)
-      ++nextId;
-
+    if (const AddedToken *earlier = find(token.content))
+      requireId(element, token, earlier->id, "its id in an earlier entry");
+    else if (const int32_t id = pieces.find(token.content); id >= 0)
+      requireId(element, token, id, "its id in model.vocab");
+    else
+      requireId(element, token, nextId++, "the next id after the vocabulary");
     token.text = token.content;
     if (token.normalized && normalizer)
       normalizer->apply(token.text);
-    normalizedSpecial |= token.normalized && token.special;
-    const size_t index = tokens.size();
-    tokens.push_back(std::move(token));
-    byContent.emplace(tokens.back().content, index);
-    byId.emplace(tokens.back().id, index);
+    add(std::move(token));
   }
   std::vector<ByteTrie::Entry> entries[2];
-  for (size_t i = 0; i < tokens.size(); ++i)
-    if (!tokens[i].text.empty())
-      entries[tokens[i].normalized].push_back({tokens[i].text, int32_t(i)});
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    const AddedToken &token = tokens[i];
+    const std::string &found = token.normalized ? token.text : token.content;
+    if (!found.empty())
+      entries[token.normalized].push_back({found, int32_t(i)});
+    normalizedSpecial |= token.normalized && token.special;
+  }
   for (int normalized : {0, 1})
     tries[normalized] = ByteTrie(std::move(entries[normalized]));
+}
+
+/// Adds a token, or changes the one of this content as `tokenizers` does: the
+/// last one counts, but special stays special, and the text that was normalized
+/// stays what the token is decoded to.
+void AddedTokens::add(AddedToken token) {
+  const auto found = byContent.find(token.content);
+  if (found == byContent.end()) {
+    tokens.push_back(std::move(token));
+    byContent.emplace(tokens.back().content, tokens.size() - 1);
+    byId.emplace(tokens.back().id, tokens.size() - 1);
+    return;
+  }
+  AddedToken &earlier = tokens[found->second];
+  if (token.text != token.content)
+    earlier.text = std::move(token.text);
+  earlier.singleWord = token.singleWord;
+  earlier.leftStrip = token.leftStrip;
+  earlier.rightStrip = token.rightStrip;
+  earlier.normalized = token.normalized;
+  earlier.special |= token.special;
 }
 
 const AddedToken *AddedTokens::find(std::string_view content) const {

@@ -23,7 +23,8 @@ namespace fairy2::tokenizer {
 struct AddedToken {
   int32_t id;
   std::string content;
-  /// What it is found by and decoded to: the content, normalized if so marked.
+  /// What it is decoded to and, if marked `normalized`, found by: the content,
+  /// normalized.
   std::string text;
   bool singleWord, leftStrip, rightStrip, normalized, special;
 };
@@ -36,9 +37,10 @@ struct Segment {
 
 class AddedTokens {
 public:
-  /// Reads "added_tokens"; the others are needed to number and match them as
-  /// `tokenizers` does. Throws Error.
-  AddedTokens(const JsonField &field, const Vocabulary &pieces,
+  /// Reads "added_tokens" of the file, then "companion_tokens", which come from
+  /// the files beside it and say so in "origin"; the others are needed to
+  /// number and match them as `tokenizers` does. Throws Error.
+  AddedTokens(const JsonField &root, const Vocabulary &pieces,
               const Normalizer *normalizer);
 
   AddedTokens(const AddedTokens &) = delete;
@@ -61,6 +63,8 @@ public:
   const std::vector<AddedToken> &all() const { return tokens; }
 
 private:
+  void add(AddedToken token);
+
   std::vector<AddedToken> tokens;
   std::unordered_map<std::string_view, size_t> byContent;
   std::unordered_map<int32_t, size_t> byId;

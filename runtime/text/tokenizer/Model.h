@@ -72,6 +72,13 @@ std::unique_ptr<Model> readModel(const TokenizerFile &file,
                                  const JsonField &root,
                                  const std::string &origin);
 
+/// The model "SentencePiece": `pieces` with the ids 0, 1, .. and their scores,
+/// `model` the rest of the field. Throws Error.
+std::unique_ptr<Model> readSentencePieceModel(Vocabulary pieces,
+                                              std::vector<double> scores,
+                                              const JsonField &model,
+                                              const std::string &origin);
+
 /// The ids of the 256 byte tokens <0x00> to <0xFF>, -1 where missing.
 std::vector<int32_t> byteTokens(const Vocabulary &pieces);
 

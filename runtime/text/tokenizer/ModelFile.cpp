@@ -40,9 +40,9 @@ std::unique_ptr<Model> readBpe(const TokenizerFile &file,
     model["vocab"].refuse("expected an object of pieces and ids");
   if (!file.hasMerges)
     model["merges"].refuse("expected an array of merges");
-  if (!model["dropout"].isNull())
-    model["dropout"].refuse(
-        "expected nothing, since dropout makes tokens random");
+  if (const JsonField dropout = model["dropout"];
+      !dropout.isNull() && !dropout.isZero())
+    dropout.refuse("expected nothing or 0, since dropout makes tokens random");
   for (const char *name : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!model[name].isNull() && !model[name].string().empty())
       model[name].refuse("a BPE model with " + std::string(name) +
@@ -79,16 +79,23 @@ std::unique_ptr<Model> readBpe(const TokenizerFile &file,
   return bpe;
 }
 
+/// The scores of a vocabulary that is a list of pieces and scores.
+std::vector<double> readScores(const TokenizerFile &file,
+                               const JsonField &model) {
+  if (file.vocabularyKind != TokenizerFile::VocabularyKind::Scores)
+    model["vocab"].refuse("expected an array of pieces and scores");
+  std::vector<double> scores;
+  for (const TokenizerFile::Entry &entry : file.vocabulary())
+    scores.push_back(entry.score);
+  return scores;
+}
+
 std::unique_ptr<Model> readUnigram(const TokenizerFile &file,
                                    const JsonField &model,
                                    const std::string &origin) {
   model.requireKeys({"type", "unk_id", "byte_fallback"});
-  if (file.vocabularyKind != TokenizerFile::VocabularyKind::Scores)
-    model["vocab"].refuse("expected an array of pieces and scores");
+  std::vector<double> scores = readScores(file, model);
   Vocabulary pieces = readVocabulary(file, model);
-  std::vector<double> scores;
-  for (const TokenizerFile::Entry &entry : file.vocabulary())
-    scores.push_back(entry.score);
   const JsonField unknown = model["unk_id"];
   const int32_t unknownId =
       unknown.isNull() ? -1 : int32_t(unknown.integer(0, pieces.end() - 1));
@@ -111,6 +118,11 @@ std::unique_ptr<Model> readModel(const TokenizerFile &file,
     return readBpe(file, model);
   if (!type.isNull() && type.string() == "Unigram")
     return readUnigram(file, model, origin);
+  if (!type.isNull() && type.string() == "SentencePiece") {
+    std::vector<double> scores = readScores(file, model);
+    return readSentencePieceModel(readVocabulary(file, model),
+                                  std::move(scores), model, origin);
+  }
   type.fail("\"BPE\" or \"Unigram\"");
 }
 

@@ -19,8 +19,10 @@ public:
   explicit Sequence(const JsonField &field)
       : StepSequence(field, "normalizers", readAny) {}
   void apply(std::string &text) const override {
-    for (const auto &step : steps)
+    for (const auto &step : steps) {
       step->apply(text);
+      requireModestText(text.size());
+    }
   }
 };
 
@@ -82,10 +84,12 @@ public:
     std::string out;
     out.reserve(text.size());
     for (const Span &s : spans)
-      if (s.matches)
+      if (s.matches) {
         out += content;
-      else
+        requireModestText(out.size());
+      } else {
         out.append(text, s.begin, s.end - s.begin);
+      }
     text = std::move(out);
   }
   double growth() const override {
@@ -152,6 +156,46 @@ public:
   double growth() const override { return 2; }
 };
 
+/// SentencePiece's own treatment of spaces; its character map is the identity.
+class SentencePieceSpaces final : public Normalizer {
+public:
+  explicit SentencePieceSpaces(const JsonField &field) {
+    field.requireKeys({"type", "add_dummy_prefix", "remove_extra_whitespaces",
+                       "escape_whitespaces"});
+    addDummyPrefix = field["add_dummy_prefix"].boolean();
+    removeExtra = field["remove_extra_whitespaces"].boolean();
+    if (field["escape_whitespaces"].boolean())
+      space = "\xe2\x96\x81";
+  }
+
+  void apply(std::string &text) const override {
+    std::string_view rest = text;
+    while (removeExtra && rest.starts_with(' '))
+      rest.remove_prefix(1);
+    std::string out;
+    if (!rest.empty() && addDummyPrefix)
+      out += space;
+    bool afterSpace = removeExtra;
+    for (char c : rest) {
+      if (c != ' ')
+        out += c;
+      else if (!afterSpace)
+        out += space;
+      afterSpace = removeExtra && c == ' ';
+    }
+    // This may eat a metaspace of the text itself, or the prefix.
+    while (removeExtra && out.ends_with(space))
+      out.resize(out.size() - space.size());
+    text = std::move(out);
+  }
+  /// A text of one space may become two metaspaces.
+  double growth() const override { return 6; }
+
+private:
+  bool addDummyPrefix, removeExtra;
+  std::string_view space = " ";
+};
+
 std::unique_ptr<Normalizer> readAny(const JsonField &field) {
   using Type = StepType<Normalizer>;
   static const Type types[] = {
@@ -159,6 +203,7 @@ std::unique_ptr<Normalizer> readAny(const JsonField &field) {
       Type::of<Prepend>("Prepend"),
       Type::of<Strip>("Strip"),
       Type::of<Replace>("Replace"),
+      Type::of<SentencePieceSpaces>("SentencePiece"),
       Type::plain<Form<NormalForm::C>>("NFC"),
       Type::plain<Form<NormalForm::D>>("NFD"),
       Type::plain<Form<NormalForm::KC>>("NFKC"),

@@ -6,6 +6,7 @@
 
 #include "runtime/support/Json.h"
 #include "runtime/text/tokenizer/Pattern.h"
+#include "runtime/text/tokenizer/Steps.h"
 
 #include <memory>
 #include <string>
@@ -45,6 +46,7 @@ public:
     for (size_t i = 0; i < spans.size(); ++i) {
       const size_t begin = out.size();
       rewrite(i, (*this)[i], out);
+      requireModestText(out.size());
       spans[i] = {begin, out.size(), false};
     }
     owned = std::move(out);

@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The file is one protobuf message (sentencepiece_model.proto); the few fields
-// that matter are read from the wire format directly.
+// that matter are read from the wire format directly and written down as JSON.
 #include "runtime/text/tokenizer/SentencePiece.h"
 
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
 #include "runtime/support/Words.h"
-#include "runtime/text/tokenizer/BpeModel.h"
-#include "runtime/text/tokenizer/UnigramModel.h"
+#include "runtime/text/tokenizer/Vocabulary.h"
+
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <limits>
 
 namespace fairy2::tokenizer {
 namespace {
+
+using nlohmann::json;
 
 constexpr std::string_view metaspace = "\xe2\x96\x81";
 
@@ -120,7 +122,7 @@ struct ModelFile {
   uint64_t modelType = 1;
   bool byteFallback = false;
   bool whitespaceIsSuffix = false;
-  std::string_view beginPiece = "<s>";
+  std::string_view beginPiece = "<s>", endPiece = "</s>";
   bool hasCharacterMap = false;
   bool addDummyPrefix = true;
   bool removeExtraWhitespaces = true;
@@ -154,6 +156,8 @@ ModelFile::ModelFile(std::string_view bytes, const std::string &origin) {
           byteFallback = part.boolean();
         else if (part.number == 46)
           beginPiece = part.string();
+        else if (part.number == 47)
+          endPiece = part.string();
     } else {
       while (part.next())
         if (part.number == 2)
@@ -168,48 +172,14 @@ ModelFile::ModelFile(std::string_view bytes, const std::string &origin) {
   }
 }
 
-/// SentencePiece's own treatment of spaces; its character map is the identity.
-class SpaceNormalizer final : public Normalizer {
-public:
-  explicit SpaceNormalizer(const ModelFile &file)
-      : addDummyPrefix(file.addDummyPrefix),
-        removeExtra(file.removeExtraWhitespaces),
-        space(file.escapeWhitespaces ? metaspace : " ") {}
-
-  void apply(std::string &text) const override {
-    std::string_view rest = text;
-    while (removeExtra && rest.starts_with(' '))
-      rest.remove_prefix(1);
-    std::string out;
-    if (!rest.empty() && addDummyPrefix)
-      out += space;
-    bool afterSpace = removeExtra;
-    for (char c : rest) {
-      if (c != ' ')
-        out += c;
-      else if (!afterSpace)
-        out += space;
-      afterSpace = removeExtra && c == ' ';
-    }
-    // This may eat a metaspace of the text itself, or the prefix.
-    while (removeExtra && out.ends_with(space))
-      out.resize(out.size() - space.size());
-    text = std::move(out);
-  }
-
-private:
-  bool addDummyPrefix, removeExtra;
-  std::string_view space;
-};
-
-Vocabulary readPieces(const ModelFile &file, const std::string &origin) {
-  Vocabulary pieces;
+/// Throws Error unless every piece can be a token.
+void checkPieces(const ModelFile &file, const std::string &origin) {
   if (file.pieces.empty())
     throw Error(origin + ": expected a SentencePiece model, found no pieces");
   if (std::cmp_greater(file.pieces.size(), idLimit))
     throw Error(origin + ": expected at most " + std::to_string(idLimit) +
                 " pieces, found " + std::to_string(file.pieces.size()));
-  size_t total = 0;
+  Vocabulary pieces;
   for (const ModelFile::Piece &piece : file.pieces) {
     const auto refuse = [&](const std::string &sentence) {
       throw Error(origin + ": pieces[" + std::to_string(pieces.end()) +
@@ -224,15 +194,10 @@ Vocabulary readPieces(const ModelFile &file, const std::string &origin) {
     if (piece.type < PieceType::Normal || piece.type > PieceType::Byte)
       refuse("expected a type from 1 to 6, found " +
              std::to_string(uint64_t(piece.type)));
-    total += piece.text.size();
-    if (total > mostPieceBytes)
-      refuse("expected at most " + std::to_string(mostPieceBytes) +
-             " bytes in all pieces, found more");
     if (pieces.add(piece.text, int32_t(pieces.end())) != Vocabulary::Added::Yes)
       refuse("expected each piece once, found " + quoteName(piece.text, '"') +
              " again");
   }
-  return pieces;
 }
 
 std::vector<int32_t> idsOfType(const ModelFile &file,
@@ -253,103 +218,43 @@ int32_t unknownId(const ModelFile &file, const std::string &origin) {
   return ids[0];
 }
 
-/// Two pieces merge if what they spell together is a piece; its score ranks
-/// the merge, and of equal ones the leftmost comes first.
-std::unique_ptr<Model> makeBpe(const ModelFile &file, Vocabulary pieces,
-                               const std::string &origin) {
-  if (!idsOfType(file, {PieceType::Unused}).empty())
+json makeModel(const ModelFile &file, const std::string &origin) {
+  if (file.modelType != 1 && file.modelType != 2)
+    throw Error(origin +
+                ": trainer_spec.model_type: expected 1 (unigram) or "
+                "2 (bpe), found " +
+                std::to_string(file.modelType));
+  if (file.modelType == 2 && !idsOfType(file, {PieceType::Unused}).empty())
     throw Error(origin + ": a BPE model with unused pieces is not supported");
-  BpeOptions options;
-  options.unknown = unknownId(file, origin);
-  options.fuseUnknown = true;
-  options.byteFallback = file.byteFallback;
-  auto bpe = std::make_unique<BpeModel>(std::move(pieces), std::move(options));
-
-  std::vector<int32_t> byScore = idsOfType(file, {PieceType::Normal});
-  std::sort(byScore.begin(), byScore.end(), [&](int32_t a, int32_t b) {
-    const float left = file.pieces[size_t(a)].score;
-    const float right = file.pieces[size_t(b)].score;
-    return left != right ? left > right : a < b;
-  });
-  struct Pair {
-    int32_t left, right;
-    Merge merge;
-  };
-  std::vector<Pair> pairs;
-  const auto normalId = [&](std::string_view text) {
-    const int32_t id = bpe->vocabulary().find(text);
-    return id >= 0 && file.pieces[size_t(id)].type == PieceType::Normal ? id
-                                                                        : -1;
-  };
-  uint32_t rank = 0;
-  for (size_t i = 0; i < byScore.size(); ++i) {
-    const ModelFile::Piece &piece = file.pieces[size_t(byScore[i])];
-    if (i && piece.score < file.pieces[size_t(byScore[i - 1])].score)
-      ++rank;
-    for (size_t at = codePointAt(piece.text.data()).length;
-         at < piece.text.size();
-         at += codePointAt(piece.text.data() + at).length) {
-      const int32_t left = normalId(piece.text.substr(0, at));
-      const int32_t right = normalId(piece.text.substr(at));
-      if (left >= 0 && right >= 0)
-        pairs.push_back({left, right, {rank, byScore[i]}});
-    }
-  }
-  bpe->expectMerges(pairs.size());
-  for (const Pair &pair : pairs)
-    bpe->addMerge(pair.left, pair.right, pair.merge);
-
-  std::vector<ByteTrie::Entry> whole;
-  for (int32_t id : idsOfType(file, {PieceType::UserDefined}))
-    whole.push_back({file.pieces[size_t(id)].text, id});
-  bpe->setWholePieces(std::move(whole));
-  return bpe;
-}
-
-std::unique_ptr<Model> makeUnigram(const ModelFile &file, Vocabulary pieces,
-                                   const std::string &origin) {
-  std::vector<double> scores;
-  std::vector<bool> hidden;
-  double worst = std::numeric_limits<float>::max();
+  json vocabulary = json::array();
   for (const ModelFile::Piece &piece : file.pieces)
-    if (piece.type == PieceType::Normal)
-      worst = std::min(worst, double(piece.score));
-  // A user's own piece scores above all log probabilities. What is not looked
-  // for must not change the score of unknown characters, which follows from the
-  // worst.
-  for (const ModelFile::Piece &piece : file.pieces) {
-    const bool usersOwn = piece.type == PieceType::UserDefined;
-    scores.push_back(piece.type == PieceType::Normal ? piece.score
-                     : usersOwn ? 0.1 * (double(piece.text.size()) - 1)
-                                : worst);
-    hidden.push_back(piece.type != PieceType::Normal && !usersOwn);
-  }
-  return std::make_unique<UnigramModel>(std::move(pieces), std::move(scores),
-                                        unknownId(file, origin),
-                                        file.byteFallback, hidden, origin);
+    vocabulary.push_back({piece.text, piece.score});
+  return {{"type", "SentencePiece"},
+          {"algorithm", file.modelType == 1 ? "unigram" : "bpe"},
+          {"byte_fallback", file.byteFallback},
+          {"unk_id", unknownId(file, origin)},
+          {"user_defined", idsOfType(file, {PieceType::UserDefined})},
+          {"hidden", idsOfType(file, {PieceType::Control, PieceType::Unused,
+                                      PieceType::Byte})},
+          {"vocab", std::move(vocabulary)}};
 }
 
 /// What Hugging Face adds when it converts such a file: control tokens are
-/// found in text, BOS comes first, byte tokens become text again.
-nlohmann::json makeRest(const ModelFile &file) {
-  using nlohmann::json;
-  json rest = {{"added_tokens", json::array()}};
+/// found in text, and byte tokens become text again.
+json makeAddedTokens(const ModelFile &file) {
+  json tokens = json::array();
   for (int32_t id : idsOfType(file, {PieceType::Unknown, PieceType::Control}))
-    rest["added_tokens"].push_back({{"id", id},
-                                    {"content", file.pieces[size_t(id)].text},
-                                    {"single_word", false},
-                                    {"lstrip", false},
-                                    {"rstrip", false},
-                                    {"normalized", false},
-                                    {"special", true}});
-  for (int32_t id : idsOfType(file, {PieceType::Control}))
-    if (file.pieces[size_t(id)].text == file.beginPiece)
-      rest["post_processor"] = {
-          {"type", "TemplateProcessing"},
-          {"single",
-           {{{"SpecialToken", {{"id", "BOS"}, {"type_id", 0}}}},
-            {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
-          {"special_tokens", {{"BOS", {{"ids", {id}}}}}}};
+    tokens.push_back({{"id", id},
+                      {"content", file.pieces[size_t(id)].text},
+                      {"single_word", false},
+                      {"lstrip", false},
+                      {"rstrip", false},
+                      {"normalized", false},
+                      {"special", true}});
+  return tokens;
+}
+
+json makeDecoder(const ModelFile &file) {
   json decoders = json::array();
   if (file.escapeWhitespaces)
     decoders.push_back({{"type", "Replace"},
@@ -360,15 +265,37 @@ nlohmann::json makeRest(const ModelFile &file) {
   if (file.addDummyPrefix || file.removeExtraWhitespaces)
     decoders.push_back(
         {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  rest["decoder"] = {{"type", "Sequence"}, {"decoders", decoders}};
-  return rest;
+  return {{"type", "Sequence"}, {"decoders", std::move(decoders)}};
+}
+
+/// The template that puts `begin` and `end` around a text, where not empty.
+json makePostProcessor(const ModelFile &file,
+                       const SentencePieceSettings &settings) {
+  json single = json::array(), ids = json::object();
+  const auto add = [&](std::string_view name) {
+    for (int32_t id : idsOfType(file, {PieceType::Control}))
+      if (file.pieces[size_t(id)].text == name) {
+        single.push_back({{"SpecialToken", {{"id", name}, {"type_id", 0}}}});
+        ids[std::string(name)] = {{"ids", {id}}};
+      }
+  };
+  if (settings.addBegin)
+    add(file.beginPiece);
+  single.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
+  if (settings.addEnd)
+    add(file.endPiece);
+  return {{"type", "TemplateProcessing"},
+          {"single", std::move(single)},
+          {"special_tokens", std::move(ids)}};
 }
 
 } // namespace
 
-SentencePiece readSentencePiece(std::string_view bytes,
-                                const std::string &origin) {
-  const ModelFile file(bytes, origin);
+std::string sentencePieceToJson(std::string_view bytes,
+                                const std::string &origin,
+                                const SentencePieceSettings &settings) {
+  ModelFile file(bytes, origin);
+  file.addDummyPrefix &= settings.addPrefixSpace;
   if (file.hasCharacterMap)
     throw Error(origin + ": normalizer_spec.precompiled_charsmap: a character "
                          "map is not supported, expected the normalizer "
@@ -376,20 +303,25 @@ SentencePiece readSentencePiece(std::string_view bytes,
   if (file.whitespaceIsSuffix)
     throw Error(origin + ": trainer_spec.treat_whitespace_as_suffix is not "
                          "supported");
-  Vocabulary pieces = readPieces(file, origin);
-  SentencePiece result;
-  if (file.modelType == 1)
-    result.model = makeUnigram(file, std::move(pieces), origin);
-  else if (file.modelType == 2)
-    result.model = makeBpe(file, std::move(pieces), origin);
+  checkPieces(file, origin);
+  json root = {{"version", "1.0"},
+               {"added_tokens", makeAddedTokens(file)},
+               {"post_processor", makePostProcessor(file, settings)},
+               {"decoder", makeDecoder(file)},
+               {"model", makeModel(file, origin)}};
+  if (settings.legacy)
+    root["normalizer"] = {
+        {"type", "SentencePiece"},
+        {"add_dummy_prefix", file.addDummyPrefix},
+        {"remove_extra_whitespaces", file.removeExtraWhitespaces},
+        {"escape_whitespaces", file.escapeWhitespaces}};
   else
-    throw Error(origin +
-                ": trainer_spec.model_type: expected 1 (unigram) or "
-                "2 (bpe), found " +
-                std::to_string(file.modelType));
-  result.normalizer = std::make_unique<SpaceNormalizer>(file);
-  result.rest = makeRest(file);
-  return result;
+    root["pre_tokenizer"] = {
+        {"type", "Metaspace"},
+        {"replacement", metaspace},
+        {"prepend_scheme", file.addDummyPrefix ? "first" : "never"},
+        {"split", false}};
+  return root.dump();
 }
 
 } // namespace fairy2::tokenizer

@@ -6,10 +6,12 @@
 // knows its factor, and the product is checked when the file is read.
 #pragma once
 
+#include "runtime/support/Error.h"
 #include "runtime/support/Json.h"
 #include "runtime/support/Words.h"
 
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace fairy2::tokenizer {
@@ -77,6 +79,15 @@ std::unique_ptr<Step> requireModestGrowth(const JsonField &field,
     field.refuse("expected steps that make text at most 1024 times longer, "
                  "found more");
   return step;
+}
+
+/// Throws Error when a text has become too long: the steps may make a long one
+/// 1024 times longer.
+inline void requireModestText(size_t bytes) {
+  constexpr size_t most = size_t(1) << 30;
+  if (bytes > most)
+    throw Error("tokenizer: expected text of at most " + std::to_string(most) +
+                " bytes after its normalizer and pre-tokenizer, found more");
 }
 
 /// The factor of replacing matches by `content`; `literal` is empty for a

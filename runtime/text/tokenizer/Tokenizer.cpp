@@ -11,7 +11,6 @@
 #include "runtime/text/tokenizer/Normalizer.h"
 #include "runtime/text/tokenizer/PostProcessor.h"
 #include "runtime/text/tokenizer/PreTokenizer.h"
-#include "runtime/text/tokenizer/SentencePiece.h"
 
 #include <algorithm>
 
@@ -21,7 +20,8 @@ namespace {
 
 class FileTokenizer final : public Tokenizer {
 public:
-  /// `rest` holds "added_tokens", "post_processor" and "decoder". Throws Error.
+  /// `rest` holds the tokens that are added, "post_processor" and "decoder".
+  /// Throws Error.
   FileTokenizer(std::unique_ptr<Model> model,
                 std::unique_ptr<Normalizer> normalizer,
                 std::unique_ptr<PreTokenizer> preTokenizer,
@@ -74,7 +74,7 @@ FileTokenizer::FileTokenizer(std::unique_ptr<Model> theModel,
                              const JsonField &rest)
     : model(std::move(theModel)), normalizer(std::move(theNormalizer)),
       preTokenizer(std::move(thePreTokenizer)),
-      addedTokens(rest["added_tokens"], model->vocabulary(), normalizer.get()),
+      addedTokens(rest, model->vocabulary(), normalizer.get()),
       end(endOfIds(model->vocabulary(), addedTokens)),
       postProcessor(rest["post_processor"], end),
       decoder(readDecoder(rest["decoder"])) {
@@ -260,30 +260,11 @@ std::unique_ptr<Tokenizer> Tokenizer::fromJson(std::string_view json,
   const JsonField root(file.rest, origin);
   // Truncation and padding are the caller's to ask for, as with transformers.
   root.requireKeys({"version", "truncation", "padding", "added_tokens",
-                    "normalizer", "pre_tokenizer", "post_processor", "decoder",
-                    "model"});
+                    "companion_tokens", "normalizer", "pre_tokenizer",
+                    "post_processor", "decoder", "model"});
   return std::make_unique<FileTokenizer>(
       readModel(file, root, origin), readNormalizer(root["normalizer"]),
       readPreTokenizer(root["pre_tokenizer"]), root);
-}
-
-std::unique_ptr<Tokenizer>
-Tokenizer::fromSentencePiece(std::string_view bytes,
-                             const std::string &origin) {
-  using namespace tokenizer;
-  SentencePiece file = readSentencePiece(bytes, origin);
-  return std::make_unique<FileTokenizer>(std::move(file.model),
-                                         std::move(file.normalizer), nullptr,
-                                         JsonField(file.rest, origin));
-}
-
-std::unique_ptr<Tokenizer> Tokenizer::fromFile(std::string_view bytes,
-                                               const std::string &origin) {
-  // JSON may begin with white space, and with a line feed as SentencePiece's
-  // files do; the length of a piece that follows there is no brace.
-  const size_t first = bytes.find_first_not_of(" \t\r\n");
-  const bool isJson = first != bytes.npos && bytes[first] == '{';
-  return isJson ? fromJson(bytes, origin) : fromSentencePiece(bytes, origin);
 }
 
 } // namespace fairy2

@@ -85,6 +85,7 @@ def main():
     print("// SPDX-License-Identifier: Apache-2.0")
     print("//")
     print("// Written by make_script_tables.py, which says what this is.")
+    print("// clang-format off: one entry a line would be too many lines.")
     names = [entry.split() for entry in NAMES.replace("\n", " ").split(",")]
     script = {}
     for index, aliases in enumerate(names):

@@ -131,8 +131,8 @@ std::string letters(bool special) {
 
 TEST_F(ReadAssetsTest, TokenizerModelStandsInForTokenizerJson) {
   folder.write("tokenizer.model", pieces());
-  EXPECT_EQ(read().tokenizer, pieces());
-  EXPECT_EQ(error(1), "tokenizer.model: expected ids below config.json's "
+  EXPECT_NE(read().tokenizer.find("[\"a\",0.0]"), std::string::npos);
+  EXPECT_EQ(error(1), "DIR/tokenizer.model: expected ids below config.json's "
                       "vocab_size of 1, found 1");
   folder.write("tokenizer.json", letters(true));
   EXPECT_EQ(read().tokenizer, letters(true));
@@ -142,10 +142,10 @@ TEST_F(ReadAssetsTest, TokenizerModelStandsInForTokenizerJson) {
 TEST_F(ReadAssetsTest, SpecialTokensMayLieBeyondTheEmbedding) {
   folder.write("tokenizer.json", letters(true));
   EXPECT_EQ(error(2), "no error");
-  EXPECT_EQ(error(1), "tokenizer.json: expected ids below config.json's "
+  EXPECT_EQ(error(1), "DIR/tokenizer.json: expected ids below config.json's "
                       "vocab_size of 1, found 1");
   folder.write("tokenizer.json", letters(false));
-  EXPECT_EQ(error(2), "tokenizer.json: expected ids below config.json's "
+  EXPECT_EQ(error(2), "DIR/tokenizer.json: expected ids below config.json's "
                       "vocab_size of 2, found 2");
 }
 

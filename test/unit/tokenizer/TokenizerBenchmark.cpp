@@ -13,6 +13,7 @@
 #include <ctime>
 
 using namespace fairy2;
+using fairy2::test::fromSentencePiece;
 
 namespace {
 
@@ -28,7 +29,7 @@ int run(const char *path, const char *textPath, size_t step) {
   }
   double start = seconds();
   const auto tokenizer = std::string_view(path).ends_with(".model")
-                             ? Tokenizer::fromSentencePiece(file, path)
+                             ? fromSentencePiece(file, path)
                              : Tokenizer::fromJson(file, path);
   const double load = seconds() - start;
 

@@ -69,7 +69,7 @@ const Case cases[] = {
      "model.type: expected \"BPE\" or \"Unigram\", found \"WordPiece\""},
     {"ModelField", "/model/cache", "1", "model: unknown field \"cache\""},
     {"Dropout", "/model/dropout", "0.1",
-     "model.dropout: expected nothing, since dropout makes tokens random"},
+     "model.dropout: expected nothing or 0, since dropout makes tokens random"},
     {"Prefix", "/model/continuing_subword_prefix", "\"##\"",
      "model.continuing_subword_prefix: a BPE model with "
      "continuing_subword_prefix is not supported"},
@@ -281,6 +281,25 @@ TEST(TokenizerErrorsTest, Growth) {
     EXPECT_EQ(message(file.dump()),
               length == 10 ? "no error"
                            : "tokenizer.json: pre_tokenizer" + tooMuch);
+  }
+}
+
+/// A thousandfold normalizer is a file's right; the memory of the machine is
+/// not.
+TEST(TokenizerErrorsTest, GrownTextHasALimit) {
+  json file = smallest();
+  file["normalizer"] = {{"type", "Replace"},
+                        {"pattern", {{"String", "a"}}},
+                        {"content", std::string(1000, 'b')}};
+  const auto tokenizer = Tokenizer::fromJson(file.dump(), "tokenizer.json");
+  EXPECT_EQ(tokenizer->encode(std::string(100, 'a'), false).size(), 100'000u);
+  try {
+    tokenizer->encode(std::string(1'100'000, 'a'), false);
+    ADD_FAILURE() << "no error";
+  } catch (const Error &error) {
+    EXPECT_STREQ(error.what(),
+                 "tokenizer: expected text of at most 1073741824 bytes after "
+                 "its normalizer and pre-tokenizer, found more");
   }
 }
 

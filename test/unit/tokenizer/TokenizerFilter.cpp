@@ -20,6 +20,7 @@
 #include <cstring>
 
 using namespace fairy2;
+using fairy2::test::fromSentencePiece;
 
 namespace {
 
@@ -74,8 +75,8 @@ int run(const char *path) {
   const std::string file = readFile(path);
   const bool isJson = !std::string_view(path).ends_with(".model");
   const auto parts = isJson ? std::make_unique<Parts>(file, path) : nullptr;
-  const auto tokenizer = isJson ? Tokenizer::fromJson(file, path)
-                                : Tokenizer::fromSentencePiece(file, path);
+  const auto tokenizer =
+      isJson ? Tokenizer::fromJson(file, path) : fromSentencePiece(file, path);
   for (uint8_t head[6]; std::fread(head, sizeof head, 1, stdin) == 1;) {
     uint32_t length;
     std::memcpy(&length, head + 2, sizeof length);

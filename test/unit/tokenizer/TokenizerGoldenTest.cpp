@@ -206,6 +206,70 @@ TEST(TokenizerTest, ModelDoesNotSpellControlTokensFromTypedText) {
             (std::vector<int32_t>{1, 2, 3}));
 }
 
+/// A token listed twice: flags of both, as letters, and what `tokenizers` makes
+/// of "a <x> b<x>b a<x>".
+TEST(TokenizerTest, TokensListedTwiceAreAsInTokenizers) {
+  struct Twice {
+    std::string first, second;
+    std::vector<int32_t> ids;
+    std::string decoded;
+  };
+  const Twice cases[] = {
+      {"s", "s", {0, 0, 2, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6}, "aa a bab a"},
+      {"s", "", {0, 0, 2, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6}, "aa a bab a"},
+      {"", "s", {0, 0, 2, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6}, "aa a bab a"},
+      {"n",
+       "",
+       {0, 0, 2, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6},
+       "aa a<x>a ba<x>ab aa<x>"},
+      {"",
+       "n",
+       {0, 0, 2, 3, 5, 4, 2, 1, 3, 5, 4, 1, 2, 6},
+       "aa <x> b<x>b a<x>"},
+      {"l", "r", {0, 0, 2, 6, 0, 1, 6, 0, 1, 2, 0, 6}, "aa <x>ab<x>ab a<x>"},
+      {"sn",
+       "l",
+       {0, 0, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6},
+       "aaa<x>a ba<x>ab aa<x>"},
+      {"w",
+       "w",
+       {0, 0, 2, 6, 0, 2, 1, 3, 5, 4, 1, 2, 0, 3, 5, 4},
+       "aa <x>a b<x>b a<x>"},
+      {"w", "", {0, 0, 2, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6}, "aa <x>a b<x>ab a<x>"},
+      {"nl",
+       "s",
+       {0, 0, 2, 6, 0, 2, 1, 6, 0, 1, 2, 0, 6},
+       "aa a<x>a ba<x>ab aa<x>"},
+      {"s",
+       "nr",
+       {0, 0, 2, 3, 5, 4, 2, 1, 3, 5, 4, 1, 2, 6},
+       "aa <x> b<x>b a<x>"},
+  };
+  const auto token = [](const std::string &flags) {
+    const auto has = [&](char flag) { return flags.find(flag) != flags.npos; };
+    return nlohmann::json{{"id", 6},
+                          {"content", "<x>"},
+                          {"single_word", has('w')},
+                          {"lstrip", has('l')},
+                          {"rstrip", has('r')},
+                          {"normalized", has('n')},
+                          {"special", has('s')}};
+  };
+  for (const Twice &twice : cases) {
+    auto file = nlohmann::json::parse(R"({"decoder": {"type": "Fuse"},
+      "normalizer": {"type": "Prepend", "prepend": "a"},
+      "model": {"type": "BPE", "dropout": 0.0, "vocab": {"a": 0, "b": 1,
+                " ": 2, "<": 3, ">": 4, "x": 5}, "merges": []}})");
+    file["added_tokens"] = {token(twice.first), token(twice.second)};
+    const auto tokenizer = Tokenizer::fromJson(file.dump(), "tokenizer.json");
+    EXPECT_EQ(tokenizer->encode("a <x> b<x>b a<x>", false), twice.ids)
+        << twice.first << ", " << twice.second;
+    EXPECT_EQ(tokenizer->decode(twice.ids), twice.decoded)
+        << twice.first << ", " << twice.second;
+    EXPECT_EQ(tokenizer->vocabSize(), 7);
+  }
+}
+
 /// Text appears with the token that completes it, not at the end.
 TEST(StreamDecoderTest, TextComesAsSoonAsItIsCertain) {
   const auto tokenizer = load(fixture("llama2"));

@@ -24,7 +24,7 @@ TEST(CorpusTest, SpecialTokensOfRealTextAreParsed) {
   const std::filesystem::path model = sharedData() / "stories260K-hf";
   if (!std::filesystem::exists(file))
     GTEST_SKIP() << "without " << file;
-  const auto tokenizer = loadTokenizer(model);
+  const auto tokenizer = loadTokenizer(model).tokenizer;
   Recipe::Data data;
   data.separator = "none";
   const auto size = [&] {
@@ -42,7 +42,7 @@ TEST(CorpusTest, SpecialTokensOfRealTextAreParsed) {
 TEST(CorpusTest, TextThatSpellsSpecialTokens) {
   const TemporaryFolder folder;
   writeTinyModel(folder / "model");
-  const auto tokenizer = loadTokenizer(folder / "model");
+  const auto tokenizer = loadTokenizer(folder / "model").tokenizer;
   const DataSource source{folder.write("a.txt", "a<s>b"), 1, {}};
   Recipe::Data data;
   data.separator = "bos";
@@ -68,7 +68,7 @@ std::vector<int32_t> allOf(const Corpus &corpus) {
 TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
   const TemporaryFolder folder;
   writeTinyModel(folder / "model");
-  const auto tokenizer = loadTokenizer(folder / "model");
+  const auto tokenizer = loadTokenizer(folder / "model").tokenizer;
   const std::string file =
       folder.write("a.jsonl", "{\"text\": \"Aa b\"}\n{\"text\": \"Bc\"}\n");
   Recipe::Data data;
@@ -80,7 +80,7 @@ TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
 TEST(CorpusTest, SeparatesDocuments) {
   const TemporaryFolder folder;
   writeTinyModel(folder / "model");
-  const auto tokenizer = loadTokenizer(folder / "model");
+  const auto tokenizer = loadTokenizer(folder / "model").tokenizer;
   const std::string file =
       folder.write("a.jsonl", "{\"text\": \"A\"}\n{\"text\": \"B\"}\n");
   Recipe::Data data;

@@ -2,9 +2,9 @@
 //
 // A short training of a tiny model of each architecture, to the compiled
 // export.
-#include "TinyModels.h"
 #include "frontend/Synthesize.h"
 #include "runtime/support/Json.h"
+#include "test/unit/trainer/TinyModels.h"
 #include "trainer/run/Trainer.h"
 
 #include <gtest/gtest.h>

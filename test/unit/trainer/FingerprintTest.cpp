@@ -61,6 +61,11 @@ TEST_F(IdentityTest, CountsWhatChangesTheResult) {
   recipe.data.train[0].weight = 2;
   EXPECT_NE(print(), before);
   recipe.data.train[0].weight = 1;
+  // What a text's tokens are is spread over several files.
+  folder.write("model/added_tokens.json", "{}");
+  EXPECT_NE(print(), before);
+  std::filesystem::remove(folder / "model" / "added_tokens.json");
+  EXPECT_EQ(print(), before);
   // A model that begins at random does not begin with the folder's weights.
   recipe.initialize = "random";
   const std::string random = print();

@@ -25,8 +25,9 @@ class TokenizedTextTest : public testing::Test {
 protected:
   TokenizedTextTest() {
     writeTinyModel(folder / "model");
-    tokenizer = loadTokenizer(folder / "model");
-    sha256 = sha256OfFile(tokenizerFile(folder / "model"));
+    LoadedTokenizer loaded = loadTokenizer(folder / "model");
+    tokenizer = std::move(loaded.tokenizer);
+    sha256 = loaded.sha256;
     std::string lines;
     for (int i = 0; i < 40; ++i)
       lines += "{\"text\": \"" + tinyText(1 + i % 7, unsigned(i)) +
