@@ -59,8 +59,12 @@ std::string posixMembers(std::string_view name) {
   if (name == "ascii")
     return "\\x{0}-\\x{7f}";
   if (name == "punct")
-    return "\\p{P}" + newMembers("P") + "$+<=>\\^`|~";
+    return "\\p{P}" + newMembers("P");
   return "";
+}
+/// Alone of all sets this one differs from \p{..}: it has the symbols too.
+std::string punctBracketMembers() {
+  return "\\p{P}\\p{S}" + newMembers("P") + newMembers("S");
 }
 
 /// A general category: its names, plain, and what PCRE2 calls it.
@@ -223,8 +227,9 @@ private:
     const bool negated = name.starts_with('^');
     if (negated)
       name.remove_prefix(1);
-    const std::string members =
-        name == "word" ? wordMembers() : posixMembers(name);
+    const std::string members = name == "word"    ? wordMembers()
+                                : name == "punct" ? punctBracketMembers()
+                                                  : posixMembers(name);
     if (members.empty())
       refuse(pattern.substr(at, end + 2 - at));
     set(members, negated);
