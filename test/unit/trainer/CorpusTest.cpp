@@ -73,7 +73,7 @@ TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
       folder.write("a.jsonl", "{\"text\": \"Aa b\"}\n{\"text\": \"Bc\"}\n");
   Recipe::Data data;
   data.separator = "blank_line";
-  EXPECT_EQ(allOf(Corpus::read({file}, data, {*tokenizer, "", {}, 264})),
+  EXPECT_EQ(allOf(Corpus::read({file, 1, {}}, data, {*tokenizer, "", {}, 264})),
             tokenizer->encode("Aa b\n\nBc\n\n", false));
 }
 
@@ -86,7 +86,8 @@ TEST(CorpusTest, SeparatesDocuments) {
   Recipe::Data data;
   const auto tokens = [&](const char *separator, SpecialTokens special) {
     data.separator = separator;
-    return allOf(Corpus::read({file}, data, {*tokenizer, "", special, 256}));
+    return allOf(
+        Corpus::read({file, 1, {}}, data, {*tokenizer, "", special, 256}));
   };
   const SpecialTokens both{0, 10};
   const int32_t a = tokenizer->encode("A", false)[0],
@@ -99,7 +100,7 @@ TEST(CorpusTest, SeparatesDocuments) {
             std::string::npos);
   data.separator = "none";
   EXPECT_NE(errorOf([&] {
-              Corpus::read({file}, data, {*tokenizer, "", both, 1});
+              Corpus::read({file, 1, {}}, data, {*tokenizer, "", both, 1});
             }).find("does not fit the model's vocabulary of 1"),
             std::string::npos);
   const std::string shard = folder.write("a.bin", "");
