@@ -102,7 +102,6 @@ fs::path resolveInside(const fs::path &directory, const std::string &name) {
 struct Index {
   std::map<std::string, std::string> fileOfTensor;
   std::set<std::string> files;
-  std::optional<int64_t> totalBytes;
 };
 
 void checkShardName(const JsonObject &weightMap, const std::string &tensor,
@@ -134,10 +133,8 @@ Index readIndex(const fs::path &path) {
     index.fileOfTensor.emplace(tensor, file);
     index.files.insert(file);
   }
-  if (const std::optional<JsonObject> metadata = top.object("metadata"))
-    if (metadata->find("total_size"))
-      index.totalBytes = metadata->integer("total_size", 0,
-                                           std::numeric_limits<int64_t>::max());
+  // metadata.total_size is a remark that programs write as 0, as text, or of
+  // another model: each tensor's bytes are checked in its own file.
   return index;
 }
 
@@ -163,7 +160,6 @@ struct Checkpoint::State {
   std::map<std::string, OtherTensor> otherTypes; ///< by tensor name
   std::map<std::string, std::string> metadata;
   std::map<std::string, std::unique_ptr<const InputFile>> files;
-  int64_t dataBytes = 0;
 
   /// Opens one file and lists its tensors. With an index, the two must agree.
   void addFile(const std::string &name, const Index *index) {
@@ -182,12 +178,13 @@ struct Checkpoint::State {
                    ? "a tensor that " + std::string(kIndexFile) + " lists"
                    : "in " + quoteName(place->second) + " by " + kIndexFile));
       }
-      dataBytes += entry.end - entry.begin;
       const StoredTensor place{entry.name, entry.shape, name,
                                dataOffset + entry.begin,
                                entry.end - entry.begin};
       if (const auto type = dtypeFromName(entry.dtype))
         tensors.emplace(entry.name, TensorInfo{place, *type});
+      else if (entry.dtype == "F64")
+        tensors.emplace(entry.name, TensorInfo{place, DType::F32, true});
       else
         otherTypes.emplace(entry.name, OtherTensor{place, entry.dtype});
     }
@@ -211,14 +208,38 @@ struct Checkpoint::State {
     for (const std::string &name : index.files)
       addFile(name, &index);
     for (const auto &[tensor, file] : index.fileOfTensor)
-      if (!tensors.count(tensor) && !otherTypes.count(tensor))
+      if (!tensors.count(tensor) && !otherTypes.count(tensor) &&
+          !mayBeTied(tensor))
         throw Error(indexPath.string() + ": tensor " + quoteName(tensor) +
                     ": is not in " + quoteName(file));
-    if (index.totalBytes && *index.totalBytes != dataBytes)
-      throw Error(indexPath.string() +
-                  ": field 'metadata.total_size': expected " +
-                  std::to_string(dataBytes) + ", the bytes of all tensors, " +
-                  "found " + std::to_string(*index.totalBytes));
+  }
+
+  /// One of the pair is often listed and not stored; the model says whether it
+  /// does without.
+  static bool mayBeTied(const std::string &tensor) {
+    return tensor == "lm_head.weight" ||
+           tensor.ends_with("embed_tokens.weight");
+  }
+
+  /// Gives the tensors of a model that was saved without a head the names that
+  /// they have in one with it.
+  void completeNames() {
+    constexpr std::string_view kPrefix = "model.";
+    if (!tensors.count("embed_tokens.weight"))
+      return;
+    const auto complete = [&](auto &map) {
+      std::remove_reference_t<decltype(map)> named;
+      for (auto &[name, tensor] : map) {
+        if (!name.starts_with(kPrefix) && !name.starts_with("lm_head."))
+          tensor.name = std::string(kPrefix) + name;
+        if (!named.emplace(tensor.name, tensor).second)
+          throw Error(directory.string() + ": tensor " + quoteName(name) +
+                      ": stands beside " + quoteName(tensor.name));
+      }
+      map = std::move(named);
+    };
+    complete(tensors);
+    complete(otherTypes);
   }
 
   const InputFile &fileOf(const StoredTensor &tensor) const {
@@ -248,6 +269,7 @@ Checkpoint Checkpoint::open(const fs::path &directory) {
     state->addShards(directory / kIndexFile);
   else
     failWithoutTensors(directory);
+  state->completeNames();
   return Checkpoint(std::move(state));
 }
 
@@ -279,9 +301,25 @@ const TensorInfo &Checkpoint::tensor(const std::string &name) const {
       state->directory.string() + ": tensor " + quoteName(name) + ": ";
   if (const auto place = state->otherTypes.find(name);
       place != state->otherTypes.end())
-    throw Error(start + "expected type F32, F16 or BF16, found " +
+    throw Error(start + "expected type F32, F16, BF16 or F64, found " +
                 place->second.typeName);
   throw Error(start + "is missing");
+}
+
+void Checkpoint::share(const std::string &stored, const std::string &name) {
+  state->tensors.insert_or_assign(name, tensor(stored));
+}
+
+void Checkpoint::readBytes(const TensorInfo &tensor, int64_t begin, int64_t end,
+                           uint8_t *out) const {
+  if (!tensor.isDouble)
+    return readBytes(static_cast<const StoredTensor &>(tensor), begin, end,
+                     out);
+  const int64_t first = begin / 4, last = (end + 3) / 4;
+  std::vector<float> values(size_t(last - first));
+  readFloats(tensor, first, last, values.data());
+  std::memcpy(out, reinterpret_cast<const uint8_t *>(values.data()) + begin % 4,
+              size_t(end - begin));
 }
 
 void Checkpoint::readBytes(const StoredTensor &tensor, int64_t begin,
@@ -297,21 +335,29 @@ void Checkpoint::readBytes(const StoredTensor &tensor, int64_t begin,
 
 void Checkpoint::readFloats(const TensorInfo &tensor, int64_t begin,
                             int64_t end, float *out) const {
-  const int64_t width = byteWidth(tensor.type);
+  const int64_t width = tensor.isDouble ? 8 : byteWidth(tensor.type);
   if (begin < 0 || begin > end || end > tensor.bytes / width)
     throw Error((state->directory / tensor.file).string() + ": tensor " +
                 quoteName(tensor.name) + ": has no elements [" +
                 std::to_string(begin) + ", " + std::to_string(end) + ")");
-  if (tensor.type == DType::F32)
-    return readBytes(tensor, begin * 4, end * 4,
+  const StoredTensor &stored = tensor;
+  if (tensor.type == DType::F32 && !tensor.isDouble)
+    return readBytes(stored, begin * 4, end * 4,
                      reinterpret_cast<uint8_t *>(out));
   // A chunk that stays in the first-level cache between read and conversion.
-  constexpr int64_t kChunkElements = 8192;
-  uint8_t chunk[kChunkElements * 2];
+  constexpr int64_t kChunkElements = 2048;
+  uint8_t chunk[kChunkElements * sizeof(double)];
   while (begin < end) {
     const int64_t count = std::min(end - begin, kChunkElements);
-    readBytes(tensor, begin * width, (begin + count) * width, chunk);
-    toFloats(tensor.type, chunk, count, out);
+    readBytes(stored, begin * width, (begin + count) * width, chunk);
+    if (tensor.isDouble)
+      for (int64_t i = 0; i < count; ++i) {
+        double value;
+        std::memcpy(&value, chunk + i * 8, sizeof value);
+        out[i] = float(value);
+      }
+    else
+      toFloats(tensor.type, chunk, count, out);
     begin += count;
     out += count;
   }

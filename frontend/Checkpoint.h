@@ -29,6 +29,8 @@ struct StoredTensor {
 
 struct TensorInfo : StoredTensor {
   DType type = DType::F32;
+  /// Whether it is stored as F64, of which readers get the nearest F32.
+  bool isDouble = false;
 };
 
 /// A tensor that does not hold floats of a DType.
@@ -46,8 +48,9 @@ public:
   ~Checkpoint();
 
   const std::filesystem::path &directory() const;
-  /// Sorted by name. A tensor of a type that is not a DType (F64, I64, ..) is
-  /// not listed.
+  /// Sorted by name, which is the one that transformers has for a model with a
+  /// head: a checkpoint of the model without it leaves out "model.". A tensor
+  /// of a type that is not a DType (I64, ..) is not listed, but F64 is.
   const std::map<std::string, TensorInfo> &tensors() const;
   /// Throws when there is no such tensor, or its type is not a DType.
   const TensorInfo &tensor(const std::string &name) const;
@@ -57,9 +60,15 @@ public:
   /// when two files disagree about a key that begins with "fairy2.".
   const std::map<std::string, std::string> &metadata() const;
 
+  /// Lets the stored tensor `stored` serve as `name` too.
+  void share(const std::string &stored, const std::string &name);
+
   /// Copies the tensor's stored bytes [begin, end) to `out`. Throws when the
   /// file became shorter since it was opened.
   void readBytes(const StoredTensor &tensor, int64_t begin, int64_t end,
+                 uint8_t *out) const;
+  /// The same of a tensor as elements of its type.
+  void readBytes(const TensorInfo &tensor, int64_t begin, int64_t end,
                  uint8_t *out) const;
   /// Converts elements [begin, end) (row-major) to float32, exactly. Throws as
   /// readBytes().

@@ -218,16 +218,22 @@ void refuseOtherPrograms(const JsonObject &config,
   refuseCode(config, architecture);
 }
 
-void checkFields(const JsonObject &config, const Architecture &architecture) {
+std::vector<std::string> checkFields(const JsonObject &config,
+                                     const Architecture &architecture,
+                                     bool allowsUnknown) {
+  std::vector<std::string> unknown;
   for (const auto &[name, value] : config.value().items()) {
     if (value.is_null() || config.wasAsked(name) ||
         isIn(kHarmlessFields, name) || isIn(architecture.ignored, name) ||
         isPrivate(name))
       continue;
     const ForeignField *foreign = findForeign(name);
-    if (!foreign)
-      config.fail(name, "is not known, so it might change the computation; "
-                        "remove it if it does not");
+    if (!foreign && !allowsUnknown)
+      config.fail(name, kUnknownField);
+    if (!foreign) {
+      unknown.push_back(name);
+      continue;
+    }
     const json neutral = json::parse(foreign->neutral);
     if (value == neutral)
       continue;
@@ -238,6 +244,7 @@ void checkFields(const JsonObject &config, const Architecture &architecture) {
                            : "only " + std::string(foreign->neutral) + " is") +
                           place + describe(value));
   }
+  return unknown;
 }
 
 } // namespace fairy2

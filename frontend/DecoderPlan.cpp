@@ -132,7 +132,7 @@ int64_t DecoderParameter::count() const {
 
 DecoderPlan::DecoderPlan(const HFConfig &config) {
   Planner planner(config, parameters);
-  embedding = planner.add("model.embed_tokens.weight", ParameterRole::Embedding,
+  embedding = planner.add(kTableName, ParameterRole::Embedding,
                           {Axis::Vocabulary}, Axis::Hidden);
   for (int64_t i = 0; i < config.layers; ++i)
     layers.push_back(planner.addLayer(i));
@@ -144,7 +144,11 @@ DecoderPlan::DecoderPlan(const HFConfig &config) {
 }
 
 bool isRotaryBuffer(const std::string &name) {
-  return name.ends_with("rotary_emb.inv_freq");
+  for (const char *buffer :
+       {"inv_freq", "original_inv_freq", "cos_cached", "sin_cached"})
+    if (name.ends_with(std::string("rotary_emb.") + buffer))
+      return true;
+  return false;
 }
 
 } // namespace fairy2

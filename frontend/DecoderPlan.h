@@ -71,7 +71,8 @@ struct DecoderPlan {
   size_t embedding = 0, finalNorm = 0, head = 0;
 };
 
-/// The head's name where it is a parameter of its own.
+/// The embedding's name, and the head's where it is a parameter of its own.
+inline constexpr char kTableName[] = "model.embed_tokens.weight";
 inline constexpr char kHeadName[] = "lm_head.weight";
 /// Whether `name` is a buffer that old checkpoints carry; config.json says the
 /// same.

@@ -9,6 +9,7 @@
 #include "runtime/support/Json.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 namespace fairy2 {
@@ -26,13 +27,28 @@ constexpr int64_t kMaxHeadDim = int64_t(1) << 14;
 constexpr int64_t kMaxVocab = int64_t(1) << 24;
 constexpr int64_t kMaxPositions = int64_t(1) << 30;
 
+/// The class, or what transformers takes for it by model_type: an old spelling
+/// ("LLaMAForCausalLM"), or the model that was saved without its head.
+bool isNameOf(const Architecture &row, const std::string &name) {
+  constexpr std::string_view kHeaded = "ForCausalLM";
+  std::string headless(row.name);
+  headless.replace(headless.size() - kHeaded.size(), kHeaded.size(), "Model");
+  const std::string_view own = row.name;
+  return name == headless ||
+         std::equal(own.begin(), own.end(), name.begin(), name.end(),
+                    [](unsigned char a, unsigned char b) {
+                      return std::tolower(a) == std::tolower(b);
+                    });
+}
+
 const Architecture &findArchitecture(const JsonObject &config) {
   const json &list = config.require("architectures");
   if (!list.is_array() || list.empty() || !list[0].is_string())
     config.failExpected("architectures", "a list with the name of one", list);
+  const std::string name = list[0];
   std::string known;
   for (const Architecture &row : architectures()) {
-    if (list[0] == row.name)
+    if (isNameOf(row, name))
       return row;
     known += (known.empty() ? "" : ", ") + std::string(row.name);
   }
@@ -244,11 +260,14 @@ void readScales(const JsonObject &config, const Architecture &architecture,
                   architecture.finalSoftCap);
 }
 
+/// Some configurations say "none" with -1.
+bool isNoToken(const json *value) { return !value || *value == -1; }
+
 /// eos_token_id: a number, a list, or nothing.
 std::vector<int64_t> readEosTokens(const JsonObject &config,
                                    int64_t vocabSize) {
   const json *value = config.find("eos_token_id");
-  if (!value)
+  if (isNoToken(value))
     return {};
   if (!value->is_array())
     return {config.integer("eos_token_id", 0, vocabSize - 1)};
@@ -268,7 +287,7 @@ void readSpecialTokens(const JsonObject &config,
     return !config.value().contains(field) && token &&
            *token < result.vocabSize;
   };
-  if (config.find("bos_token_id"))
+  if (!isNoToken(config.find("bos_token_id")))
     result.bosToken = config.integer("bos_token_id", 0, result.vocabSize - 1);
   else if (byDefault("bos_token_id", architecture.bosToken))
     result.bosToken = architecture.bosToken;
@@ -293,14 +312,17 @@ std::optional<DType> readDeclaredType(const JsonObject &config) {
 
 } // namespace
 
-HFConfig HFConfig::readFile(const std::filesystem::path &configFile) {
+HFConfig HFConfig::readFile(const std::filesystem::path &configFile,
+                            bool allowsUnknownFields) {
   const json root = readJson(configFile, {.bytes = 1 << 20});
   const std::string file = configFile.string();
-  return parse(root, file, findArchitecture(JsonObject(root, file)));
+  return parse(root, file, findArchitecture(JsonObject(root, file)),
+               allowsUnknownFields);
 }
 
 HFConfig HFConfig::parse(const json &root, const std::string &file,
-                         const Architecture &architecture) {
+                         const Architecture &architecture,
+                         bool allowsUnknownFields) {
   const JsonObject config(root, file);
   config.require("architectures"); // whose row it is, says the caller
   HFConfig result;
@@ -331,22 +353,27 @@ HFConfig HFConfig::parse(const json &root, const std::string &file,
       config.boolean("tie_word_embeddings", architecture.tiesEmbeddings);
   readLayers(config, architecture, result);
   readScales(config, architecture, result);
-  const RopePair rope =
-      readRope(config, {.defaultTheta = architecture.theta,
-                        .headDim = result.headDim,
-                        .maxPositions = result.maxPositions,
-                        .isPhi3 = architecture.isPhi3,
-                        .byLayerType = architecture.ropeByLayerType});
+  const RopePair rope = readRope(
+      config,
+      {.defaultTheta = architecture.theta,
+       .headDim = result.headDim,
+       .maxPositions = result.maxPositions,
+       .isPhi3 = architecture.isPhi3,
+       .byLayerType = architecture.ropeByLayerType,
+       .unknownFields = allowsUnknownFields ? &result.unknownFields : nullptr});
   result.rope = rope.main;
   result.localRope = rope.local;
   readSpecialTokens(config, architecture, result);
   result.declaredType = readDeclaredType(config);
-  checkFields(config, architecture);
+  for (std::string &field :
+       checkFields(config, architecture, allowsUnknownFields))
+    result.unknownFields.push_back(std::move(field));
   return result;
 }
 
-HFConfig HFConfig::read(const std::filesystem::path &directory) {
-  HFConfig result = readFile(directory / "config.json");
+HFConfig HFConfig::read(const std::filesystem::path &directory,
+                        bool allowsUnknownFields) {
+  HFConfig result = readFile(directory / "config.json", allowsUnknownFields);
   const std::filesystem::path generation = directory / "generation_config.json";
   std::error_code code;
   if (std::filesystem::exists(generation, code)) {

@@ -83,18 +83,23 @@ struct HFConfig {
   std::vector<int64_t> eosTokens;
   /// What torch_dtype says; the tensors' own types are what counts.
   std::optional<DType> declaredType;
+  std::vector<std::string> unknownFields; ///< that nobody has read
 
   /// Reads directory/config.json (and generation_config.json for eos_token_id
   /// when present). Fields with a default in transformers' configuration class
-  /// may be absent, except the model's sizes.
-  static HFConfig read(const std::filesystem::path &directory);
+  /// may be absent, except the model's sizes. A field that is not known is an
+  /// error, or one of unknownFields where that is allowed.
+  static HFConfig read(const std::filesystem::path &directory,
+                       bool allowsUnknownFields = false);
 
   /// The same for a lone config.json, without its neighbours.
-  static HFConfig readFile(const std::filesystem::path &configFile);
+  static HFConfig readFile(const std::filesystem::path &configFile,
+                           bool allowsUnknownFields = false);
 
   /// The same of a parsed file, as that row of the table says.
   static HFConfig parse(const nlohmann::json &root, const std::string &file,
-                        const Architecture &architecture);
+                        const Architecture &architecture,
+                        bool allowsUnknownFields = false);
 
   /// The rotary embedding of a layer, or null.
   const RopeConfig *ropeOf(int64_t layer) const;

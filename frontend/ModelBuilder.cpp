@@ -4,6 +4,7 @@
 // that uses it.
 #include "frontend/ModelBuilder.h"
 
+#include "frontend/DecoderCheckpoint.h"
 #include "runtime/support/Error.h"
 
 using namespace mlir;
@@ -101,7 +102,6 @@ FlatSymbolRefAttr ModelBuilder::declare(const std::string &name,
     throw Error(place.file + ": tensor '" + name + "': expected shape " +
                 shapeText(shape) + " as config.json says, found " +
                 shapeText(found));
-  used.insert(name);
   if (declared.insert(name).second) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPoint(forward);
@@ -219,25 +219,7 @@ Value ModelBuilder::wantedRows(Value x) {
 
 OwningOpRef<ModuleOp> ModelBuilder::finish(Value logits) {
   func::ReturnOp::create(builder, logits.getLoc(), logits);
-  auto requireUsed = [&](const std::string &name, const StoredTensor &tensor) {
-    if (!used.count(name))
-      throw Error(tensor.file + ": tensor '" + tensor.name +
-                  "' is not part of a " + config.architecture +
-                  " with this config.json");
-  };
-  if (packed)
-    for (const auto &[name, weight] : packed->weights()) {
-      requireUsed(name, weight.codes);
-      used.insert(weight.scales.name);
-      if (weight.rowFactors)
-        used.insert(weight.rowFactors->name);
-    }
-  // Some tied checkpoints store the head again.
-  if (config.tieWordEmbeddings)
-    used.insert(kHeadName);
-  for (const auto &[name, tensor] : checkpoint.tensors())
-    if (!isRotaryBuffer(name))
-      requireUsed(name, tensor);
+  requireNoOthers(checkpoint, packed ? &*packed : nullptr, config);
   return std::move(module);
 }
 

@@ -76,7 +76,7 @@ private:
   mlir::OpBuilder builder;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   mlir::func::FuncOp forward;
-  std::set<std::string> declared, used;
+  std::set<std::string> declared;
 };
 
 } // namespace fairy2

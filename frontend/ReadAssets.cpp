@@ -30,6 +30,8 @@ nlohmann::json describe(const HFConfig &config) {
                           {"eos_tokens", config.eosTokens}};
   if (config.bosToken)
     model["bos_token"] = *config.bosToken;
+  if (!config.unknownFields.empty())
+    model["unknown_fields"] = config.unknownFields;
   return model;
 }
 

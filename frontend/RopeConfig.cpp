@@ -3,6 +3,7 @@
 // One reader per kind of scaling; both spellings lead to the same fields.
 #include "frontend/RopeConfig.h"
 
+#include "frontend/ConfigFields.h"
 #include "runtime/support/Json.h"
 
 #include <algorithm>
@@ -40,11 +41,25 @@ const std::set<std::string> kMembers = {"attention_factor",
                                         "truncate",
                                         "type"};
 
-void refuseUnknownMembers(const JsonObject &rope) {
-  for (const auto &[key, value] : rope.value().items())
-    if (!value.is_null() && !kMembers.count(key))
-      rope.fail(key, "is not known, so it might change the computation; "
-                     "remove it if it does not");
+/// The object of a field; one without members says nothing.
+std::optional<JsonObject> findFilled(const JsonObject &config,
+                                     const char *field) {
+  std::optional<JsonObject> object = config.object(field);
+  return object && object->value().empty() ? std::nullopt : object;
+}
+
+void checkMembers(const JsonObject &config, const JsonObject &rope,
+                  const RopeRules &rules) {
+  for (const auto &[key, value] : rope.value().items()) {
+    if (value.is_null() || kMembers.count(key))
+      continue;
+    if (!rules.unknownFields)
+      rope.fail(key, kUnknownField);
+    const char *holder = findFilled(config, "rope_parameters")
+                             ? "rope_parameters."
+                             : "rope_scaling.";
+    rules.unknownFields->push_back(holder + key);
+  }
 }
 
 /// Of a field that may stand beside or inside the scaling's object.
@@ -57,8 +72,8 @@ void requireEqual(const JsonObject &config, const JsonObject &rope,
 
 /// The scaling's own object: rope_scaling, or rope_parameters of newer files.
 std::optional<JsonObject> findRopeObject(const JsonObject &config) {
-  const std::optional<JsonObject> older = config.object("rope_scaling");
-  const std::optional<JsonObject> newer = config.object("rope_parameters");
+  const std::optional<JsonObject> older = findFilled(config, "rope_scaling");
+  const std::optional<JsonObject> newer = findFilled(config, "rope_parameters");
   if (!newer)
     return older;
   for (const auto &[key, value] : newer->value().items())
@@ -208,7 +223,7 @@ void readPartialFactor(const JsonObject &holder, const RopeRules &rules,
 void readScaling(const JsonObject &config, const JsonObject &rope,
                  const RopeRules &rules, RopeConfig &result) {
   using Scaling = RopeConfig::Scaling;
-  refuseUnknownMembers(rope);
+  checkMembers(config, rope, rules);
   if (rope.find("rope_theta"))
     result.theta = rope.positive("rope_theta");
   readPartialFactor(rope, rules, result);
@@ -238,7 +253,7 @@ RopePair readByLayerType(const JsonObject &config, const RopeRules &rules) {
       config.positive("rope_local_base_freq", pair.local->theta);
   const std::optional<JsonObject> newer = config.object("rope_parameters");
   if (!newer) {
-    if (const auto older = config.object("rope_scaling"))
+    if (const auto older = findFilled(config, "rope_scaling"))
       readScaling(config, *older, rules, pair.main);
     return pair;
   }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace fairy2 {
@@ -57,6 +58,8 @@ struct RopeRules {
   /// Whether layers with and without a window have embeddings of their own
   /// (Gemma 3).
   bool byLayerType = false;
+  /// Takes the members that are not known; without, they are errors.
+  std::vector<std::string> *unknownFields = nullptr;
 };
 
 struct RopePair {

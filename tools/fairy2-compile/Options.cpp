@@ -158,6 +158,9 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                  "Threads that pack weights; 0: all usable cores")
       ->check(CLI::Range(0, 1024))
       ->default_val(0);
+  app.add_flag("--allow-unknown-fields", line.allowsUnknownFields,
+               "Read past fields of config.json that are not known; the "
+               "library's manifest lists them");
   app.add_flag("--verbose", line.isVerbose, "List every layer in the summary");
   app.add_flag("--print-opt-command", line.printsOptCommand,
                "Print the fairy2-opt command that takes a model-stage file to "

@@ -14,6 +14,7 @@ struct CommandLine {
   CompileOptions options;
   bool printsOptCommand = false;
   bool isVerbose = false;
+  bool allowsUnknownFields = false;
 };
 
 /// Fills `line`; an exit code when there is nothing more to do.

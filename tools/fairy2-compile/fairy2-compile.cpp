@@ -3,6 +3,7 @@
 // fairy2-compile: a Hugging Face checkpoint becomes one native library.
 #include "codegen/Compile.h"
 #include "frontend/CheckpointWeights.h"
+#include "frontend/DecoderCheckpoint.h"
 #include "frontend/ImportModel.h"
 #include "frontend/ReadAssets.h"
 #include "runtime/Cores.h"
@@ -26,8 +27,8 @@ int main(int argc, char **argv) {
       return 0;
     }
     mlir::MLIRContext context;
-    const HFConfig config = HFConfig::read(line.model);
-    const Checkpoint checkpoint = Checkpoint::open(line.model);
+    const auto [config, checkpoint] =
+        DecoderCheckpoint::open(line.model, line.allowsUnknownFields);
     const ModelAssets assets = readAssets(line.model, config);
     mlir::OwningOpRef<mlir::ModuleOp> module =
         importModel(&context, checkpoint, config);

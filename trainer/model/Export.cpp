@@ -70,8 +70,11 @@ void copyTokenizer(const fs::path &source, const fs::path &folder) {
   std::for_each(std::begin(kBesideTokenizer), std::end(kBesideTokenizer), copy);
 }
 
-void writeConfig(const fs::path &from, const fs::path &to, DType type) {
+void writeConfig(const fs::path &from, const fs::path &to, DType type,
+                 bool isTied) {
   nlohmann::json config = readJson(from);
+  // The model's weights decided, whatever the file said.
+  config["tie_word_embeddings"] = isTied;
   // The name that it has there: transformers 5 writes dtype. One alone, or they
   // may say different things.
   const char *field = config.contains("dtype") ? "dtype" : "torch_dtype";
@@ -180,7 +183,8 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
   const at::NoGradGuard noGradients;
   makeFolder(folder);
   copyTokenizer(source, folder);
-  writeConfig(source / "config.json", folder / "config.json", type);
+  writeConfig(source / "config.json", folder / "config.json", type,
+              model.config().tieWordEmbeddings);
   const fs::path file = folder / "model.safetensors";
   std::vector<PackedItem> items;
   std::vector<NamedShape> tensors;

@@ -3,12 +3,11 @@
 // Model::load() and fromCheckpoint(): values from a checkpoint, dense or
 // packed.
 #include "dialect/phase/Quantization.h"
-#include "frontend/PackedCheckpoint.h"
+#include "frontend/DecoderCheckpoint.h"
 #include "runtime/support/Error.h"
 #include "trainer/model/Model.h"
 
 #include <algorithm>
-#include <set>
 
 namespace fairy2::trainer {
 namespace {
@@ -23,9 +22,9 @@ std::string shapeText(const std::vector<int64_t> &shape) {
 class CheckpointValues {
 public:
   CheckpointValues(const HFConfig &config, const std::filesystem::path &folder)
-      : checkpoint(Checkpoint::open(folder)),
+      : checkpoint(DecoderCheckpoint::open(folder).checkpoint),
         packed(PackedCheckpoint::find(checkpoint)) {
-    requireNoOthers(config);
+    requireNoOthers(checkpoint, packed ? &*packed : nullptr, config);
   }
 
   void fill(Parameter &parameter) const {
@@ -66,31 +65,6 @@ private:
                   shapeText(found));
   }
 
-  /// As fairy2-compile: what the model does not read may be what was meant.
-  void requireNoOthers(const HFConfig &config) const {
-    std::set<std::string> names;
-    for (const DecoderParameter &parameter : DecoderPlan(config).parameters)
-      names.insert(parameter.name);
-    const auto require = [&](const std::string &name,
-                             const StoredTensor &tensor) {
-      if (!names.contains(name))
-        throw Error(placeOf(tensor) + " is not part of a " +
-                    config.architecture + " with this config.json");
-    };
-    if (packed)
-      for (const auto &[name, weight] : packed->weights()) {
-        require(name, weight.codes);
-        names.insert(weight.scales.name);
-        if (weight.rowFactors)
-          names.insert(weight.rowFactors->name);
-      }
-    if (config.tieWordEmbeddings)
-      names.insert(kHeadName);
-    for (const auto &[name, tensor] : checkpoint.tensors())
-      if (!isRotaryBuffer(name))
-        require(name, tensor);
-  }
-
   Checkpoint checkpoint;
   std::optional<PackedCheckpoint> packed; ///< refers to `checkpoint`
 };
@@ -98,7 +72,7 @@ private:
 } // namespace
 
 Model Model::load(const std::filesystem::path &folder) {
-  const HFConfig config = HFConfig::read(folder);
+  const HFConfig config = DecoderCheckpoint::open(folder).config;
   const CheckpointValues source(config, folder);
   Model model =
       filled(config, [&](Parameter &parameter) { source.fill(parameter); });

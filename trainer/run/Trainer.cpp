@@ -4,6 +4,7 @@
 // validation, saved states and the export.
 #include "trainer/run/Trainer.h"
 
+#include "frontend/DecoderCheckpoint.h"
 #include "runtime/support/Documents.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
@@ -55,6 +56,13 @@ Model loadTeacher(const Recipe &recipe, const Model &student) {
   return teacher;
 }
 
+/// With `initialize` of its own the folder may hold no weights.
+HFConfig configOf(const Recipe &recipe) {
+  return recipe.initialize == "checkpoint"
+             ? DecoderCheckpoint::open(recipe.model).config
+             : HFConfig::read(recipe.model);
+}
+
 DType exportType(const Recipe &recipe) {
   return *dtypeFromName(recipe.exportOptions.type);
 }
@@ -66,7 +74,7 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
       device(openDevice(settings.train.device,
                         Communicator::localRankFromEnvironment())),
       method(makeMethod(settings.method, settings.scales)) {
-  const HFConfig config = HFConfig::read(settings.model);
+  const HFConfig config = configOf(settings);
   if (deviceKernels(device.type()))
     Model::refuseOnDevice(config);
   form = exportFormOf(settings.exportOptions.form, numerics(), config);

@@ -2,6 +2,7 @@
 //
 // Good configurations field by field, bad ones as a table, and the real ones of
 // the shared data folder.
+#include "frontend/ConfigFields.h"
 #include "test/unit/frontend/ConfigTest.h"
 
 using namespace fairy2;
@@ -93,6 +94,46 @@ TEST_F(HFConfigTest, GenerationConfigNamesTheEndTokens) {
   EXPECT_EQ(errorWith("{}"), "DIR/generation_config.json: field "
                              "'eos_token_id': expected an integer from 0 to "
                              "511, found 512");
+}
+
+/// What is known to matter is refused all the same.
+TEST_F(HFConfigTest, UnknownFieldsMayBeAllowed) {
+  nlohmann::json config = nlohmann::json::parse(kGoodConfig);
+  config["badwordsids"] = {{0}};
+  config["made_up"] = 3;
+  folder.write("config.json", config.dump());
+  EXPECT_EQ(HFConfig::read(folder.path(), true).unknownFields,
+            (std::vector<std::string>{"badwordsids", "made_up"}));
+  config["rope_scaling"] = {
+      {"type", "linear"}, {"factor", 2}, {"mrope_section", {1, 2}}};
+  folder.write("config.json", config.dump());
+  const HFConfig read = HFConfig::read(folder.path(), true);
+  EXPECT_EQ(read.unknownFields,
+            (std::vector<std::string>{"rope_scaling.mrope_section",
+                                      "badwordsids", "made_up"}));
+  EXPECT_EQ(read.rope.factor, 2);
+  config["logit_scale"] = 0.5;
+  folder.write("config.json", config.dump());
+  EXPECT_EQ(folder.errorOf([&] { HFConfig::read(folder.path(), true); }),
+            "DIR/config.json: field 'logit_scale': only 1 is supported in "
+            "LlamaForCausalLM, found 0.5");
+  EXPECT_TRUE(readWith("{}").unknownFields.empty());
+}
+
+/// As real files say "nothing", and what transformers goes by model_type for.
+TEST_F(HFConfigTest, OldSpellingsAreRead) {
+  const HFConfig config = readWith(
+      R"({"eos_token_id": -1, "bos_token_id": -1, "rope_scaling": {},
+          "rope_parameters": {}, "architectures": ["LLaMAForCausalLM"]})");
+  EXPECT_EQ(config.architecture, "LlamaForCausalLM");
+  EXPECT_TRUE(config.eosTokens.empty());
+  EXPECT_FALSE(config.bosToken);
+  EXPECT_EQ(config.rope.scaling, RopeConfig::Scaling::None);
+  EXPECT_EQ(readWith(R"({"architectures": ["LlamaModel"]})").architecture,
+            "LlamaForCausalLM");
+  EXPECT_EQ(errorWith(R"({"architectures": ["LlamaForSequenceLabels"]})")
+                .find("DIR/config.json: field 'architectures': expected "),
+            0u);
 }
 
 TEST_F(HFConfigTest, BrokenFilesAreRefused) {
@@ -194,17 +235,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"EosListOutside", R"({"eos_token_id": [1, -1]})",
                   "eos_token_id': expected an integer from 0 to 511, found "
                   "-1"},
-        BadConfig{"BosOutside", R"({"bos_token_id": -1})",
+        BadConfig{"EosNegative", R"({"eos_token_id": -2})",
+                  "eos_token_id': expected an integer from 0 to 511, found "
+                  "-2"},
+        BadConfig{"BosOutside", R"({"bos_token_id": -2})",
                   "bos_token_id': expected an integer from 0 to 511, found "
-                  "-1"}),
+                  "-2"}),
     [](const auto &info) { return info.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     ForeignFields, BadConfigTest,
     testing::Values(
-        foreign("Unknown", "made_up", "{}",
-                "is not known, so it might change the computation; remove it "
-                "if it does not"),
+        foreign("Unknown", "made_up", "{}", kUnknownField),
         foreign("PartialRotary", "partial_rotary_factor", "0.4",
                 "only 1 is supported in LlamaForCausalLM, found 0.4"),
         foreign("LogitScale", "logit_scale", "0.0625",

@@ -8,6 +8,7 @@
 #include "runtime/support/Json.h"
 #include "test/unit/trainer/TinyModels.h"
 #include "trainer/TensorData.h"
+#include "trainer/model/Export.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -97,6 +98,56 @@ TEST(ModelTest, GoldenLogitsAreThoseOfTransformers) {
   }
   const auto all = HFConfig::knownArchitectures();
   EXPECT_EQ(seen, std::set<std::string>(all.begin(), all.end()));
+}
+
+/// Beside a config.json that calls it the embedding, as trainers leave it. One
+/// whose rows are turned by one turns the logits by one. The export says so.
+TEST(ModelTest, AStoredHeadThatDiffersIsTheHead) {
+  const std::filesystem::path golden =
+      FAIRY2_SOURCE_DIR "/test/frontend/golden/Inputs/llama";
+  const Model tied = Model::load(golden);
+  const TemporaryFolder folder;
+  folder.write("config.json", readWholeFile(golden / "config.json"));
+  std::vector<NamedShape> tensors;
+  std::vector<at::Tensor> values;
+  for (const Parameter &parameter : tied.parameters()) {
+    tensors.push_back({parameter.name, parameter.shape});
+    values.push_back(parameter.latent);
+  }
+  tensors.push_back({kHeadName, tensors[0].shape});
+  values.push_back(values[0].roll(1, 0));
+  const auto valuesOf = [&](size_t i) { return values[i]; };
+  writeSafetensors(folder / "model.safetensors", tensors, valuesOf,
+                   DType::BF16);
+  const Model own = Model::load(folder.path());
+  EXPECT_EQ(own.parameters().size(), tensors.size());
+  const std::vector<int32_t> tokens = {0, 30, 11, 7, 30, 3, 1, 2};
+  const at::Tensor expected = logitsOf(tied, tokens).roll(1, 1);
+  EXPECT_LE((logitsOf(own, tokens) - expected).abs().max().item<float>(), 1e-5);
+
+  writeCheckpoint(
+      own, [&](size_t i) { return own.parameters()[i].latent; }, Numerics(),
+      ExportForm::Latents, DType::BF16, folder.path(), folder / "out");
+  EXPECT_EQ(readJson(folder / "out/config.json")["tie_word_embeddings"], false);
+  EXPECT_LE((logitsOf(Model::load(folder / "out"), tokens) - expected)
+                .abs()
+                .max()
+                .item<float>(),
+            1e-5);
+
+  // The head alone serves as both.
+  std::filesystem::create_directory(folder / "head");
+  folder.write("head/config.json", readWholeFile(golden / "config.json"));
+  tensors[0].name = kHeadName;
+  tensors.pop_back();
+  writeSafetensors(folder / "head/model.safetensors", tensors, valuesOf,
+                   DType::BF16);
+  EXPECT_LE(
+      (logitsOf(Model::load(folder / "head"), tokens) - logitsOf(tied, tokens))
+          .abs()
+          .max()
+          .item<float>(),
+      1e-5);
 }
 
 /// Fused projections, norms of 1 + weight, scaled embeddings, norms of whole
