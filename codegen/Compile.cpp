@@ -54,8 +54,6 @@ void cpuOptions(CpuOptions &cpu, const CpuTarget &target,
                 const CompileOptions &options) {
   cpu.cpu = target.name.str();
   cpu.batch = options.batch;
-  cpu.prefetchL1 = options.prefetchL1;
-  cpu.prefetchL2 = options.prefetchL2;
 }
 
 void lowerToLoops(ModuleOp module, const CpuTarget &target,
@@ -191,13 +189,8 @@ std::string optCommand(Stage stage, const CompileOptions &options) {
         " kv-cache=" + nameOf(options.cache) + "}");
   if (stage >= Stage::Packed)
     add("fairy2-to-packed");
-  std::string cpu =
-      "{cpu=" + target.name.str() + " batch=" + std::to_string(options.batch);
-  if (options.prefetchL1 >= 0)
-    cpu += " prefetch-l1=" + std::to_string(options.prefetchL1);
-  if (options.prefetchL2 >= 0)
-    cpu += " prefetch-l2=" + std::to_string(options.prefetchL2);
-  cpu += "}";
+  const std::string cpu = "{cpu=" + target.name.str() +
+                          " batch=" + std::to_string(options.batch) + "}";
   if (stage >= Stage::Loops)
     add("fairy2-to-loops" + cpu);
   if (stage >= Stage::Llvm)

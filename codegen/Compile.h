@@ -46,7 +46,6 @@ struct CompileOptions {
   std::vector<const CpuTarget *> targets;
   Stage emit = Stage::So;
   int64_t batch = 64;
-  int64_t prefetchL1 = -1, prefetchL2 = -1; ///< bytes; -1: the target's own
   int threads = 1;
   std::filesystem::path output;
   Progress progress;

@@ -88,8 +88,6 @@ void buildLoopsPipeline(OpPassManager &pm, const CpuOptions &options) {
   Fairy2LowerToLoopsPassOptions lower;
   lower.cpu = options.cpu;
   lower.batch = options.batch;
-  lower.prefetchL1 = options.prefetchL1;
-  lower.prefetchL2 = options.prefetchL2;
   pm.addPass(createFairy2LowerToLoopsPass(lower));
   // Address arithmetic is emitted without care for constants and repetition.
   pm.addPass(createCanonicalizerPass());

@@ -70,14 +70,6 @@ struct CpuOptions : mlir::PassPipelineOptions<CpuOptions> {
   Option<int64_t> batch{*this, "batch",
                         llvm::cl::desc("most tokens of one call"),
                         llvm::cl::init(64)};
-  Option<int64_t> prefetchL1{
-      *this, "prefetch-l1",
-      llvm::cl::desc("bytes of weights fetched into L1 ahead of use; -1: the "
-                     "cpu's own"),
-      llvm::cl::init(-1)};
-  Option<int64_t> prefetchL2{*this, "prefetch-l2",
-                             llvm::cl::desc("the same for L2"),
-                             llvm::cl::init(-1)};
 };
 
 /// model -> quantized ("fairy2-to-quantized").

@@ -81,10 +81,10 @@ def Fairy2_SignSchemeAttr : AttrDef<Fairy2Dialect, "SignScheme"> {
 
 def Fairy2_PackingKind : I32EnumAttr<"PackingKind",
     "byte layout of a packed weight", [
-      I32EnumAttrCase<"SignPlanes", 0, "sign_planes">,
+      I32EnumAttrCase<"SignPlanes", 0, "plane_stream">,
       I32EnumAttrCase<"Dense", 1, "dense">,
       I32EnumAttrCase<"Int8", 2, "int8">,
-      I32EnumAttrCase<"RealSignPlanes", 3, "real_sign_planes">
+      I32EnumAttrCase<"RealSignPlanes", 3, "real_plane_stream">
     ]> {
   let cppNamespace = "::fairy2";
   let genSpecializedAttr = 0;

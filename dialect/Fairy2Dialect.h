@@ -103,7 +103,7 @@ WeightOp weightBehind(mlir::Operation *source);
 /// and scheme, are stacked in a pack.
 SignPlanePack signPlanePackOf(llvm::ArrayRef<mlir::Operation *> recipes,
                               bool hasBias);
-/// That of a valid pack of kind sign_planes or real_sign_planes.
+/// That of a valid pack of kind plane_stream or real_plane_stream.
 SignPlanePack signPlanePackOf(PackOp pack);
 
 /// The number of features of a [tokens, features] tensor.

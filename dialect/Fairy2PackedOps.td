@@ -13,9 +13,9 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
     sources are stacked by rows, in order; `dialect/phase/Packing.h` gives the
     exact layout of each kind:
 
-    * `sign_planes`: `fairy2.phase_quantize` symbols of equal width and stages:
+    * `plane_stream`: `fairy2.phase_quantize` symbols of equal width and stages:
       biases (if any), scales per tile, sign planes;
-    * `real_sign_planes`: the same of `fairy2.sign_quantize` symbols;
+    * `real_plane_stream`: the same of `fairy2.sign_quantize` symbols;
     * `dense`: one `fairy2.weight`, rows padded to 64 bytes, stored type;
     * `int8`: one `fairy2.weight`, tiles of 16 rows, a scale per row.
 
@@ -23,7 +23,7 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
     ```mlir
     fairy2.weight @q : tensor<64x64xf32> from "model.safetensors" at 0
     fairy2.phase_quantize @q.phases of @q #fairy2.scheme<stages = 2, activations = int8>
-    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
+    fairy2.pack @q.pack <plane_stream> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
     ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
@@ -57,7 +57,7 @@ def Fairy2_PackedLinearOp : Fairy2_Op<"packed_linear", [Pure,
     ```mlir
     fairy2.weight @q : tensor<64x64xf32> from "model.safetensors" at 0
     fairy2.phase_quantize @q.phases of @q #fairy2.scheme<stages = 2, activations = int8>
-    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
+    fairy2.pack @q.pack <plane_stream> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
     func.func @f(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> tensor<?x64xf32> {
       %0 = fairy2.packed_linear %x scales %s @q.pack : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
       return %0 : tensor<?x64xf32>

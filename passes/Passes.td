@@ -156,7 +156,7 @@ def Fairy2PackWeightsPass : Pass<"fairy2-pack-weights", "::mlir::ModuleOp"> {
     ```mlir
     %0 = fairy2.phase_linear %x scales %s [@q.phases] : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
     ==>
-    fairy2.pack @q.pack <sign_planes> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
+    fairy2.pack @q.pack <plane_stream> [@q.phases] {bytes = 1088 : i64, offset = 0 : i64}
     %0 = fairy2.packed_linear %x scales %s @q.pack : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
     ```
   }];
@@ -185,11 +185,7 @@ def Fairy2LowerToLoopsPass
   let options = [
     Option<"cpu", "cpu", "std::string", "\"x86-64-v3\"", "target CPU level">,
     Option<"batch", "batch", "int64_t", "64",
-           "most tokens of one call of the function">,
-    Option<"prefetchL1", "prefetch-l1", "int64_t", "-1",
-           "bytes of weights fetched into L1 ahead of use; -1: the cpu's own">,
-    Option<"prefetchL2", "prefetch-l2", "int64_t", "-1",
-           "the same for L2">
+           "most tokens of one call of the function">
   ];
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",

@@ -163,6 +163,19 @@ int32_t fairy2_vocab_size(const Fairy2Model *model) {
   return model ? model->model->manifest().vocabSize : 0;
 }
 
+static HugePages hugePagesOf(Fairy2HugePages mode) {
+  switch (mode) {
+  case FAIRY2_HUGE_PAGES_AUTO:
+    return HugePages::Auto;
+  case FAIRY2_HUGE_PAGES_COPY:
+    return HugePages::Copy;
+  case FAIRY2_HUGE_PAGES_OFF:
+    return HugePages::Off;
+  }
+  throw StatusError(FAIRY2_BAD_ARGUMENT, "huge_pages: expected 0 to 2, found " +
+                                             std::to_string(int(mode)));
+}
+
 Fairy2Status fairy2_session_new(Fairy2Model *model,
                                 const Fairy2SessionOptions *options,
                                 Fairy2Session **session) {
@@ -175,6 +188,7 @@ Fairy2Status fairy2_session_new(Fairy2Model *model,
       chosen.threads = options->threads;
       chosen.context = options->context;
       chosen.slots = options->slots == 0 ? 1 : options->slots;
+      chosen.hugePages = hugePagesOf(options->huge_pages);
     }
     *session = new Fairy2Session{Session(model->model, chosen)};
   });

@@ -5,11 +5,22 @@
 
 #include "runtime/Status.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace fairy2 {
 namespace {
+
+/// Weights of a model that is worth a measurement: more than caches hold.
+constexpr uint64_t kMeasuredBytes = uint64_t(128) << 20;
+/// What one probe reads: a millisecond's worth, so that all candidates take
+/// less than 50.
+constexpr uint64_t kProbeBytes = uint64_t(16) << 20;
 
 /// abi.h: the context is a multiple of it.
 constexpr int64_t kPositionBlock = 16;
@@ -34,13 +45,57 @@ uint64_t cacheBytes(const Manifest &manifest, int64_t slots,
 } // namespace
 
 CpuExecutor::CpuExecutor(std::shared_ptr<const Model> theModel,
-                         const CacheShape &shape, ThreadPool &pool)
-    : model(std::move(theModel)),
+                         const CacheShape &shape, HugePages hugePages,
+                         ThreadPool &pool)
+    : model(std::move(theModel)), hugePages(hugePages),
+      weights(model->file(), model->manifest().weights, hugePages),
       storedPositions(roundToBlock(shape.positions)),
       cache(cacheBytes(model->manifest(), shape.slots, storedPositions),
             "KV cache"),
       workspace(uint64_t(model->manifest().workspaceBytes), "workspace"),
-      pool(pool) {}
+      pool(pool) {
+  // Weights that stay in a cache need no fetching ahead.
+  const bool isLarge = model->manifest().weights.bytes >= kMeasuredBytes;
+  prefetch = choosePrefetch(
+      cpuModel(), std::getenv("FAIRY2_PREFETCH"),
+      isLarge ? [this](const Prefetch &p) { return secondsOf(p); }
+              : std::function<double(const Prefetch &)>());
+}
+
+/// The time that one thread takes for its share of a step of one token, the
+/// better of two shares that no candidate has read before. The workspace is
+/// all zeros and stays almost so, since one token's activations are not this
+/// share's work: the walk over the weights is that of a real step, its result
+/// is nothing.
+double CpuExecutor::secondsOf(const Prefetch &distances) {
+  const auto shares =
+      int64_t(model->manifest().weights.bytes / kProbeBytes) + 2;
+  const int32_t zero = 0;
+  std::vector<float> logits(size_t(model->manifest().vocabSize));
+  const auto runShare = [&](int64_t share) {
+    model->forward()(
+        weights.bytes().data(), cache.data(), workspace.data(), &zero, &zero,
+        &zero, 1, &zero, 1, logits.data(), storedPositions, distances.l1,
+        distances.l2, share, shares, [](void *) {}, nullptr);
+  };
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 2; ++i) {
+    // The first share does what steps give to one thread, the last one what a
+    // single token's rows need: both are left out.
+    const int64_t share = 1 + probes++ % (shares - 2);
+    const auto start = std::chrono::steady_clock::now();
+    runShare(share);
+    const std::chrono::duration<double> time =
+        std::chrono::steady_clock::now() - start;
+    best = std::min(best, time.count());
+  }
+  return best;
+}
+
+std::string CpuExecutor::memoryAccess() const {
+  return std::string("huge pages ") + nameOf(hugePages) + ", prefetch " +
+         prefetch.distances.text() + " (" + nameOf(prefetch.source) + ")";
+}
 
 void CpuExecutor::observeSteps(std::function<void()> newObserver) {
   observer = std::move(newObserver);
@@ -63,11 +118,12 @@ void CpuExecutor::forward(const Batch &batch, float *logits) {
       observer ? observedBarrier : &ThreadPool::barrierOf;
   void *argument = observer ? static_cast<void *>(&observed) : &pool;
   pool.run([&](int thread, int threads) {
-    function(model->weights(), cache.data(), workspace.data(),
+    function(weights.bytes().data(), cache.data(), workspace.data(),
              batch.tokens.data(), batch.slots.data(), batch.positions.data(),
              int64_t(batch.tokens.size()), batch.rows.data(),
-             int64_t(batch.rows.size()), logits, storedPositions, thread,
-             threads, barrier, argument);
+             int64_t(batch.rows.size()), logits, storedPositions,
+             prefetch.distances.l1, prefetch.distances.l2, thread, threads,
+             barrier, argument);
   });
 }
 

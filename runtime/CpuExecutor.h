@@ -6,7 +6,9 @@
 #include "runtime/Executor.h"
 #include "runtime/LazyMemory.h"
 #include "runtime/Model.h"
+#include "runtime/Prefetch.h"
 #include "runtime/ThreadPool.h"
+#include "runtime/WeightMapping.h"
 
 #include <memory>
 
@@ -17,17 +19,24 @@ public:
   /// `pool` must outlive the executor. Throws StatusError when memory is
   /// missing.
   CpuExecutor(std::shared_ptr<const Model> model, const CacheShape &shape,
-              ThreadPool &pool);
+              HugePages hugePages, ThreadPool &pool);
 
   void forward(const Batch &batch, float *logits) override;
   void observeSteps(std::function<void()> observer) override;
+  std::string memoryAccess() const override;
 
 private:
+  double secondsOf(const Prefetch &distances);
+
   std::shared_ptr<const Model> model;
+  HugePages hugePages;
+  WeightMapping weights;
   int64_t storedPositions; ///< of a slot, as a multiple of 16
   LazyMemory cache;
   LazyMemory workspace;
   ThreadPool &pool;
+  ChosenPrefetch prefetch;
+  int64_t probes = 0; ///< shares of a step that secondsOf() used up
   std::function<void()> observer;
 };
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 
 namespace fairy2 {
 
@@ -36,6 +37,8 @@ public:
   /// Calls `observer` on the caller's thread after each step of the forward
   /// function, all of its work being done, except after the last; null: nobody.
   virtual void observeSteps(std::function<void()> observer) = 0;
+  /// How weights reach what computes, in a few words for people.
+  virtual std::string memoryAccess() const = 0;
 };
 
 } // namespace fairy2

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Opens a model in the order that keeps strangers' code from running: check
-// everything, choose a variant, map the weights, dlopen last.
+// everything, choose a variant, dlopen last.
 #include "runtime/Model.h"
 
 #include "runtime/Artifact.h"
@@ -60,33 +60,6 @@ const Variant &chooseVariant(const Manifest &manifest,
                         ": variants: expected one that this CPU can run, "
                         "found " +
                         lacking);
-}
-
-/// Maps the weights; pages are shared between all processes that use the file.
-std::span<const uint8_t> mapWeights(const InputFile &file,
-                                    const Region &weights) {
-  if (weights.bytes == 0)
-    return {};
-  // A page may be larger than the section's alignment in the file.
-  const auto page = uint64_t(sysconf(_SC_PAGESIZE));
-  const uint64_t start = weights.offset / page * page;
-  void *address = mmap(nullptr, weights.end() - start, PROT_READ, MAP_SHARED,
-                       file.descriptor.get(), off_t(start));
-  if (address == MAP_FAILED)
-    throw StatusError(FAIRY2_INTERNAL,
-                      file.path +
-                          ": cannot map the weights: " + std::strerror(errno));
-  return {static_cast<const uint8_t *>(address) + (weights.offset - start),
-          weights.bytes};
-}
-
-void unmapWeights(std::span<const uint8_t> weights) {
-  if (weights.empty())
-    return;
-  const auto page = uintptr_t(sysconf(_SC_PAGESIZE));
-  const auto address = reinterpret_cast<uintptr_t>(weights.data());
-  const uintptr_t start = address / page * page;
-  munmap(reinterpret_cast<void *>(start), address + weights.size() - start);
 }
 
 /// Fails unless the code and constants in memory are those of the checked file.
@@ -148,11 +121,11 @@ std::shared_ptr<const Model> Model::open(const std::string &path) {
 
   std::shared_ptr<Model> model(new Model);
   model->origin = path;
-  model->weightSection = mapWeights(artifact.file, artifact.manifest.weights);
+  model->opened = std::move(artifact.file);
   model->description = std::move(artifact.manifest);
   model->chosen = &model->description.variants[index];
   model->load();
-  requireSameImage(model->library, artifact.file);
+  requireSameImage(model->library, model->opened);
   return model;
 }
 
@@ -176,7 +149,6 @@ Model::~Model() {
   tokenizerOnDemand.reset();
   if (library)
     dlclose(library);
-  unmapWeights(weightSection);
 }
 
 const Tokenizer &Model::tokenizer() const {
@@ -187,9 +159,10 @@ const Tokenizer &Model::tokenizer() const {
   const std::lock_guard lock(onDemandMutex);
   if (!tokenizerOnDemand) {
     const auto [offset, bytes] = *description.tokenizer;
-    const auto *text = weightSection.data() + offset;
-    tokenizerOnDemand = Tokenizer::fromJson(
-        {reinterpret_cast<const char *>(text), bytes}, origin + ": tokenizer");
+    std::string text(bytes, '\0');
+    opened.read(description.weights.offset + offset,
+                {reinterpret_cast<uint8_t *>(text.data()), text.size()});
+    tokenizerOnDemand = Tokenizer::fromJson(text, origin + ": tokenizer");
   }
   return *tokenizerOnDemand;
 }

@@ -7,6 +7,7 @@
 #include "runtime/ChatTemplate.h"
 #include "runtime/Manifest.h"
 #include "runtime/include/fairy2/abi.h"
+#include "runtime/support/File.h"
 #include "runtime/text/Tokenizer.h"
 
 #include <memory>
@@ -31,7 +32,8 @@ public:
   /// The variant in use.
   const Variant &variant() const { return *chosen; }
   Fairy2Forward forward() const { return function; }
-  const uint8_t *weights() const { return weightSection.data(); }
+  /// The open file, and where its weights lie in it.
+  const InputFile &file() const { return opened; }
 
   bool hasTokenizer() const { return description.tokenizer.has_value(); }
   /// Built on first use. Throws StatusError when the model has none.
@@ -48,7 +50,7 @@ private:
   const Variant *chosen = nullptr;
   void *library = nullptr;
   Fairy2Forward function = nullptr;
-  std::span<const uint8_t> weightSection;
+  InputFile opened;
   mutable std::mutex onDemandMutex;
   mutable std::unique_ptr<Tokenizer> tokenizerOnDemand;
   mutable std::unique_ptr<ChatTemplate> chatTemplateOnDemand;

@@ -54,7 +54,8 @@ Session::Session(std::shared_ptr<const Model> model,
       held(size_t(inRange("slots", options.slots, kMaxSlots))),
       pool(chooseThreads(options.threads)),
       executor(std::make_unique<CpuExecutor>(
-          owner, CacheShape{options.slots, positions}, pool)),
+          owner, CacheShape{options.slots, positions}, options.hugePages,
+          pool)),
       process(getpid()) {}
 
 std::span<const int32_t> Session::tokens(int32_t slot) const {

@@ -8,6 +8,7 @@
 #include "runtime/Executor.h"
 #include "runtime/Model.h"
 #include "runtime/ThreadPool.h"
+#include "runtime/WeightMapping.h"
 
 #include <cstdint>
 #include <functional>
@@ -21,6 +22,7 @@ struct SessionOptions {
   int32_t threads = 0; ///< 0: one per core this process may use
   int32_t context = 0; ///< positions per slot; 0: min(model's maximum, 4096)
   int32_t slots = 1;
+  HugePages hugePages = HugePages::Auto;
 };
 
 class Session {
@@ -36,6 +38,8 @@ public:
   ThreadPool &threads() { return pool; }
   /// Executor::observeSteps.
   void observeSteps(std::function<void()> observer);
+  /// Executor::memoryAccess.
+  std::string memoryAccess() const { return executor->memoryAccess(); }
 
   /// The tokens that the slot holds.
   std::span<const int32_t> tokens(int32_t slot) const;

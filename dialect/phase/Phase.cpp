@@ -331,26 +331,21 @@ void packSignPlanes(const PhaseMatrix &q, uint8_t *out) {
   for (int64_t row = 0; row < n; ++row)
     for (int s = 0; s < layout.sets; ++s) {
       const Phase *codes = q.set(s) + row * m;
-      uint8_t *to = out + row / L::kTileRows * layout.tileBytes() +
-                    s * layout.setBytes() + row % L::kTileRows;
       for (int64_t group = 0; group * L::kGroupColumns < m; ++group) {
         uint8_t byte = 0;
         for (int64_t b = 0; b < L::kGroupColumns; ++b) {
           const int64_t column = group * L::kGroupColumns + b;
           byte |= kBits[uint8_t(column < m ? codes[column] : Phase::One)] << b;
         }
-        to[group * L::kTileRows] = byte;
+        out[layout.byteOf(s, row, group * L::kGroupColumns)] = byte;
       }
     }
 }
 
 Phase unpackSignPlanes(const SignPlaneLayout &layout, const uint8_t *packed,
                        int set, int64_t row, int64_t column) {
-  using L = SignPlaneLayout;
-  const uint8_t byte =
-      packed[row / L::kTileRows * layout.tileBytes() + set * layout.setBytes() +
-             column / L::kGroupColumns * L::kTileRows + row % L::kTileRows];
-  const int bit = int(column % L::kGroupColumns);
+  const uint8_t byte = packed[layout.byteOf(set, row, column)];
+  const int bit = int(column % SignPlaneLayout::kGroupColumns);
   const bool p = byte >> bit & 1, q = byte >> (4 + bit) & 1;
   if (p)
     return q ? Phase::One : Phase::I;

@@ -109,10 +109,11 @@ std::vector<float> dequantizePhases(const PhaseMatrix &matrix);
 
 /// Sign-plane packing: a code i^k = a + i b is stored as the two sign bits
 /// p = a + b > 0 and q = a - b > 0, so one bit per real parameter and stage.
-/// Order of bytes: [tile of 16 rows][set][block of 16 columns][group of 4
-/// columns][row]. A byte holds the p bits of its four columns in the low nibble
-/// and the q bits in the high nibble, column 4 g + b at bit b. Rows and columns
-/// are padded to multiples of 16; padding codes are +1.
+/// Order of bytes: [tile of 16 rows][block of 16 columns][set][group of 4
+/// columns][row], so that a tile is one stream whatever the number of sets. A
+/// byte holds the p bits of its four columns in the low nibble and the q bits
+/// in the high nibble, column 4 g + b at bit b. Rows and columns are padded to
+/// multiples of 16; padding codes are +1.
 struct SignPlaneLayout {
   static constexpr int64_t kTileRows = 16;
   static constexpr int64_t kBlockColumns = 16;
@@ -127,9 +128,15 @@ struct SignPlaneLayout {
   int64_t blocks() const {
     return (columns + kBlockColumns - 1) / kBlockColumns;
   }
-  int64_t setBytes() const { return blocks() * kChunkBytes; }
-  int64_t tileBytes() const { return sets * setBytes(); }
+  int64_t blockBytes() const { return sets * kChunkBytes; }
+  int64_t tileBytes() const { return blocks() * blockBytes(); }
   int64_t bytes() const { return tiles() * tileBytes(); }
+  /// Where the byte of (set, row) lies that holds a column's bits.
+  int64_t byteOf(int set, int64_t row, int64_t column) const {
+    return row / kTileRows * tileBytes() +
+           column / kBlockColumns * blockBytes() + set * kChunkBytes +
+           column % kBlockColumns / kGroupColumns * kTileRows + row % kTileRows;
+  }
 };
 
 /// Writes layout.bytes() bytes to `out`; the layout is that of `matrix`.

@@ -200,18 +200,15 @@ void packSigns(const SignMatrix &q, uint8_t *out) {
   std::fill(out, out + layout.bytes(), uint8_t(0xff));
   for (int64_t row = 0; row < q.rows; ++row) {
     const uint8_t *signs = q.signs.data() + row * q.columns;
-    for (int p = 0; p < layout.sets; ++p) {
-      uint8_t *to = out + row / L::kTileRows * layout.tileBytes() +
-                    p * layout.setBytes() + row % L::kTileRows;
+    for (int p = 0; p < layout.sets; ++p)
       for (int64_t j = 0; j < half; ++j) {
-        uint8_t &byte = to[j / L::kGroupColumns * L::kTileRows];
+        uint8_t &byte = out[layout.byteOf(p, row, j)];
         const int bit = int(j % L::kGroupColumns);
         if (!(signs[j] >> p & 1))
           byte &= uint8_t(~(1 << bit));
         if (!(signs[half + j] >> p & 1))
           byte &= uint8_t(~(16 << bit));
       }
-    }
   }
 }
 
@@ -220,10 +217,7 @@ bool unpackSign(const SignPlaneLayout &layout, const uint8_t *packed, int plane,
   using L = SignPlaneLayout;
   const bool isRight = column >= layout.columns;
   const int64_t j = isRight ? column - layout.columns : column;
-  const uint8_t byte =
-      packed[row / L::kTileRows * layout.tileBytes() +
-             plane * layout.setBytes() + j / L::kGroupColumns * L::kTileRows +
-             row % L::kTileRows];
+  const uint8_t byte = packed[layout.byteOf(plane, row, j)];
   return byte >> (j % L::kGroupColumns + (isRight ? 4 : 0)) & 1;
 }
 

@@ -29,9 +29,6 @@ struct CpuTarget {
   llvm::StringRef required;
   LookupForm form;
   int64_t lookupBytes; ///< of one look-up instruction, 16, 32 or 64
-  /// How many bytes of weights ahead of their use are fetched into L1 and into
-  /// L2; 0: not at all. tools/sweep-prefetch.sh measures them.
-  int64_t prefetchL1, prefetchL2;
 
   /// The name as part of a symbol: x86_64_v3.
   std::string symbolSuffix() const;

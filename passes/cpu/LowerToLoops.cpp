@@ -29,16 +29,11 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
           << int64_t(batch);
       return signalPassFailure();
     }
-    CpuTarget target = *row;
-    if (prefetchL1 >= 0)
-      target.prefetchL1 = prefetchL1;
-    if (prefetchL2 >= 0)
-      target.prefetchL2 = prefetchL2;
     KernelTable kernels;
     for (auto function :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))
       if (!function.isDeclaration() &&
-          failed(lowerFunction(function, target, kernels)))
+          failed(lowerFunction(function, *row, kernels)))
         return signalPassFailure();
   }
 

@@ -300,9 +300,11 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
     SessionOptions sessionOptions;
     sessionOptions.threads = threads;
     sessionOptions.slots = mostSlots;
+    sessionOptions.hugePages = options.hugePages;
     sessionOptions.context =
         std::max({options.prompt, options.depth + options.generate, 1});
     Session session(model, sessionOptions);
+    result.memoryAccess = session.memoryAccess();
     BandwidthProbe probe(session.threads());
     // Once without the clock: pages of weights and buffers come in.
     session.eval(0, someTokens(1, session.vocabSize()), Session::Logits::None,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "runtime/Model.h"
+#include "runtime/WeightMapping.h"
 
 #include <cstdint>
 #include <functional>
@@ -24,6 +25,7 @@ struct BenchmarkOptions {
   std::vector<int32_t> batches = {1}; ///< sequences decoded together
   std::vector<int32_t> threads; ///< one set of rows each; empty: all usable
   int32_t repeat = 3;
+  HugePages hugePages = HugePages::Auto;
   bool kernels = false; ///< also time every step of a decoded token
   std::function<void(int64_t done, int64_t total)> onProgress;
 };
@@ -64,7 +66,8 @@ struct KernelRow {
 
 struct BenchmarkResult {
   std::string cpu, variant;
-  int32_t batch = 0; ///< most tokens of one pass over the weights
+  std::string memoryAccess; ///< Executor::memoryAccess
+  int32_t batch = 0;        ///< most tokens of one pass over the weights
   int64_t weightBytesPerToken = 0;
   std::vector<BenchmarkRow> rows;
   std::vector<KernelRow> kernels; ///< by threads, then the most time first

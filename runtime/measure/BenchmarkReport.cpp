@@ -175,7 +175,9 @@ constexpr const char *kStyle =
 
 nlohmann::ordered_json toJson(const BenchmarkResult &result) {
   nlohmann::ordered_json out;
-  out["machine"] = {{"cpu", result.cpu}, {"variant", result.variant}};
+  out["machine"] = {{"cpu", result.cpu},
+                    {"variant", result.variant},
+                    {"memory_access", result.memoryAccess}};
   out["rows"] = nlohmann::ordered_json::array();
   for (const BenchmarkRow &row : result.rows) {
     nlohmann::ordered_json json;
@@ -212,8 +214,9 @@ nlohmann::ordered_json toJson(const BenchmarkResult &result) {
 
 std::string toTable(const BenchmarkResult &result) {
   std::string text =
-      format("%s, %s, %.1f MB of weights per token\n", result.cpu.c_str(),
-             result.variant.c_str(), double(result.weightBytesPerToken) / 1e6);
+      format("%s, %s, %.1f MB of weights per token\n%s\n", result.cpu.c_str(),
+             result.variant.c_str(), double(result.weightBytesPerToken) / 1e6,
+             result.memoryAccess.c_str());
   text +=
       format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens", "threads",
              "min tok/s", "median", "max", "GB/s", "read", "share");
@@ -247,9 +250,10 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
       escapeHtml(title) + "</title><style>" + kStyle +
       "</style></head><body><h1>" + escapeHtml(title) + "</h1>";
   html +=
-      format("<p>%s, code for %s, %.1f MB of weights per token.</p>",
+      format("<p>%s, code for %s, %.1f MB of weights per token, %s.</p>",
              escapeHtml(result.cpu).c_str(), escapeHtml(result.variant).c_str(),
-             double(result.weightBytesPerToken) / 1e6);
+             double(result.weightBytesPerToken) / 1e6,
+             escapeHtml(result.memoryAccess).c_str());
   html += "<table><tr><th></th><th>tokens</th><th>threads</th><th>min "
           "tok/s</th><th>median</th><th>max</th><th>GB/s</th><th>of read "
           "GB/s</th></tr>";

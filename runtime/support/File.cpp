@@ -10,13 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 namespace fairy2 {
 namespace {
 
-constexpr size_t kBufferBytes = 1 << 20;
+/// Output goes to the kernel in pieces that begin at multiples of 2 MiB of the
+/// file: its page cache then holds the file in huge pages, and whoever maps it
+/// later walks it twice as fast as one that was written piecemeal
+/// (MEASURED.md).
+constexpr size_t kBufferBytes = 2 << 20;
 
 [[noreturn]] void failOn(const std::string &path, const std::string &what,
                          int error) {
@@ -162,14 +167,14 @@ void OutputFile::fail(const char *what, int error) const {
 }
 
 void OutputFile::append(std::span<const uint8_t> bytes) {
-  if (buffer.size() + bytes.size() > kBufferBytes)
-    flush();
-  if (bytes.size() < kBufferBytes) {
-    buffer.insert(buffer.end(), bytes.begin(), bytes.end());
-    return;
+  while (!bytes.empty()) {
+    const size_t room = kBufferBytes - size() % kBufferBytes;
+    const size_t part = std::min(bytes.size(), room);
+    buffer.insert(buffer.end(), bytes.begin(), bytes.begin() + part);
+    bytes = bytes.subspan(part);
+    if (part == room)
+      flush();
   }
-  overwrite(flushed, bytes);
-  flushed += bytes.size();
 }
 
 void OutputFile::flush() {

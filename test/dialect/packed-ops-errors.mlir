@@ -32,14 +32,14 @@ fairy2.pack @p <dense> [@w] {bytes = 192 : i64, offset = 0 : i64}
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
 fairy2.phase_quantize @q of @w #fairy2.scheme<stages = 1, activations = int8>
 // expected-error @+1 {{expected 192 bytes for this layout, found 64}}
-fairy2.pack @p <sign_planes> [@q] {bytes = 64 : i64, offset = 0 : i64}
+fairy2.pack @p <plane_stream> [@q] {bytes = 64 : i64, offset = 0 : i64}
 
 // -----
 
 // expected-note @+1 {{defined here}}
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
 // expected-error @+1 {{expected a fairy2.phase_quantize named @w, found a fairy2.weight}}
-fairy2.pack @p <sign_planes> [@w] {bytes = 64 : i64, offset = 0 : i64}
+fairy2.pack @p <plane_stream> [@w] {bytes = 64 : i64, offset = 0 : i64}
 
 // -----
 
@@ -47,7 +47,7 @@ fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
 fairy2.phase_quantize @q of @w #fairy2.scheme<stages = 1, activations = int8>
 fairy2.phase_quantize @r of @w #fairy2.scheme<stages = 2, activations = int8>
 // expected-error @+1 {{expected sources of equal width and scheme}}
-fairy2.pack @p <sign_planes> [@q, @r] {bytes = 384 : i64, offset = 0 : i64}
+fairy2.pack @p <plane_stream> [@q, @r] {bytes = 384 : i64, offset = 0 : i64}
 
 // -----
 
@@ -127,7 +127,7 @@ func.func @int8_input(%x: tensor<?x4xf32>) {
 
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
 fairy2.phase_quantize @q of @w #fairy2.scheme<stages = 1, activations = float>
-fairy2.pack @p <sign_planes> [@q] {bytes = 192 : i64, offset = 0 : i64}
+fairy2.pack @p <plane_stream> [@q] {bytes = 192 : i64, offset = 0 : i64}
 func.func @scheme(%x: tensor<?x4xi8>, %s: tensor<?xf32>) {
   // expected-error @+1 {{expected the input that #fairy2.scheme<stages = 1, activations = float> asks for}}
   %0 = fairy2.packed_linear %x scales %s @p : tensor<?x4xi8>, tensor<?xf32> -> tensor<?x4xf32>

@@ -10,8 +10,8 @@ fairy2.phase_quantize @q.phases of @q #fairy2.scheme<stages = 2, activations = i
 fairy2.phase_quantize @k.phases of @k #fairy2.scheme<stages = 2, activations = int8>
 
 // 4 tiles: 4 * 128 bytes of biases, 4 * 32 of scales, 4 * 512 of planes.
-// CHECK: fairy2.pack @qk.pack <sign_planes> [@q.phases, @k.phases] biases [unit, @b] {bytes = 2688 : i64, offset = 0 : i64}
-fairy2.pack @qk.pack <sign_planes> [@q.phases, @k.phases] biases [unit, @b] {bytes = 2688 : i64, offset = 0 : i64}
+// CHECK: fairy2.pack @qk.pack <plane_stream> [@q.phases, @k.phases] biases [unit, @b] {bytes = 2688 : i64, offset = 0 : i64}
+fairy2.pack @qk.pack <plane_stream> [@q.phases, @k.phases] biases [unit, @b] {bytes = 2688 : i64, offset = 0 : i64}
 // 17 rows of 40 bytes, each padded to 64.
 // CHECK: fairy2.pack @head.pack <dense> [@head] {bytes = 1088 : i64, offset = 2688 : i64}
 fairy2.pack @head.pack <dense> [@head] {bytes = 1088 : i64, offset = 2688 : i64}

@@ -12,7 +12,7 @@ fairy2.sign_quantize @k.row of @k #fairy2.sign_scheme<method = bitnet, scales = 
 
 // 6 tiles of 16 rows, 2 planes of 2 blocks of 64 bytes; a bias per row and a
 // scale per plane and tile before them.
-// PACK: fairy2.pack @q.signs.pack <real_sign_planes> [@q.signs, @k.signs] biases [unit, @b] {bytes = 1984
+// PACK: fairy2.pack @q.signs.pack <real_plane_stream> [@q.signs, @k.signs] biases [unit, @b] {bytes = 1984
 // CHECK-LABEL: func @group
 func.func @group(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> (tensor<?x63xf32>, tensor<?x32xf32>) {
   // CHECK: fairy2.sign_linear %{{.*}} scales %{{.*}} [@q.signs, @k.signs] biases [unit, @b] : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x63xf32>, tensor<?x32xf32>

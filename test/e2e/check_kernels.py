@@ -35,7 +35,7 @@ def main():
         sys.exit(f"error: expected variants {list(KERNELS)}, found {variants}")
     layers = [layer for layer in manifest["layers"]
               if layer["op"] == "packed_linear" and
-              layer["packing"] == "sign_planes"]
+              layer["packing"] == "plane_stream"]
     # q/k/v, o, gate/up and down of every layer.
     expected = 4 * manifest["model"]["layers"]
     if len(layers) != expected:

@@ -9,7 +9,7 @@ fairy2.weight @n : tensor<64xf32> from "a.safetensors" at 24576
 fairy2.phase_quantize @p of @w #fairy2.scheme<stages = 2, activations = int8>
 fairy2.pack @w.pack <dense> [@w] {bytes = 24576 : i64, offset = 0 : i64}
 fairy2.pack @n.pack <dense> [@n] {bytes = 256 : i64, offset = 24576 : i64}
-fairy2.pack @p.pack <sign_planes> [@p] {bytes = 1664 : i64, offset = 24832 : i64}
+fairy2.pack @p.pack <plane_stream> [@p] {bytes = 1664 : i64, offset = 24832 : i64}
 
 // One kernel per shape: two norms of 64 features share theirs.
 // CHECK-COUNT-1: func.func private @rms_norm
@@ -30,7 +30,7 @@ fairy2.pack @p.pack <sign_planes> [@p] {bytes = 1664 : i64, offset = 24832 : i64
 // CHECK-LABEL: func @forward
 // CHECK-SAME: (%[[W:.*]]: memref<26496xi8>, %{{.*}}: memref<1099511627776xf32>, %{{.*}}: memref<{{[0-9]+}}xi8>,
 // CHECK-SAME: %[[TOKENS:[a-z0-9]+]]: memref<64xi32>, %{{[a-z0-9]+}}: memref<64xi32>, %{{[a-z0-9]+}}: memref<64xi32>, %[[COUNT:[a-z0-9]+]]: index,
-// CHECK-SAME: %[[ROWS:[a-z0-9]+]]: memref<64xi32>, %[[ROWCOUNT:[a-z0-9]+]]: index, %[[LOGITS:[a-z0-9]+]]: memref<6144xf32>, %{{[a-z0-9]+}}: index)
+// CHECK-SAME: %[[ROWS:[a-z0-9]+]]: memref<64xi32>, %[[ROWCOUNT:[a-z0-9]+]]: index, %[[LOGITS:[a-z0-9]+]]: memref<6144xf32>, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index)
 // CHECK-SAME: fairy2.batch = 64 : i64
 // CHECK-SAME: fairy2.cache_bytes_per_position = 512 : i64
 // CHECK-SAME: fairy2.weight_bytes = 26496 : i64

@@ -17,7 +17,7 @@ fairy2.phase_quantize @kp of @k #fairy2.scheme<stages = 1, activations = int8>
 // CHECK: fairy2.pack @embed.pack <dense> [@embed] {bytes = 576 : i64, offset = 0 : i64}
 // CHECK-NEXT: fairy2.pack @norm.pack <dense> [@norm] {bytes = 128 : i64, offset = 576 : i64}
 // Three tiles: 384 bytes of biases, 64 of scales (padded), 3 * 128 of planes.
-// CHECK-NEXT: fairy2.pack @qp.pack <sign_planes> [@qp, @kp] biases [unit, @kb] {bytes = 832 : i64, offset = 704 : i64}
+// CHECK-NEXT: fairy2.pack @qp.pack <plane_stream> [@qp, @kp] biases [unit, @kb] {bytes = 832 : i64, offset = 704 : i64}
 // CHECK-NEXT: fairy2.pack @odd.pack <dense> [@odd] biases [@ob] {bytes = 256 : i64, offset = 1536 : i64}
 // CHECK-NEXT: fairy2.pack @embed.int8 <int8> [@embed] {bytes = 448 : i64, offset = 1792 : i64}
 

@@ -12,7 +12,7 @@ fairy2.weight @layers.0.v.weight : tensor<32x64xf32> from "m.safetensors" at 163
 // CHECK: fairy2.phase_quantize @layers.0.s.weight.phases of @layers.0.s.weight {{.*}}<stages = 3, scales = tile, activations = int8>
 fairy2.weight @layers.0.s.weight : tensor<32x64xf32> from "m.safetensors" at 24576 phases <stages = 3, scales = tile>
 
-// CHECK-DAG: fairy2.pack @layers.0.q.weight.phases.pack <sign_planes> [@layers.0.q.weight.phases] {bytes = 704
+// CHECK-DAG: fairy2.pack @layers.0.q.weight.phases.pack <plane_stream> [@layers.0.q.weight.phases] {bytes = 704
 // CHECK-DAG: fairy2.pack @layers.0.v.weight.pack <dense>
 func.func @f(%x: tensor<?x64xf32>) -> (tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>, tensor<?x32xf32>) {
   %q = fairy2.linear %x, @layers.0.q.weight : tensor<?x64xf32> -> tensor<?x32xf32>

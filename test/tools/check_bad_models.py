@@ -193,18 +193,20 @@ COMPILE = [
      [TOKENS, "bytes"]),
     ("T8", lambda model: model.write(TOKENS, model.read(TOKENS).replace(
         b'"<0x0A>"', b'"<0x0A>\xff"')), [TOKENS]),
+    ("T10 include", lambda model: model.write(TEMPLATE, "{% include 'a' %}"),
+     [TEMPLATE, "line 1", "include"]),
+    ("T10 syntax", lambda model: model.write(TEMPLATE, "{% if %}"),
+     [TEMPLATE, "line 1"]),
     ("T9", tokenizer("pre_tokenizer", value={"type": "UnicodeScripts"}),
      [TOKENS, "pre_tokenizer", "UnicodeScripts"]),
 ]
 
-# Templates are refused when they are used.
+# What only the use of a template shows.
 CHAT = [
     ("T10 range", "{% for i in range(10**9) %}x{% endfor %}"),
     ("T10 text", "{{ 'x' * 10**9 }}"),
     ("T10 macro", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
     ("T10 filter", "{{ 'x' | magic }}"),
-    ("T10 include", "{% include 'a' %}"),
-    ("T10 syntax", "{% if %}"),
 ]
 
 

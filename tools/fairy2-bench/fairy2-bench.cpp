@@ -20,7 +20,7 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", "fairy2-bench " FAIRY2_VERSION);
   app.footer("Example: fairy2-bench model.so --prompt 128 --gen 64 "
              "--threads 1,2");
-  std::string path, html;
+  std::string path, html, hugePages = nameOf(HugePages::Auto);
   bool json = false;
   BenchmarkOptions options;
   app.add_option("model", path, "Compiled model")->required();
@@ -40,6 +40,10 @@ int main(int argc, char **argv) {
       ->delimiter(',');
   app.add_option("--repeat", options.repeat, "Runs of each row")
       ->capture_default_str();
+  app.add_option("--huge-pages", hugePages,
+                 "Weights in memory: auto (the file's pages, huge where the "
+                 "kernel can), copy (a private copy), off")
+      ->capture_default_str();
   app.add_flag("--kernels", options.kernels,
                "Also time every step of a decoded token");
   app.add_option("--html", html,
@@ -56,6 +60,7 @@ int main(int argc, char **argv) {
     std::optional<OutputFile> page;
     if (!html.empty())
       page.emplace(html);
+    options.hugePages = hugePagesOf(hugePages);
     ProgressBar bar("measuring");
     options.onProgress = [&](int64_t done, int64_t total) {
       bar.show(done, total);

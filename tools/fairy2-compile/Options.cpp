@@ -146,14 +146,6 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   app.add_option("--batch", options.batch, "Most tokens of one step")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  app.add_option("--prefetch-l1", options.prefetchL1,
-                 "Bytes of weights fetched into L1 ahead of use; -1: the CPU "
-                 "level's own")
-      ->check(CLI::Range(-1, 1 << 20))
-      ->capture_default_str();
-  app.add_option("--prefetch-l2", options.prefetchL2, "The same for L2")
-      ->check(CLI::Range(-1, 1 << 20))
-      ->capture_default_str();
   app.add_option("--threads", options.threads,
                  "Threads that pack weights; 0: all usable cores")
       ->check(CLI::Range(0, 1024))

@@ -56,6 +56,14 @@ void addOptions(CLI::App &app, Arguments &args) {
   app.add_option("--threads", args.session.threads, "0: one per usable core");
   app.add_option("--context", args.session.context,
                  "Positions; 0: the model's maximum, at most 4096");
+  app.add_option_function<std::string>(
+         "--huge-pages",
+         [&args](const std::string &name) {
+           args.session.hugePages = hugePagesOf(name);
+         },
+         "Weights in memory: auto (the file's pages, huge where the kernel "
+         "can), copy (a private copy), off")
+      ->default_str(nameOf(HugePages::Auto));
   app.add_flag("--json", args.json, "Print one JSON object, no stream")
       ->excludes(chat);
 }

@@ -7,6 +7,14 @@ using namespace mlir;
 
 namespace fairy2 {
 
+/// First byte, row 0, of a group of 4 columns of a set.
+static Value groupAt(Emitter &e, const PhaseInput &input, int64_t set,
+                     Value group) {
+  constexpr int64_t kGroups = kBlock / SignPlaneLayout::kGroupColumns;
+  Value chunk = chunkAt(e, input, e.index(set), e.div(group, kGroups));
+  return e.add(chunk, e.mul(e.rem(group, kGroups), SignPlaneLayout::kTileRows));
+}
+
 /// for row of the tile: for column j of the span:
 ///   (a, b) = the code of (set, row, j), decoded from its two bits
 ///   ar += a x_re[j], ai += a x_im[j], br += b x_re[j], bi += b x_im[j]
@@ -24,9 +32,7 @@ Values scalarSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
         begin, e.add(begin, span.columns), 1, zero,
         [&](Value j, ValueRange carried) {
           Value group = e.div(j, SignPlaneLayout::kGroupColumns);
-          Value at =
-              e.add(e.add(input.tile, e.mul(group, SignPlaneLayout::kTileRows)),
-                    set * input.pack.matrix(0).setBytes() + row);
+          Value at = e.add(groupAt(e, input, set, group), row);
           Value byte = arith::ExtUIOp::create(e, i32, e.load(input.planes, at));
           Value bit = arith::IndexCastOp::create(
               e, i32, e.rem(j, SignPlaneLayout::kGroupColumns));
@@ -69,15 +75,12 @@ Values floatSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
   const int64_t m = input.pack.columns;
   const int64_t perGroup = SignPlaneLayout::kGroupColumns;
   Value x = e.mul(token, input.inputStride);
-  Value planes =
-      e.add(input.tile, e.index(set * input.pack.matrix(0).setBytes()));
   // x with the sign that the plane's bit of each row says.
   auto addGroup = [&](Value group, int64_t columns, ValueRange carried) {
     Value codes = arith::ExtUIOp::create(
         e, e.ints(),
-        e.loadVector(input.planes,
-                     e.add(planes, e.mul(group, SignPlaneLayout::kTileRows)),
-                     kLanes, kLanes));
+        e.loadVector(input.planes, groupAt(e, input, set, group), kLanes,
+                     kLanes));
     SmallVector<Value> sums(carried);
     for (int64_t b = 0; b < columns; ++b) {
       Value column = e.add(e.add(x, e.mul(group, perGroup)), b);

@@ -99,6 +99,10 @@ Argument Kernel::cache(TypedValue<KVCacheType> cache) {
 
 Argument Kernel::context() { return add(loops.arguments.context); }
 
+Argument Kernel::prefetchL1() { return add(loops.arguments.prefetchL1); }
+
+Argument Kernel::prefetchL2() { return add(loops.arguments.prefetchL2); }
+
 Argument Kernel::tokens(Value tensor) { return add(loops.tokenCount(tensor)); }
 
 Argument Kernel::constant(int64_t value) { return add(loops.index(value)); }

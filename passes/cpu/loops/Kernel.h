@@ -73,6 +73,9 @@ public:
   Argument cache(mlir::TypedValue<KVCacheType> cache);
   /// Positions of a slot of the cache.
   Argument context();
+  /// Bytes between a read of weights and what is fetched meanwhile.
+  Argument prefetchL1();
+  Argument prefetchL2();
   /// The number of tokens that a tensor has rows of.
   Argument tokens(mlir::Value tensor);
   /// A number that differs from call to call.

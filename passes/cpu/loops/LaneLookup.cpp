@@ -25,7 +25,7 @@ SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
   const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
   Value chunk = chunkAt(e, input, e.index(set), block);
   if (fetchesAhead)
-    prefetch(e, input, chunk, block, 1);
+    prefetch(e, input, e.index(set), block);
   SmallVector<Value> sums(carried);
   for (int64_t piece = 0; piece < kChunk; piece += bytes) {
     Value codes = e.loadVector(input.planes, e.add(chunk, piece), bytes, bytes);
@@ -62,60 +62,81 @@ Value flushLane(Emitter &e, Value even, Value odd, int64_t bytes) {
   return sum;
 }
 
-/// for 256 bytes of a lane: even = odd = 0
-///   for block: addBlock
-///   total += even and odd, widened to one 32-bit lane per row
+/// even = odd = 0
+/// for block of [begin, end): addBlock
+/// total += even and odd, widened to one 32-bit lane per row
 ///
-/// Runs `addBlock` over [begin, end) and flushes before a 16-bit lane of bytes
-/// could overflow.
-SmallVector<Value>
-laneLoop(Emitter &e, const PhaseInput &input, Value begin, Value end,
-         bool isHigh, ValueRange totals,
-         function_ref<SmallVector<Value>(Value, ValueRange)> addBlock) {
+/// The blocks must be few enough for sums of bytes in 16-bit lanes.
+Values addLaneBlocks(Emitter &e, const PhaseInput &input, Value begin,
+                     Value end, bool isHigh, ValueRange totals,
+                     function_ref<Values(Value, ValueRange)> addBlock) {
   const int64_t bytes = input.target.lookupBytes;
-  const int64_t bytesPerBlock = kChunk / bytes;
-  const int64_t period = 256 / bytesPerBlock; // 256 * 255 < 65536
   const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
+  Values zero(2 * totals.size(), e.constant(halves, 0));
+  Values sums = e.forLoop(begin, end, 1, zero, addBlock);
+  Values next;
+  for (size_t k = 0; k < totals.size(); ++k) {
+    Value flushed = flushLane(e, sums[2 * k], sums[2 * k + 1], bytes);
+    if (isHigh)
+      flushed = arith::ShLIOp::create(e, flushed, e.constant(e.ints(), 2));
+    next.push_back(e.add(totals[k], flushed));
+  }
+  return next;
+}
+
+/// for panel of [begin, end): for set: addBlocks(set, the panel)
+///
+/// The registers of all CPUs hold the sums of one set.
+Values forLanePanels(
+    Emitter &e, const PhaseInput &input, Value begin, Value end,
+    ValueRange totals,
+    function_ref<Values(int64_t, Value, Value, ValueRange)> addBlocks) {
+  const int64_t perSet = sumsPerSet(input.pack);
+  const int64_t bytesPerBlock = kChunk / input.target.lookupBytes;
+  const int64_t panel = std::min(panelBlocks(input.pack),
+                                 256 / bytesPerBlock); // 256 * 255 < 65536
   return e.forLoop(
-      begin, end, period, totals, [&](Value start, ValueRange carried) {
-        Value stop = arith::MinUIOp::create(e, e.add(start, period), end);
-        SmallVector<Value> zero(2 * totals.size(), e.constant(halves, 0));
-        SmallVector<Value> sums = e.forLoop(start, stop, 1, zero, addBlock);
-        SmallVector<Value> next;
-        for (size_t k = 0; k < carried.size(); ++k) {
-          Value flushed = flushLane(e, sums[2 * k], sums[2 * k + 1], bytes);
-          if (isHigh)
-            flushed =
-                arith::ShLIOp::create(e, flushed, e.constant(e.ints(), 2));
-          next.push_back(e.add(carried[k], flushed));
-        }
+      begin, end, panel, totals, [&](Value start, ValueRange carried) {
+        Value stop = arith::MinUIOp::create(e, e.add(start, panel), end);
+        Values next;
+        for (int64_t set = 0; set < input.pack.sets(); ++set)
+          llvm::append_range(
+              next,
+              addBlocks(set, start, stop, carried.slice(set * perSet, perSet)));
         return next;
       });
 }
 
 } // namespace
 
-/// total = 0
-/// for block of the span: total += low tables
-/// for wide block of the span: total += 4 * high tables
-SmallVector<Value> laneSums(Emitter &e, const PhaseInput &input, Value token,
-                            int64_t set, const Span &span) {
-  SmallVector<Value> totals(sumsPerSet(input.pack), e.constant(e.ints(), 0));
+/// totals = 0
+/// for panel of blocks: for set: totals[set] += low tables
+/// for panel of wide blocks: for set: totals[set] += 4 * high tables
+Values laneSums(Emitter &e, const PhaseInput &input, Value token,
+                const Span &span) {
+  auto addFrom = [&](Value table, bool isHigh, Value begin, Value end,
+                     ValueRange totals, function_ref<Value(Value)> blockOf) {
+    return forLanePanels(
+        e, input, begin, end, totals,
+        [&](int64_t set, Value start, Value stop, ValueRange mine) {
+          return addLaneBlocks(
+              e, input, start, stop, isHigh, mine,
+              [&](Value i, ValueRange carried) {
+                Value block = blockOf(i);
+                return addLaneBlock(e, input, table,
+                                    tableAt(e, input, token, block), block, set,
+                                    /*fetchesAhead=*/!isHigh, carried);
+              });
+        });
+  };
+  Values totals(input.pack.sets() * sumsPerSet(input.pack),
+                e.constant(e.ints(), 0));
   Value begin = firstBlock(e, span);
-  totals = laneLoop(e, input, begin, e.add(begin, span.blocks()), false, totals,
-                    [&](Value block, ValueRange carried) {
-                      return addLaneBlock(e, input, input.tables.low,
-                                          tableAt(e, input, token, block),
-                                          block, set, true, carried);
-                    });
+  totals = addFrom(input.tables.low, false, begin, e.add(begin, span.blocks()),
+                   totals, [](Value block) { return block; });
   const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
-  return laneLoop(e, input, wideBegin, wideEnd, true, totals,
-                  [&](Value i, ValueRange carried) {
-                    Value block = wideBlock(e, input, token, i);
-                    return addLaneBlock(e, input, input.tables.high,
-                                        tableAt(e, input, token, block), block,
-                                        set, false, carried);
-                  });
+  return addFrom(input.tables.high, true, wideBegin, wideEnd, totals,
+                 [&](Value i) { return wideBlock(e, input, token, i); });
 }
 
 } // namespace fairy2

@@ -182,6 +182,8 @@ void LoopContext::beginEntry(StringRef name) {
       ids,
       index,
       MemRefType::get({batch * vocabulary}, f32),
+      index,
+      index,
       index};
   builder.setInsertionPoint(oldEntry);
   entry = func::FuncOp::create(builder, oldEntry.getLoc(), name,
@@ -189,10 +191,11 @@ void LoopContext::beginEntry(StringRef name) {
   Block *body = entry.addEntryBlock();
   builder.setInsertionPointToStart(body);
   Value *fields[] = {
-      &arguments.weights, &arguments.cache,  &arguments.workspace,
-      &arguments.tokens,  &arguments.slots,  &arguments.positions,
-      &arguments.count,   &arguments.rows,   &arguments.rowCount,
-      &arguments.logits,  &arguments.context};
+      &arguments.weights,   &arguments.cache,   &arguments.workspace,
+      &arguments.tokens,    &arguments.slots,   &arguments.positions,
+      &arguments.count,     &arguments.rows,    &arguments.rowCount,
+      &arguments.logits,    &arguments.context, &arguments.prefetchL1,
+      &arguments.prefetchL2};
   for (auto [field, argument] : llvm::zip(fields, body->getArguments()))
     *field = argument;
 

@@ -22,7 +22,7 @@ using KernelTable = llvm::StringMap<std::string>;
 /// (runtime/include/fairy2/abi.h); threads and barrier follow later.
 struct EntryArguments {
   mlir::Value weights, cache, workspace, tokens, slots, positions, count, rows,
-      rowCount, logits, context;
+      rowCount, logits, context, prefetchL1, prefetchL2;
 };
 
 class LoopContext {

@@ -49,6 +49,7 @@ struct PhaseArguments {
   PhaseInput input(const SignPlanePack &layout, const CpuTarget &target) const;
 
   Argument planes, scales;
+  Argument aheadL1, aheadL2; ///< bytes that the stream is fetched ahead
   Rows out; ///< all results are columns of the first one's buffer
   Argument count;
   std::optional<TableArguments> tables;
@@ -67,10 +68,13 @@ PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
   scales = kernel.weights(pack, layout.scaleOffset(), f32, layout.scaleCount());
   out = kernel.rows(op.getResult(0));
   count = kernel.tokens(op.getInput());
-  if (usesTables(op, kernel.target()))
+  if (usesTables(op, kernel.target())) {
     tables.emplace(kernel, op);
-  else
+    aheadL1 = kernel.prefetchL1();
+    aheadL2 = kernel.prefetchL2();
+  } else {
     x = kernel.rows(op.getInput());
+  }
   if (op.getScales())
     tokenScales = kernel.rows(op.getScales());
   if (layout.hasFactors())
@@ -83,8 +87,9 @@ PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
 PhaseInput PhaseArguments::input(const SignPlanePack &layout,
                                  const CpuTarget &target) const {
   return {
-      layout, target,   planes,  scales, tables ? tables->values() : Tables(),
-      x,      x.stride, Value(), Value()};
+      layout, target,   planes,  scales,  tables ? tables->values() : Tables(),
+      x,      x.stride, aheadL1, aheadL2, Value(),
+      Value()};
 }
 
 /// Where the rows of a tile go: the matrices of a pack are columns of one

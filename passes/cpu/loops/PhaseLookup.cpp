@@ -57,28 +57,23 @@ std::pair<Value, Value> wideRange(Emitter &e, const PhaseInput &input,
           e.toIndex(e.load(starts, e.add(at, 1)))};
 }
 
-Value chunkAt(Emitter &e, const PhaseInput &input, Value set, Value block) {
-  return e.add(e.add(input.tile, e.mul(block, kChunk)),
-               e.mul(set, input.pack.matrix(0).setBytes()));
+static Value blockAt(Emitter &e, const PhaseInput &input, Value block) {
+  return e.add(input.tile, e.mul(block, input.pack.matrix(0).blockBytes()));
 }
 
-void prefetch(Emitter &e, const PhaseInput &input, Value chunk, Value block,
-              int64_t count) {
-  const SignPlaneLayout matrix = input.pack.matrix(0);
-  const int64_t blocks = matrix.blocks(), span = count * matrix.setBytes();
-  for (auto [bytesAhead, level] : {std::pair{input.target.prefetchL2, 2},
-                                   std::pair{input.target.prefetchL1, 3}}) {
-    if (bytesAhead == 0)
-      continue;
-    const int64_t ahead = bytesAhead / (count * kChunk);
-    const int64_t inTheseSets = ahead / blocks * span + ahead % blocks * kChunk;
-    Value stays = arith::CmpIOp::create(e, arith::CmpIPredicate::ult, block,
-                                        e.index(blocks - ahead % blocks));
-    Value offset = arith::SelectOp::create(
-        e, stays, e.index(inTheseSets),
-        e.index(inTheseSets + span - matrix.setBytes()));
-    e.prefetch(input.planes, e.add(chunk, offset), level);
-  }
+Value chunkAt(Emitter &e, const PhaseInput &input, Value set, Value block) {
+  return e.add(blockAt(e, input, block), e.mul(set, kChunk));
+}
+
+void prefetch(Emitter &e, const PhaseInput &input, Value set, Value block) {
+  // The set comes last: where it is a constant it becomes the displacement of
+  // the address, and takes no register of its own.
+  for (auto [ahead, level] :
+       {std::pair{input.aheadL2, 2}, std::pair{input.aheadL1, 3}})
+    e.prefetch(
+        input.planes,
+        e.add(e.add(blockAt(e, input, block), ahead), e.mul(set, kChunk)),
+        level);
 }
 
 Values exactSums(Emitter &e, const PhaseInput &input, Value token,
@@ -125,68 +120,47 @@ Values setTerm(Emitter &e, const PhaseInput &input, Value set,
   return {e.sub(reAr, imBi), e.add(reAi, imBr)};
 }
 
-/// The exact sums of a group of sets, by the form of the target.
-static SmallVector<Values> groupSums(Emitter &e, const PhaseInput &input,
-                                     Value token, const SetGroup &group,
-                                     const Span &span) {
+/// The exact sums of all sets in a span, by the form of the target.
+static SmallVector<Values> spanSums(Emitter &e, const PhaseInput &input,
+                                    Value token, const Span &span) {
+  SmallVector<Values> result;
   if (!input.usesTables()) {
-    assert(group.count == 1 && "sums without tables are those of one set");
     const bool isFloat =
         cast<MemRefType>(input.x.getType()).getElementType().isF32();
-    return {isFloat ? floatSums(e, input, token, group.first, span)
-                    : scalarSums(e, input, token, group.first, span)};
+    for (int64_t set = 0; set < input.pack.sets(); ++set)
+      result.push_back(isFloat ? floatSums(e, input, token, set, span)
+                               : scalarSums(e, input, token, set, span));
+    return result;
   }
   const Values sums = input.target.form == LookupForm::Quad
-                          ? quadSums(e, input, token, group, span)
-                          : laneSums(e, input, token, group.first, span);
+                          ? quadSums(e, input, token, span)
+                          : laneSums(e, input, token, span);
   const int64_t perSet = sumsPerSet(input.pack);
-  SmallVector<Values> result;
-  for (int64_t s = 0; s < group.count; ++s)
+  for (int64_t set = 0; set < input.pack.sets(); ++set)
     result.push_back(exactSums(e, input, token, span,
-                               ValueRange(sums).slice(s * perSet, perSet)));
+                               ValueRange(sums).slice(set * perSet, perSet)));
   return result;
 }
 
-/// for span: for set of the group: term[set] += scale * exact sums
-static SmallVector<Values> groupTerms(Emitter &e, const PhaseInput &input,
-                                      Value token, const SetGroup &group) {
-  const int64_t parts = input.pack.parts();
-  Values zero(parts * group.count, e.constant(e.floats(), 0.0));
-  const Values values = forSpans(
-      e, Spans(input.pack), zero, [&](const Span &span, ValueRange carried) {
-        const SmallVector<Values> sums =
-            groupSums(e, input, token, group, span);
+/// for span: for set: term[set] += scale * exact sums
+/// for set, from the first to the last: y += term[set]
+static Values sumOfSets(Emitter &e, const PhaseInput &input, Value token) {
+  const int64_t parts = input.pack.parts(), sets = input.pack.sets();
+  Value zero = e.constant(e.floats(), 0.0);
+  const Values terms = forSpans(
+      e, Spans(input.pack), Values(parts * sets, zero),
+      [&](const Span &span, ValueRange carried) {
+        const SmallVector<Values> sums = spanSums(e, input, token, span);
         Values next;
-        for (int64_t s = 0; s < group.count; ++s) {
-          const int64_t set = group.first + s;
+        for (int64_t set = 0; set < sets; ++set)
           for (Value part : setTerm(e, input, e.index(set), isConjugated(set),
-                                    span, sums[s]))
+                                    span, sums[set]))
             next.push_back(e.add(carried[next.size()], part));
-        }
         return next;
       });
-  SmallVector<Values> terms;
-  for (int64_t s = 0; s < group.count; ++s)
-    terms.emplace_back(ArrayRef(values).slice(s * parts, parts));
-  return terms;
-}
-
-/// for group of sets, from the first to the last:
-///   terms = walk over the row's spans and blocks
-///   for set of the group: y += its term
-static Values sumOfSets(Emitter &e, const PhaseInput &input, Value token) {
-  // 4 sets of 4 sums are half of the 32 vector registers of AVX-512; the 16
-  // registers of others hold the sums of one set.
-  const bool isQuad = input.target.form == LookupForm::Quad;
-  const int64_t together = isQuad && input.usesTables() ? 4 : 1;
-  Values y(input.pack.parts(), e.constant(e.floats(), 0.0));
-  for (int64_t set = 0; set < input.pack.sets(); set += together) {
-    const SetGroup group{set,
-                         std::min<int64_t>(together, input.pack.sets() - set)};
-    for (const Values &terms : groupTerms(e, input, token, group))
-      for (auto [sum, term] : llvm::zip(y, terms))
-        sum = e.add(sum, term);
-  }
+  Values y(parts, zero);
+  for (auto [i, term] : llvm::enumerate(terms))
+    y[i % parts] = e.add(y[i % parts], term);
   return y;
 }
 

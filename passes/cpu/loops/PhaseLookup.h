@@ -48,8 +48,9 @@ struct PhaseInput {
   Tables tables;
   mlir::Value x; ///< null where tables stand for it
   int64_t inputStride = 0;
-  mlir::Value tile;       ///< first byte of the tile's planes
-  mlir::Value tileScales; ///< index of the tile's first scale
+  mlir::Value aheadL1, aheadL2; ///< bytes that the stream is fetched ahead
+  mlir::Value tile;             ///< first byte of the tile's planes
+  mlir::Value tileScales;       ///< index of the tile's first scale
 
   bool usesTables() const { return !x; }
 };
@@ -115,10 +116,6 @@ Values forSpans(Emitter &e, const Spans &spans, mlir::ValueRange init,
                 llvm::function_ref<Values(Span, mlir::ValueRange)> body);
 mlir::Value firstBlock(Emitter &e, const Span &span);
 
-/// Sets that one walk over the blocks adds side by side.
-struct SetGroup {
-  int64_t first, count;
-};
 /// U and W take turns.
 inline bool isConjugated(int64_t set) { return set % 2 == 1; }
 
@@ -141,12 +138,11 @@ std::pair<mlir::Value, mlir::Value> wideRange(Emitter &e,
 mlir::Value chunkAt(Emitter &e, const PhaseInput &input, mlir::Value set,
                     mlir::Value block);
 
-/// Fetches what this walk reads later. `count` sets are read side by side, so
-/// the target's distances in the weight stream are a number of blocks in each
-/// of them; after the last block come the next `count` sets, in this tile or
-/// the next.
-void prefetch(Emitter &e, const PhaseInput &input, mlir::Value chunk,
-              mlir::Value block, int64_t count);
+/// Asks for the chunk that lies the session's distances behind that of (set,
+/// block) in the stream; when every chunk is read once, every line is asked for
+/// once.
+void prefetch(Emitter &e, const PhaseInput &input, mlir::Value set,
+              mlir::Value block);
 
 /// From sums over planes to exact sums, as floats: {ar, ai, br, bi} of phases,
 /// S x of real signs.
@@ -159,12 +155,18 @@ Values exactSums(Emitter &e, const PhaseInput &input, mlir::Value token,
 Values setTerm(Emitter &e, const PhaseInput &input, mlir::Value set,
                bool isConjugated, const Span &span, mlir::ValueRange sums);
 
-/// Sums of T for one token: [set][sum].
+/// Blocks whose chunks stay in L1 while their sets pass by in turns, where the
+/// sums of all sets do not fit into registers at once.
+inline int64_t panelBlocks(const SignPlanePack &pack) {
+  constexpr int64_t kPanelBytes = 16384; // half of the smallest L1
+  return std::max<int64_t>(1, kPanelBytes / pack.matrix(0).blockBytes());
+}
+
+/// Sums of T for one token, in one walk over the span: [set][sum].
 Values quadSums(Emitter &e, const PhaseInput &input, mlir::Value token,
-                const SetGroup &sets, const Span &span);
-/// Sums of T for one token and one set.
+                const Span &span);
 Values laneSums(Emitter &e, const PhaseInput &input, mlir::Value token,
-                int64_t set, const Span &span);
+                const Span &span);
 /// Exact sums, as exactSums has them, by decoding each code to i^k = a + i b,
 /// or to signs, and multiplying it with x as integers: the oracle.
 Values scalarSums(Emitter &e, const PhaseInput &input, mlir::Value token,

@@ -63,7 +63,7 @@ SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
   const int64_t perSet = sumsPerSet(input.pack);
   return e.forLoop(begin, end, 1, sums, [&](Value block, ValueRange carried) {
     Value chunk = chunkAt(e, input, set, block);
-    prefetch(e, input, chunk, block, 1);
+    prefetch(e, input, set, block);
     const auto planes = quadPlanes(e, input, chunk);
     SmallVector<Value> next;
     for (int64_t t = 0; t < tokens; ++t)
@@ -222,58 +222,108 @@ void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
              input.pack.columns % kScaleTile);
 }
 
-} // namespace
+/// Sets that one walk over the blocks adds side by side: 4 of 4 sums are half
+/// of the 32 vector registers of AVX-512.
+constexpr int64_t kSetsAtOnce = 4;
+struct SetGroup {
+  int64_t first, count;
+};
 
-/// for block of the span, a few side by side if the sets are few:
-///   tables = low tables of the block
-///   for set of the group: sums[set] += look-ups of its chunk
-/// for wide block of the span: the same from high tables, times 4
-Values quadSums(Emitter &e, const PhaseInput &input, Value token,
-                const SetGroup &sets, const Span &span) {
+/// Adds one block of the group's sets for one token: [set][sum].
+void addBlock(Emitter &e, const PhaseInput &input, Value token, Value block,
+              const SetGroup &group, bool isHigh, ValueRange sums,
+              Values &next) {
   const int64_t perSet = sumsPerSet(input.pack);
-  auto addBlock = [&](Value block, bool isHigh, ValueRange sums, Values &next) {
-    const auto tables =
-        quadTables(e, isHigh ? input.tables.high : input.tables.low,
-                   tableAt(e, input, token, block));
-    for (int64_t s = 0; s < sets.count; ++s) {
-      Value chunk = chunkAt(e, input, e.index(sets.first + s), block);
-      if (!isHigh)
-        prefetch(e, input, chunk, block, sets.count);
-      addQuadChunk(e, input, tables, quadPlanes(e, input, chunk),
-                   isHigh ? kHighWeight : 1, sums.slice(s * perSet, perSet),
-                   next);
-    }
-  };
-  // Sums that wait for each other leave the adders idle, so a few sets are
-  // added for several blocks side by side.
-  const int64_t width = sets.count * perSet;
+  const auto tables =
+      quadTables(e, isHigh ? input.tables.high : input.tables.low,
+                 tableAt(e, input, token, block));
+  for (int64_t s = 0; s < group.count; ++s) {
+    Value set = e.index(group.first + s);
+    Value chunk = chunkAt(e, input, set, block);
+    if (!isHigh)
+      prefetch(e, input, set, block);
+    addQuadChunk(e, input, tables, quadPlanes(e, input, chunk),
+                 isHigh ? kHighWeight : 1, sums.slice(s * perSet, perSet),
+                 next);
+  }
+}
+
+Values addGroupBlocks(Emitter &e, const PhaseInput &input, Value token,
+                      const SetGroup &group, Value begin, Value end,
+                      ValueRange sums) {
+  return e.forLoop(begin, end, 1, sums, [&](Value block, ValueRange carried) {
+    Values next;
+    addBlock(e, input, token, block, group, /*isHigh=*/false, carried, next);
+    return next;
+  });
+}
+
+/// The blocks of a span of a pack whose sets all fit into one group. Sums that
+/// wait for each other leave the adders idle, so a few sets are added for
+/// several blocks side by side.
+Values addBlocksAside(Emitter &e, const PhaseInput &input, Value token,
+                      const Span &span, ValueRange zero) {
+  const SetGroup all{0, input.pack.sets()};
+  const int64_t width = int64_t(zero.size());
   const int64_t aside = std::max<int64_t>(1, kIndependentSums / width);
   const int64_t whole = span.blocks() / aside * aside;
   Value begin = firstBlock(e, span), middle = e.add(begin, whole);
-  Values many(aside * width, e.constant(e.ints(), 0));
-  many = e.forLoop(begin, middle, aside, many,
-                   [&](Value block, ValueRange carried) {
-                     Values next;
-                     for (int64_t i = 0; i < aside; ++i)
-                       addBlock(e.add(block, i), false,
-                                carried.slice(i * width, width), next);
-                     return next;
-                   });
+  Values many(aside * width, zero.front());
+  many = e.forLoop(
+      begin, middle, aside, many, [&](Value block, ValueRange carried) {
+        Values next;
+        for (int64_t i = 0; i < aside; ++i)
+          addBlock(e, input, token, e.add(block, i), all,
+                   /*isHigh=*/false, carried.slice(i * width, width), next);
+        return next;
+      });
   Values sums(ArrayRef(many).take_front(width));
   for (int64_t i = width; i < aside * width; ++i)
     sums[i % width] = e.add(sums[i % width], many[i]);
-  if (whole < span.blocks())
-    sums = e.forLoop(middle, e.add(begin, span.blocks()), 1, sums,
-                     [&](Value block, ValueRange carried) {
-                       Values next;
-                       addBlock(block, false, carried, next);
-                       return next;
-                     });
+  if (whole == span.blocks())
+    return sums;
+  return addGroupBlocks(e, input, token, all, middle,
+                        e.add(begin, span.blocks()), sums);
+}
+
+} // namespace
+
+/// for panel of blocks: for group of up to 4 sets: for block of the panel:
+///   tables = low tables of the block
+///   for set of the group: sums[set] += look-ups of its chunk
+/// for wide block of the span: the same from high tables, times 4
+///
+/// One group needs no panels.
+Values quadSums(Emitter &e, const PhaseInput &input, Value token,
+                const Span &span) {
+  const int64_t perSet = sumsPerSet(input.pack), sets = input.pack.sets();
+  Value begin = firstBlock(e, span), end = e.add(begin, span.blocks());
+  Values sums(sets * perSet, e.constant(e.ints(), 0));
+  if (sets <= kSetsAtOnce) {
+    sums = addBlocksAside(e, input, token, span, sums);
+  } else {
+    const int64_t panel = panelBlocks(input.pack);
+    sums = e.forLoop(
+        begin, end, panel, sums, [&](Value start, ValueRange carried) {
+          Value stop = arith::MinUIOp::create(e, e.add(start, panel), end);
+          Values next;
+          for (int64_t set = 0; set < sets; set += kSetsAtOnce) {
+            const SetGroup group{set,
+                                 std::min<int64_t>(kSetsAtOnce, sets - set)};
+            llvm::append_range(
+                next, addGroupBlocks(
+                          e, input, token, group, start, stop,
+                          carried.slice(set * perSet, group.count * perSet)));
+          }
+          return next;
+        });
+  }
   const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
   return e.forLoop(
       wideBegin, wideEnd, 1, sums, [&](Value i, ValueRange carried) {
         Values next;
-        addBlock(wideBlock(e, input, token, i), true, carried, next);
+        addBlock(e, input, token, wideBlock(e, input, token, i), {0, sets},
+                 /*isHigh=*/true, carried, next);
         return next;
       });
 }

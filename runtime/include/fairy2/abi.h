@@ -16,7 +16,7 @@ extern "C" {
 
 /* Raised whenever the signature below, the manifest's meaning or the layout of
  * the data behind the pointers changes. */
-#define FAIRY2_ABI_VERSION 1
+#define FAIRY2_ABI_VERSION 2
 
 /* Pointers to weights, cache and workspace are aligned to 64 bytes. */
 #define FAIRY2_ALIGNMENT 64
@@ -38,12 +38,16 @@ typedef void (*Fairy2Barrier)(void *pool);
  *              call or before
  *   rows       [row_count]: which tokens' logits are wanted
  *   logits     float32 [row_count][vocab_size]
+ *   prefetch_l1, prefetch_l2
+ *              bytes of weights between what is read and what is asked for in
+ *              the first and second level of cache; they change no result
  */
 typedef void (*Fairy2Forward)(const uint8_t *weights, uint8_t *cache,
                               uint8_t *workspace, const int32_t *tokens,
                               const int32_t *slots, const int32_t *positions,
                               int64_t count, const int32_t *rows,
                               int64_t row_count, float *logits, int64_t context,
+                              int64_t prefetch_l1, int64_t prefetch_l2,
                               int64_t thread, int64_t threads,
                               Fairy2Barrier barrier, void *pool);
 

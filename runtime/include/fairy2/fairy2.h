@@ -35,10 +35,19 @@ typedef enum {
   FAIRY2_NO_CHAT_TEMPLATE = 7
 } Fairy2Status;
 
+/* How a session holds the weights: as the file's pages, huge ones where the
+ * kernel has them, as a private copy in huge pages, or as small pages. */
+typedef enum {
+  FAIRY2_HUGE_PAGES_AUTO = 0,
+  FAIRY2_HUGE_PAGES_COPY = 1,
+  FAIRY2_HUGE_PAGES_OFF = 2
+} Fairy2HugePages;
+
 typedef struct {
   int32_t threads; /* 0: one per core that this process may use */
   int32_t context; /* positions per slot; 0: min(model's maximum, 4096) */
   int32_t slots;   /* independent sequences; 0: 1 */
+  Fairy2HugePages huge_pages;
 } Fairy2SessionOptions;
 
 typedef struct {

@@ -179,7 +179,8 @@ Floats CompiledModule::run(const Step &step, int threads) {
         aligned(storage[Weights]), aligned(storage[Cache]),
         aligned(storage[Workspace]), step.tokens.data(), step.slots.data(),
         step.positions.data(), int64_t(step.tokens.size()), step.rows.data(),
-        int64_t(step.rows.size()), logits.data(), cacheContext, thread, threads,
+        int64_t(step.rows.size()), logits.data(), cacheContext,
+        /*prefetch_l1=*/1536, /*prefetch_l2=*/8192, thread, threads,
         [](void *pool) {
           static_cast<std::barrier<> *>(pool)->arrive_and_wait();
         },

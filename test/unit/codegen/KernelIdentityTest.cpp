@@ -47,7 +47,7 @@ fairy2.weight @n4 : tensor<16xf32> from "f" at 21120
                     const std::string &scheme, int64_t bytes) {
     text += "fairy2.phase_quantize @" + name + " of @" + weight +
             " #fairy2.scheme<" + scheme + ", activations = float>\n";
-    pack(name, "sign_planes", "[@" + name + "]", bytes);
+    pack(name, "plane_stream", "[@" + name + "]", bytes);
   };
   pack("w", "dense", "[@w]", 8192);
   pack("v", "dense", "[@v]", 8192);

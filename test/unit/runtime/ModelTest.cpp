@@ -79,17 +79,6 @@ TEST_F(ModelTest, MissingSymbolIsNamed) {
                    "library, found none");
 }
 
-TEST_F(ModelTest, WeightsAreMappedFromTheFile) {
-  writeFakeModel(path);
-  const auto model = Model::open(path);
-  const std::vector<int32_t> expected = fakeWeights();
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(model->weights()) % FAIRY2_ALIGNMENT,
-            0u);
-  EXPECT_EQ(std::memcmp(model->weights(), expected.data(),
-                        expected.size() * sizeof(int32_t)),
-            0);
-}
-
 TEST_F(ModelTest, TokenizerIsBuiltOnDemand) {
   writeFakeModel(path);
   const auto model = Model::open(path);
