@@ -6,6 +6,7 @@
 #include "runtime/Status.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstdlib>
 #include <limits>
@@ -24,6 +25,10 @@ constexpr uint64_t kProbeBytes = uint64_t(16) << 20;
 
 /// abi.h: the context is a multiple of it.
 constexpr int64_t kPositionBlock = 16;
+
+/// Weights and cache that a thread reads in a pass, at the least: what takes it
+/// some tens of microseconds, beside the barriers of some dozens of steps.
+constexpr int64_t kBytesPerThread = 1 << 20;
 
 int64_t roundToBlock(int64_t positions) {
   return (positions + kPositionBlock - 1) / kPositionBlock * kPositionBlock;
@@ -46,14 +51,14 @@ uint64_t cacheBytes(const Manifest &manifest, int64_t slots,
 
 CpuExecutor::CpuExecutor(std::shared_ptr<const Model> theModel,
                          const CacheShape &shape, HugePages hugePages,
-                         ThreadPool &pool)
+                         ThreadPool &pool, bool choosesThreads)
     : model(std::move(theModel)), hugePages(hugePages),
       weights(model->file(), model->manifest().weights, hugePages),
       storedPositions(roundToBlock(shape.positions)),
       cache(cacheBytes(model->manifest(), shape.slots, storedPositions),
             "KV cache"),
       workspace(uint64_t(model->manifest().workspaceBytes), "workspace"),
-      pool(pool) {
+      pool(pool), choosesThreads(choosesThreads) {
   // Weights that stay in a cache need no fetching ahead.
   const bool isLarge = model->manifest().weights.bytes >= kMeasuredBytes;
   prefetch = choosePrefetch(
@@ -101,6 +106,22 @@ void CpuExecutor::observeSteps(std::function<void()> newObserver) {
   observer = std::move(newObserver);
 }
 
+ThreadChoice &CpuExecutor::choiceFor(const Batch &batch) {
+  // Batches of one kind take about the same time for a token.
+  const int kind =
+      2 * std::bit_width(batch.tokens.size()) + (batch.rows.size() > 1 ? 1 : 0);
+  const Manifest &manifest = model->manifest();
+  int64_t work = 0;
+  for (const int32_t position : batch.positions)
+    work += manifest.weightBytesPerToken() +
+            (position + 1) * manifest.cacheBytesPerPosition;
+  // In powers of two, so that a growing context seldom changes it.
+  const auto most =
+      int(std::clamp<uint64_t>(std::bit_floor(uint64_t(work / kBytesPerThread)),
+                               1, uint64_t(pool.size())));
+  return choices.try_emplace({kind, most}, most).first->second;
+}
+
 void CpuExecutor::forward(const Batch &batch, float *logits) {
   const Fairy2Forward function = model->forward();
   struct Observed {
@@ -117,14 +138,25 @@ void CpuExecutor::forward(const Batch &batch, float *logits) {
   const Fairy2Barrier barrier =
       observer ? observedBarrier : &ThreadPool::barrierOf;
   void *argument = observer ? static_cast<void *>(&observed) : &pool;
-  pool.run([&](int thread, int threads) {
+  ThreadChoice *choice = choosesThreads ? &choiceFor(batch) : nullptr;
+  const auto start = std::chrono::steady_clock::now();
+  const auto body = [&](int thread, int threads) {
     function(weights.bytes().data(), cache.data(), workspace.data(),
              batch.tokens.data(), batch.slots.data(), batch.positions.data(),
              int64_t(batch.tokens.size()), batch.rows.data(),
              int64_t(batch.rows.size()), logits, storedPositions,
              prefetch.distances.l1, prefetch.distances.l2, thread, threads,
              barrier, argument);
-  });
+  };
+  pool.run(body, choice ? choice->threads() : pool.size());
+  if (!choice)
+    return;
+  // As if the batch were the largest of its kind.
+  const size_t tokens = batch.tokens.size();
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - start;
+  choice->took(took.count() * double(std::bit_ceil(tokens + 1) - 1) /
+               double(tokens));
 }
 
 } // namespace fairy2

@@ -7,19 +7,23 @@
 #include "runtime/LazyMemory.h"
 #include "runtime/Model.h"
 #include "runtime/Prefetch.h"
+#include "runtime/ThreadChoice.h"
 #include "runtime/ThreadPool.h"
 #include "runtime/WeightMapping.h"
 
+#include <map>
 #include <memory>
+#include <utility>
 
 namespace fairy2 {
 
 class CpuExecutor final : public Executor {
 public:
-  /// `pool` must outlive the executor. Throws StatusError when memory is
+  /// `pool` must outlive the executor, which uses all of its threads, or as
+  /// many as pay when `choosesThreads`. Throws StatusError when memory is
   /// missing.
   CpuExecutor(std::shared_ptr<const Model> model, const CacheShape &shape,
-              HugePages hugePages, ThreadPool &pool);
+              HugePages hugePages, ThreadPool &pool, bool choosesThreads);
 
   void forward(const Batch &batch, float *logits) override;
   void observeSteps(std::function<void()> observer) override;
@@ -27,6 +31,8 @@ public:
 
 private:
   double secondsOf(const Prefetch &distances);
+  /// The choice for batches of about this size.
+  ThreadChoice &choiceFor(const Batch &batch);
 
   std::shared_ptr<const Model> model;
   HugePages hugePages;
@@ -37,6 +43,9 @@ private:
   ThreadPool &pool;
   ChosenPrefetch prefetch;
   int64_t probes = 0; ///< shares of a step that secondsOf() used up
+  bool choosesThreads;
+  /// By the kind of batch and the most threads that it pays for.
+  std::map<std::pair<int, int>, ThreadChoice> choices;
   std::function<void()> observer;
 };
 

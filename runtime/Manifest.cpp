@@ -153,4 +153,11 @@ Manifest Manifest::parse(std::string text, const std::string &origin) {
   }
 }
 
+int64_t Manifest::weightBytesPerToken() const {
+  int64_t bytes = 0;
+  for (const Layer &layer : layers)
+    bytes += layer.bytesPerToken;
+  return bytes;
+}
+
 } // namespace fairy2

@@ -66,6 +66,9 @@ struct Manifest {
   /// the checkpoint does not name are absent.
   std::map<std::string, std::string> specialTokens;
 
+  /// Weights that the decode of one token reads.
+  int64_t weightBytesPerToken() const;
+
   /// Parses and checks every field the runtime uses, sizes and ranges included,
   /// but no hash. `origin` names the file in errors. Throws StatusError.
   static Manifest parse(std::string json, const std::string &origin);

@@ -54,8 +54,8 @@ Session::Session(std::shared_ptr<const Model> model,
       held(size_t(inRange("slots", options.slots, kMaxSlots))),
       pool(chooseThreads(options.threads)),
       executor(std::make_unique<CpuExecutor>(
-          owner, CacheShape{options.slots, positions}, options.hugePages,
-          pool)),
+          owner, CacheShape{options.slots, positions}, options.hugePages, pool,
+          options.threads == 0)),
       process(getpid()) {}
 
 std::span<const int32_t> Session::tokens(int32_t slot) const {

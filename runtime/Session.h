@@ -19,7 +19,7 @@
 namespace fairy2 {
 
 struct SessionOptions {
-  int32_t threads = 0; ///< 0: one per core this process may use
+  int32_t threads = 0; ///< 0: as many usable cores as pay
   int32_t context = 0; ///< positions per slot; 0: min(model's maximum, 4096)
   int32_t slots = 1;
   HugePages hugePages = HugePages::Auto;

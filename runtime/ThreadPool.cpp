@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A job counter starts the threads, a counting barrier whose phase is a counter
-// lets them meet. Sleepers sleep on a futex. (std::atomic::wait would do, but
-// libstdc++ shares its few tables of sleepers between all atomics, so that one
-// idle pool slows another.)
+// A counter for each thread starts it, a counting barrier whose phase is a
+// counter lets them meet. Sleepers sleep on a futex. (std::atomic::wait would
+// do, but libstdc++ shares its few tables of sleepers between all atomics, so
+// that one idle pool slows another.)
 #include "runtime/ThreadPool.h"
 
 #include "runtime/Cores.h"
@@ -53,7 +53,8 @@ void pinTo(std::thread &thread, int core) {
 
 } // namespace
 
-ThreadPool::ThreadPool(int size) : count(size), process(getpid()) {
+ThreadPool::ThreadPool(int size)
+    : count(size), process(getpid()), jobs(size_t(size)) {
   const std::vector<int> cores = allowedCores();
   threads.reserve(size_t(count));
   try {
@@ -78,7 +79,8 @@ void ThreadPool::stop() {
     return;
   }
   stopping = true;
-  job.raise();
+  for (Signal &job : jobs)
+    job.raise();
   for (std::thread &thread : threads)
     thread.join();
 }
@@ -115,28 +117,28 @@ void ThreadPool::Signal::wait(uint32_t old, int64_t spinNanoseconds) {
 
 void ThreadPool::work(int thread) {
   for (uint32_t seen = 0;; ++seen) {
-    job.wait(seen, kJobSpin);
+    jobs[size_t(thread)].wait(seen, kJobSpin);
     if (stopping)
       return;
-    (*body)(thread, count);
+    (*body)(thread, active);
     barrier();
   }
 }
 
-void ThreadPool::run(const Body &newBody) {
-  if (count > 1) {
-    body = &newBody;
-    job.raise();
-  }
-  newBody(0, count);
+void ThreadPool::run(const Body &newBody, int threads) {
+  body = &newBody;
+  active = threads;
+  for (int thread = 1; thread < threads; ++thread)
+    jobs[size_t(thread)].raise();
+  newBody(0, threads);
   barrier();
 }
 
 void ThreadPool::barrier() {
-  if (count == 1)
+  if (active == 1)
     return;
   const uint32_t now = phase.value.load(std::memory_order_relaxed);
-  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == uint32_t(count)) {
+  if (arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == uint32_t(active)) {
     arrived.store(0, std::memory_order_relaxed);
     phase.raise();
   } else {

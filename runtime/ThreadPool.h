@@ -28,12 +28,15 @@ public:
 
   int size() const { return count; }
 
-  /// Calls body(thread, threads) on every thread and returns when all are done.
-  /// One run() at a time; the body must not throw.
+  /// Calls body(thread, threads) on the first `threads` threads and returns
+  /// when all are done; the others sleep. One run() at a time; the body must
+  /// not throw.
   using Body = std::function<void(int thread, int threads)>;
-  void run(const Body &body);
+  void run(const Body &body, int threads);
+  /// On all threads.
+  void run(const Body &body) { run(body, count); }
 
-  /// Blocks until all threads of the pool have called it, in the same run().
+  /// Blocks until all threads of the same run() have called it.
   void barrier();
   /// The same as a Fairy2Barrier: `pool` is a ThreadPool.
   static void barrierOf(void *pool) {
@@ -58,8 +61,10 @@ private:
   const int count;
   const int process; ///< which has the threads; a forked child has not
   const Body *body = nullptr;
+  int active = 1; ///< threads of this run
   bool stopping = false;
-  Signal job;   ///< raised to start a run
+  /// By thread, raised to start it: who is not needed must not wake up.
+  std::vector<Signal> jobs;
   Signal phase; ///< raised to end a barrier
   alignas(128) std::atomic<uint32_t> arrived = 0;
   alignas(128) std::vector<std::thread> threads;

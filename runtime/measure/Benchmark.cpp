@@ -35,13 +35,6 @@ Spread spreadOf(std::vector<double> values) {
   return {values.front(), values[values.size() / 2], values.back()};
 }
 
-int64_t weightBytesPerToken(const Manifest &manifest) {
-  int64_t bytes = 0;
-  for (const Layer &layer : manifest.layers)
-    bytes += layer.bytesPerToken;
-  return bytes;
-}
-
 /// "model.layers.7.mlp" -> "model.layers.*.mlp".
 std::string withoutNumbers(const std::string &name) {
   std::string result;
@@ -282,7 +275,7 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
   result.cpu = cpuName();
   result.variant = model->variant().name;
   result.batch = model->manifest().batch;
-  result.weightBytesPerToken = weightBytesPerToken(model->manifest());
+  result.weightBytesPerToken = model->manifest().weightBytesPerToken();
   std::vector<int32_t> threadCounts = options.threads;
   if (threadCounts.empty())
     threadCounts.push_back(usableCores());

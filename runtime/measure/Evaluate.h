@@ -44,7 +44,7 @@ struct EvaluationOptions {
   Protocol protocol = Protocol::Chunks;
   int32_t chunk = 511;   ///< tokens per sequence, at most the model's positions
   int64_t maxChunks = 0; ///< sequences to evaluate; 0: all
-  int32_t threads = 0;   ///< 0: one per core this process may use
+  int32_t threads = 0;   ///< 0: as many usable cores as pay
   /// Called after every sequence.
   std::function<void(int64_t done, int64_t total)> onProgress;
 };

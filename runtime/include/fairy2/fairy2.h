@@ -44,7 +44,7 @@ typedef enum {
 } Fairy2HugePages;
 
 typedef struct {
-  int32_t threads; /* 0: one per core that this process may use */
+  int32_t threads; /* 0: as many cores of those allowed as pay */
   int32_t context; /* positions per slot; 0: min(model's maximum, 4096) */
   int32_t slots;   /* independent sequences; 0: 1 */
   Fairy2HugePages huge_pages;

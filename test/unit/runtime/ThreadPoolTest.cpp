@@ -49,6 +49,28 @@ TEST(ThreadPoolTest, RunsEveryThreadOnce) {
   }
 }
 
+TEST(ThreadPoolTest, RunsAsManyAsAreWanted) {
+  ThreadPool pool(4);
+  for (int round = 0; round < 2000; ++round) {
+    const int wanted = 1 + round * 7 % 4;
+    std::vector<int> calls(4, 0);
+    std::atomic<int> met = 0;
+    std::atomic<bool> early = false;
+    pool.run(
+        [&](int thread, int threads) {
+          EXPECT_EQ(threads, wanted);
+          ++calls[size_t(thread)];
+          ++met;
+          pool.barrier();
+          early = early || met != wanted;
+        },
+        wanted);
+    for (int thread = 0; thread < 4; ++thread)
+      EXPECT_EQ(calls[size_t(thread)], thread < wanted);
+    EXPECT_FALSE(early);
+  }
+}
+
 TEST(ThreadPoolTest, CallerIsThreadZero) {
   ThreadPool pool(3);
   const auto caller = std::this_thread::get_id();
