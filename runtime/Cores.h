@@ -13,9 +13,10 @@ namespace fairy2 {
 /// Numbers of the cores in the calling thread's affinity mask, ascending.
 std::vector<int> allowedCores();
 
-/// The smallest cpu.max of the process's control group and its ancestors, in
+/// The smallest quota of the process's control groups and their ancestors, in
 /// cores; none without a limit. `membership` is /proc/self/cgroup, `root` the
-/// place where cgroup v2 is mounted.
+/// place where cgroups are mounted: version 2 there or in `unified`, version 1
+/// in a folder by the controllers' names.
 std::optional<double> cgroupCpuLimit(const std::filesystem::path &membership,
                                      const std::filesystem::path &root);
 

@@ -14,7 +14,9 @@
 #include <elf.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -62,9 +64,42 @@ const Variant &chooseVariant(const Manifest &manifest,
                         lacking);
 }
 
+/// Whether the path leads to the open file, and not to another that took its
+/// name since.
+bool leadsTo(const std::string &path, const InputFile &file) {
+  struct stat there, here;
+  return stat(path.c_str(), &there) == 0 &&
+         fstat(file.descriptor.get(), &here) == 0 &&
+         there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+}
+
+/// A name of the open file for dlopen, which takes no descriptor: one by the
+/// descriptor, so that a file renamed to the path in the meantime is neither
+/// executed nor in the way. Without /proc it is the path, if that still leads
+/// to the file.
+std::string loadableName(const InputFile &file) {
+  // Spelled differently every time: dlopen keeps all names of a library as long
+  // as it is loaded, while the number may meanwhile be another file's.
+  static std::atomic<uint32_t> count = 0;
+  std::string byDescriptor = "/proc/self/fd";
+  for (uint32_t bits = count++, i = 0; i < 32; ++i, bits >>= 1)
+    byDescriptor += bits & 1 ? "/." : "//";
+  byDescriptor += "/" + std::to_string(file.descriptor.get());
+  if (leadsTo(byDescriptor, file))
+    return byDescriptor;
+  // An absolute path keeps dlopen from searching.
+  const std::string byPath = std::filesystem::absolute(file.path).string();
+  if (!leadsTo(byPath, file))
+    throw StatusError(FAIRY2_BAD_FILE,
+                      file.path + ": image: expected the file that was checked "
+                                  "under this name, found another: it was "
+                                  "replaced meanwhile");
+  return byPath;
+}
+
 /// Fails unless the code and constants in memory are those of the checked file.
-/// They are not when the file was replaced in between, or when this process
-/// still holds an older library of the same path, which dlopen then returns.
+/// They are not when dlopen still holds an older library of the same path, as
+/// it may where it goes by the path.
 void requireSameImage(void *library, const InputFile &file) {
   const auto fail = [&] {
     throw StatusError(FAIRY2_BAD_FILE,
@@ -130,9 +165,7 @@ std::shared_ptr<const Model> Model::open(const std::string &path) {
 }
 
 void Model::load() {
-  // An absolute path keeps dlopen from searching.
-  const std::string absolute = std::filesystem::absolute(origin).string();
-  library = dlopen(absolute.c_str(), RTLD_NOW | RTLD_LOCAL);
+  library = dlopen(loadableName(opened).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library)
     throw StatusError(FAIRY2_BAD_FILE,
                       origin + ": image: cannot load: " + dlerror());

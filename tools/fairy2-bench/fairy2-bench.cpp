@@ -4,6 +4,8 @@
 #include "runtime/measure/BenchmarkReport.h"
 #include "runtime/support/Bytes.h"
 #include "runtime/support/File.h"
+#include "runtime/support/SameFile.h"
+#include "runtime/support/StandardStreams.h"
 #include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>
@@ -15,6 +17,7 @@
 using namespace fairy2;
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   CLI::App app("Measure a compiled Fairy2 model's speed and the machine's read "
                "bandwidth in one run.");
   app.set_version_flag("--version", "fairy2-bench " FAIRY2_VERSION);
@@ -58,8 +61,10 @@ int main(int argc, char **argv) {
   try {
     // Before the measurement, so that a wrong path costs no time.
     std::optional<OutputFile> page;
-    if (!html.empty())
+    if (!html.empty()) {
+      requireNotInput(html, path);
       page.emplace(html);
+    }
     options.hugePages = hugePagesOf(hugePages);
     ProgressBar bar("measuring");
     options.onProgress = [&](int64_t done, int64_t total) {
@@ -73,6 +78,7 @@ int main(int argc, char **argv) {
                              std::filesystem::path(path).filename().string())));
       page->commit();
     }
+    flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
     std::cerr << "fairy2-bench: error: " << error.what() << '\n';

@@ -2,8 +2,9 @@
 //
 // fairy2-eval: how well a compiled model predicts a text.
 #include "runtime/measure/Evaluate.h"
-#include "runtime/support/Error.h"
+#include "runtime/support/StandardStreams.h"
 #include "tools/ProgressBar.h"
+#include "tools/WholeNumber.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 using namespace fairy2;
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   CLI::App app("Measure a compiled Fairy2 model's perplexity on a text.");
   app.set_version_flag("--version", "fairy2-eval " FAIRY2_VERSION);
   app.footer("Example: fairy2-eval model.so --text wiki.txt --max-chunks 60");
@@ -40,8 +42,10 @@ int main(int argc, char **argv) {
                      "gptq and reference 2048");
   app.add_option("--max-chunks", options.maxChunks,
                  "Pieces to evaluate; 0: the whole text")
+      ->check(wholeNumber<int64_t>())
       ->capture_default_str();
-  app.add_option("--threads", options.threads, "0: one per usable core");
+  app.add_option("--threads", options.threads,
+                 "0: as many usable cores as pay");
   app.add_flag("--json", json, "Print one JSON object");
   try {
     app.parse(argc, argv);
@@ -71,8 +75,7 @@ int main(int argc, char **argv) {
                   result.nllPerToken, result.perplexity,
                   (long long)result.tokens);
     }
-    if (!std::cout.flush() || std::fflush(stdout) != 0)
-      throw Error("standard output: cannot write");
+    flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
     std::cerr << "fairy2-eval: error: " << error.what() << '\n';

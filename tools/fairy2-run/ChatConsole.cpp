@@ -3,6 +3,7 @@
 // One round per message: command, answer, or the end.
 #include "tools/fairy2-run/ChatConsole.h"
 
+#include "runtime/support/StandardStreams.h"
 #include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/MessageReader.h"
 
@@ -116,8 +117,7 @@ void ChatConsole::answer(const std::string &text) {
   } catch (const Error &error) {
     complain(error);
   }
-  if (!std::cout)
-    throw Error("standard output: cannot write");
+  flushStandardOutput();
   ctrlC.clear();
 }
 

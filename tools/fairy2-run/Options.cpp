@@ -4,6 +4,8 @@
 // are used.
 #include "tools/fairy2-run/Options.h"
 
+#include "tools/WholeNumber.h"
+
 #include <CLI/CLI.hpp>
 
 #include <limits>
@@ -16,7 +18,10 @@ void addOptions(CLI::App &app, Arguments &args) {
   app.footer("Example: fairy2-run model.so -p \"Once upon a time\" -n 100");
   app.add_option("model", args.model, "Compiled model")->required();
   auto *source = app.add_option_group("prompt");
-  source->add_option("-p,--prompt", args.prompt, "Text to continue");
+  source->add_option("-p,--prompt", args.prompt,
+                     "Text to continue; -: the standard input");
+  source->add_option("--file", args.promptFile,
+                     "File or pipe with the text, but for a last newline");
   source->add_option("--prompt-ids", args.promptIds, "Token ids to continue")
       ->delimiter(',')
       ->allow_extra_args(false)
@@ -35,6 +40,7 @@ void addOptions(CLI::App &app, Arguments &args) {
   GenerationOptions &g = args.generation;
   app.add_option("-n,--tokens", g.maxTokens,
                  "Most tokens to generate; of --chat per answer, unlimited")
+      ->check(wholeNumber<int64_t>())
       ->capture_default_str();
   app.add_option("--temperature", g.sampling.temperature,
                  "Randomness; 0: always the likeliest token")
@@ -46,14 +52,16 @@ void addOptions(CLI::App &app, Arguments &args) {
                  "Keep tokens this likely relative to the best; 0: off");
   app.add_option("--repetition-penalty", g.sampling.repetitionPenalty,
                  "Above 1: tokens that occurred get less likely; 1: off");
-  app.add_option("--seed", g.sampling.seed, "Equal seeds, equal text");
+  app.add_option("--seed", g.sampling.seed, "Equal seeds, equal text")
+      ->check(wholeNumber<uint64_t>());
   app.add_option("--stop", g.stops, "End before this text (repeatable)")
       ->allow_extra_args(false);
   app.add_flag("--ignore-eos", g.ignoreEos, "Go on when the model's text ends");
   app.add_option("--logits-out", args.logitsOut,
                  "Write the prompt's logits: float32 .npy [tokens, vocab]")
       ->excludes(chat);
-  app.add_option("--threads", args.session.threads, "0: one per usable core");
+  app.add_option("--threads", args.session.threads,
+                 "0: as many usable cores as pay");
   app.add_option("--context", args.session.context,
                  "Positions; 0: the model's maximum, at most 4096");
   app.add_option_function<std::string>(

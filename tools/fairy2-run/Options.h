@@ -12,8 +12,8 @@
 namespace fairy2 {
 
 struct Arguments {
-  /// Exactly one of prompt, promptIds and chat is given.
-  std::string model, prompt, logitsOut, system;
+  /// Exactly one of prompt, promptFile, promptIds and chat is given.
+  std::string model, prompt, promptFile, logitsOut, system;
   std::vector<int32_t> promptIds;
   bool chat = false, noBos = false, json = false;
   SessionOptions session;

@@ -3,6 +3,8 @@
 // fairy2-run: continues a prompt with a compiled model and streams the text, or
 // talks with a chat model.
 #include "runtime/support/Error.h"
+#include "runtime/support/SameFile.h"
+#include "runtime/support/StandardStreams.h"
 #include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/ChatConsole.h"
 #include "tools/fairy2-run/Options.h"
@@ -23,11 +25,26 @@ void chat(const Arguments &args) {
   ChatConsole(session, args.generation, args.system).run();
 }
 
+/// The text to continue. Who writes it with a tool or an editor ends it with a
+/// newline that is not meant.
+std::string promptOf(const Arguments &args) {
+  if (args.promptFile.empty() && args.prompt != "-")
+    return args.prompt;
+  std::string text = args.promptFile.empty() ? readStandardInput()
+                                             : readStream(args.promptFile);
+  if (text.ends_with('\n'))
+    text.pop_back();
+  return text;
+}
+
 void run(Arguments &args) {
+  for (const std::string &input : {args.model, args.promptFile})
+    if (!args.logitsOut.empty())
+      requireNotInput(args.logitsOut, input);
   const auto model = Model::open(args.model);
   std::vector<int32_t> prompt = args.promptIds;
   if (prompt.empty())
-    prompt = model->tokenizer().encode(args.prompt, !args.noBos);
+    prompt = model->tokenizer().encode(promptOf(args), !args.noBos);
   Session session(model, args.session);
   if (!args.logitsOut.empty())
     args.generation.logitsOut = args.logitsOut;
@@ -46,21 +63,23 @@ void run(Arguments &args) {
   else if (!model->hasTokenizer())
     for (size_t i = 0; i < result.ids.size(); ++i)
       std::cout << (i ? "," : "") << result.ids[i];
-  std::cout << std::endl;
-  if (!std::cout)
-    throw Error("standard output: cannot write");
+  std::cout << '\n';
+  flushStandardOutput();
   if (!args.json)
     std::fprintf(stderr,
                  "prompt: %zu tokens, %.1f tok/s; generated: %zu tokens, "
-                 "%.1f tok/s (%s, %s, %d threads)\n",
+                 "%.1f tok/s (%s, %s, %s%d threads)\n",
                  prompt.size(), result.promptTokensPerSecond, result.ids.size(),
                  result.tokensPerSecond, nameOf(result.reason),
-                 model->variant().name.c_str(), session.threads().size());
+                 model->variant().name.c_str(),
+                 args.session.threads == 0 ? "up to " : "",
+                 session.threads().size());
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   Arguments args;
   if (const std::optional<int> code = parseArguments(argc, argv, args))
     return *code;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,13 +133,27 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
   const BadCall calls[] = {
       {"fairy2-run", "", 2, "model is required"},
       {"fairy2-run", "model.so", 2,
-       "[-p,--prompt,--prompt-ids,--chat] is required"},
+       "[-p,--prompt,--file,--prompt-ids,--chat] is required"},
       {"fairy2-run", "model.so --chat -p a", 2, "2 were given"},
       {"fairy2-run", "model.so --chat --json", 2, "--json excludes --chat"},
       {"fairy2-run", "model.so --system a -p a", 2, "--system requires --chat"},
       {"fairy2-run", "model.so -p a --prompt-ids 1", 2, "2 were given"},
       {"fairy2-run", "model.so -p a -n x", 2, "--tokens"},
       {"fairy2-run", "model.so -p a --nonsense", 2, "--nonsense"},
+      {"fairy2-run", "model.so -p a --seed -1", 2,
+       "--seed: expected a whole number from 0 to 18446744073709551615, found "
+       "'-1'"},
+      {"fairy2-run", "model.so -p a --seed 18446744073709551616", 2,
+       "found '18446744073709551616'"},
+      {"fairy2-run", "model.so -p a -n 9223372036854775808", 2,
+       "--tokens: expected a whole number from -9223372036854775808 to "
+       "9223372036854775807, found '9223372036854775808'"},
+      {"fairy2-run", "model.so -p a -n 2.5", 2, "found '2.5'"},
+      {"fairy2-run", "model.so -p a --threads 4294967297", 2, "--threads"},
+      {"fairy2-run", "model.so --file absent", 1,
+       "error: absent: cannot open: No such file or directory\n"},
+      {"fairy2-run", "model.so --file .", 1,
+       "error: .: cannot read: Is a directory\n"},
       {"fairy2-run", "model.so --prompt-ids 1,x", 2, "--prompt-ids"},
       {"fairy2-run", "model.so --prompt-ids ''", 2, "--prompt-ids"},
       {"fairy2-run", "model.so --prompt-ids 99999999999", 2, "--prompt-ids"},
@@ -170,6 +185,9 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
        "error: empty.txt: expected an ELF shared library, found a file of 0 "
        "bytes\n"},
       {"fairy2-eval", "model.so", 2, "--text is required"},
+      {"fairy2-eval",
+       "model.so --text text.txt --max-chunks 9223372036854775808", 2,
+       "--max-chunks: expected a whole number"},
       {"fairy2-eval", "model.so --text text.txt --protocol=other", 2,
        "--protocol"},
       {"fairy2-eval", "model.so --text text.txt --protocol=gptq", 1,
@@ -192,16 +210,88 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
   }
 }
 
-TEST_F(ToolsTest, FullDiskIsReported) {
+TEST_F(ToolsTest, LostOutputIsReported) {
   if (!std::filesystem::exists("/dev/full"))
     GTEST_SKIP() << "there is no /dev/full here";
-  const int code =
-      std::system((std::string(FAIRY2_BINARY_DIR) + "/bin/fairy2-run " + model +
-                   " -p a -n 3 >/dev/full 2>" + folder.file("err"))
-                      .c_str());
-  EXPECT_EQ(WEXITSTATUS(code), 1);
-  EXPECT_EQ(readFile(folder.file("err")),
-            "fairy2-run: error: standard output: cannot write\n");
+  writeFile(folder.file("text.txt"), "a text");
+  const std::string calls[][2] = {
+      {"fairy2-run", "-p a -n 3"},
+      {"fairy2-run", "-p a -n 3 --json"},
+      {"fairy2-eval", "--text text.txt --chunk 9"},
+      {"fairy2-eval", "--text text.txt --chunk 9 --json"},
+      {"fairy2-bench", "--prompt 2 --gen 2 --repeat 1"}};
+  for (const auto &[tool, arguments] : calls)
+    for (const std::string output : {">/dev/full", ">&-"}) {
+      const int code = std::system(
+          ("cd " + folder.path().string() + " && " FAIRY2_BINARY_DIR "/bin/" +
+           tool + " model.so " + arguments + " 2>err " + output)
+              .c_str());
+      EXPECT_EQ(WEXITSTATUS(code), 1) << tool << arguments << output;
+      EXPECT_EQ(readFile(folder.file("err")),
+                tool + ": error: standard output: cannot write\n")
+          << arguments << output;
+    }
+}
+
+/// The event descriptor of --chat once took the number of the missing input.
+TEST_F(ToolsTest, ClosedInputIsAnEmptyInput) {
+  for (const std::string arguments : {"--chat", "-p -"}) {
+    const int code = std::system(("cd " + folder.path().string() +
+                                  " && timeout 60 " FAIRY2_BINARY_DIR
+                                  "/bin/fairy2-run model.so -n 3 " +
+                                  arguments + " >out 2>err <&-")
+                                     .c_str());
+    EXPECT_EQ(WEXITSTATUS(code), 0) << readFile(folder.file("err"));
+  }
+}
+
+TEST_F(ToolsTest, PromptsComeFromFilesAndPipes) {
+  const std::string most(60, 'a');
+  writeFile(folder.file("prompt.txt"), most + "\n");
+  const std::string options = "model.so -n 5 --ignore-eos --json ";
+  const auto idsOf = [](const Outcome &outcome) {
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output)["prompt_ids"];
+  };
+  const auto expected = idsOf(run("fairy2-run", options + "-p " + most));
+  EXPECT_EQ(expected.size(), 61u);
+  EXPECT_EQ(idsOf(run("fairy2-run", options + "--file prompt.txt")), expected);
+  EXPECT_EQ(idsOf(runTool(folder, "fairy2-run", options + "-p -", most + "\n")),
+            expected);
+  EXPECT_EQ(idsOf(runTool(folder, "fairy2-run", options + "-p -", most)),
+            expected);
+  EXPECT_EQ(
+      idsOf(runTool(folder, "fairy2-run", options + "--file /dev/stdin", most)),
+      expected);
+  ASSERT_EQ(mkfifo(folder.file("pipe").c_str(), 0600), 0);
+  std::thread writer([&] { writeFile(folder.file("pipe"), most + "\n"); });
+  EXPECT_EQ(idsOf(run("fairy2-run", options + "--file pipe")), expected);
+  writer.join();
+}
+
+/// Nothing is lost, under whatever name.
+TEST_F(ToolsTest, AnOutputThatIsAnInputIsRefused) {
+  const std::string before = readFile(model);
+  std::filesystem::create_symlink("model.so", folder.file("soft"));
+  std::filesystem::create_hard_link(model, folder.file("hard"));
+  writeFile(folder.file("prompt"), "a");
+  for (const std::string name : {"model.so", "./model.so", "soft", "hard"}) {
+    const std::string message = "error: " + name +
+                                ": expected another file than the input "
+                                "model.so, found the same\n";
+    for (const Outcome &outcome :
+         {run("fairy2-run", "model.so -p a -n 1 --logits-out " + name),
+          run("fairy2-bench", "model.so --html " + name)}) {
+      EXPECT_EQ(outcome.code, 1);
+      EXPECT_TRUE(outcome.errors.ends_with(message)) << outcome.errors;
+    }
+  }
+  EXPECT_EQ(
+      run("fairy2-run", "model.so --file prompt --logits-out prompt").errors,
+      "fairy2-run: error: prompt: expected another file than the input "
+      "prompt, found the same\n");
+  EXPECT_EQ(readFile(model), before);
+  EXPECT_EQ(readFile(folder.file("prompt")), "a");
 }
 
 /// Ctrl-C ends the text, not the report.

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// POSIX descriptors below the streams of C and C++.
+#include "runtime/support/StandardStreams.h"
+
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+
+namespace fairy2 {
+namespace {
+
+constexpr size_t kMostBytes = size_t(1) << 30;
+
+std::string readAll(int descriptor, const std::string &name) {
+  std::string text;
+  char bytes[1 << 16];
+  while (true) {
+    const ssize_t count = read(descriptor, bytes, sizeof(bytes));
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      throw Error(name + ": cannot read: " + std::strerror(errno));
+    if (count == 0)
+      return text;
+    if (text.size() + size_t(count) > kMostBytes)
+      throw Error(name + ": expected at most " +
+                  std::to_string(kMostBytes >> 20) +
+                  " MiB of text, found more");
+    text.append(bytes, size_t(count));
+  }
+}
+
+} // namespace
+
+void openStandardStreams() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    // Read only for all: what is written must not vanish without an error. The
+    // lowest number that is free is the one that is missing.
+    if (fcntl(descriptor, F_GETFD) < 0 && errno == EBADF &&
+        open("/dev/null", O_RDONLY) != descriptor)
+      _exit(1);
+}
+
+void flushStandardOutput() {
+  std::cout.flush();
+  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout))
+    throw Error("standard output: cannot write");
+}
+
+std::string readStandardInput() {
+  return readAll(STDIN_FILENO, "standard input");
+}
+
+std::string readStream(const std::string &path) {
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0)
+    throw Error(path + ": cannot open: " + std::strerror(errno));
+  return readAll(file.get(), path);
+}
+
+} // namespace fairy2

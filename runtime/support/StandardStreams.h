@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The standard streams of a program, whatever state a caller left them in.
+#pragma once
+
+#include <string>
+
+namespace fairy2 {
+
+/// Opens those of the descriptors 0, 1 and 2 that are closed: reading gives the
+/// end of a file, writing an error. Every main calls it first; otherwise the
+/// next file a program opens gets such a number, and takes what was meant for
+/// the stream.
+void openStandardStreams();
+
+/// Writes out what std::cout and stdout hold. Throws Error when anything
+/// written to either was lost.
+void flushStandardOutput();
+
+/// All of the standard input, or of the file at `path`, which may be a pipe or
+/// /dev/fd/N. Throws Error, also for more than 1 GiB.
+std::string readStandardInput();
+std::string readStream(const std::string &path);
+
+} // namespace fairy2

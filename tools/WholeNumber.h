@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whole numbers of command lines: CLI11 clamps what does not fit into 64 bits,
+// and takes a negative number for a large one.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include <charconv>
+#include <limits>
+#include <string>
+
+namespace fairy2 {
+
+/// Refuses what is no whole number that a T holds.
+template <typename T> CLI::Validator wholeNumber() {
+  return CLI::Validator(
+      [](const std::string &text) -> std::string {
+        T value;
+        const char *end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, value);
+        if (read.ec == std::errc() && read.ptr == end)
+          return "";
+        return "expected a whole number from " +
+               std::to_string(std::numeric_limits<T>::min()) + " to " +
+               std::to_string(std::numeric_limits<T>::max()) + ", found '" +
+               text + "'";
+      },
+      "");
+}
+
+} // namespace fairy2
