@@ -9,17 +9,15 @@
 // the advice below.
 #include "runtime/WeightMapping.h"
 
+#include "runtime/ControlGroups.h"
 #include "runtime/Status.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <limits>
 
 namespace fairy2 {
 namespace {
@@ -28,45 +26,6 @@ constexpr uint64_t kHugePage = uint64_t(2) << 20;
 
 constexpr std::array kModes = {HugePages::Auto, HugePages::Copy,
                                HugePages::Off};
-
-/// The number after `key` in a file of lines "key number", or the fallback.
-uint64_t numberIn(const char *path, std::string_view key, uint64_t fallback) {
-  std::ifstream file(path);
-  for (std::string word; file >> word;) {
-    uint64_t value = 0;
-    if (word == key && file >> value)
-      return value;
-  }
-  return fallback;
-}
-
-uint64_t firstNumber(const std::string &path, uint64_t fallback) {
-  std::ifstream file(path);
-  uint64_t value = 0;
-  return file >> value ? value : fallback; // "max" is no number
-}
-
-/// What the control groups of this process, own and above, leave of their
-/// limits (cgroup v2).
-uint64_t groupMemory() {
-  uint64_t least = std::numeric_limits<uint64_t>::max();
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    if (!line.starts_with("0::"))
-      continue;
-    for (std::string group = line.substr(3);;
-         group.erase(group.find_last_of('/'))) {
-      const std::string folder = "/sys/fs/cgroup" + group + "/";
-      const uint64_t limit = firstNumber(folder + "memory.max", least);
-      const uint64_t used = firstNumber(folder + "memory.current", 0);
-      if (limit != std::numeric_limits<uint64_t>::max())
-        least = std::min(least, limit - std::min(limit, used));
-      if (group.find('/') == std::string::npos || group.empty())
-        break;
-    }
-  }
-  return least;
-}
 
 } // namespace
 
@@ -89,13 +48,6 @@ HugePages hugePagesOf(std::string_view name) {
   throw StatusError(FAIRY2_BAD_ARGUMENT,
                     "huge pages: expected auto, copy or off, found '" +
                         std::string(name) + "'");
-}
-
-uint64_t availableMemory() {
-  const uint64_t unknown = std::numeric_limits<uint64_t>::max();
-  const uint64_t kilobytes =
-      numberIn("/proc/meminfo", "MemAvailable:", unknown / 1024);
-  return std::min(kilobytes * 1024, groupMemory());
 }
 
 WeightMapping::WeightMapping(const InputFile &file, const Region &region,

@@ -50,9 +50,4 @@ private:
   std::span<const uint8_t> section;
 };
 
-/// Bytes of memory that may still be used: the least of what the machine has
-/// and what the control groups of this process leave; the largest number where
-/// neither can be read.
-uint64_t availableMemory();
-
 } // namespace fairy2
