@@ -87,7 +87,7 @@ static void checkChat(Fairy2Model *model) {
 }
 
 static void checkSession(Fairy2Model *model) {
-  const Fairy2SessionOptions options = {1, 16, 2};
+  const Fairy2SessionOptions options = {1, 16, 2, 0};
   Fairy2Session *session = NULL;
   CHECK(fairy2_session_new(model, &options, &session) == FAIRY2_OK);
   const int32_t tokens[3] = {1, 4, 9};
@@ -123,7 +123,7 @@ static void checkSession(Fairy2Model *model) {
   fairy2_session_free(session);
 
   Fairy2Session *none = session;
-  const Fairy2SessionOptions wide = {1, 1000, 1};
+  const Fairy2SessionOptions wide = {1, 1000, 1, 0};
   CHECK(fairy2_session_new(model, &wide, &none) == FAIRY2_BAD_ARGUMENT);
   CHECK(none == NULL);
 }
@@ -166,7 +166,7 @@ static int32_t hear(void *user, int32_t token, const char *text, size_t bytes) {
 }
 
 static void checkGeneration(Fairy2Model *model) {
-  const Fairy2SessionOptions shape = {1, 0, 2};
+  const Fairy2SessionOptions shape = {1, 0, 2, 0};
   Fairy2Session *session = NULL;
   CHECK(fairy2_session_new(model, &shape, &session) == FAIRY2_OK);
   const int32_t prompt[10] = {1, 5, 6, 7, 8, 9, 10, 11, 12, 13};
