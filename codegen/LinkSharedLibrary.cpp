@@ -11,6 +11,8 @@
 #include "llvm/Support/Program.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <unistd.h>
+
 namespace fairy2 {
 namespace {
 
@@ -90,9 +92,13 @@ linkSharedLibrary(const std::vector<std::string> &objects) {
   llvm::SmallVector<llvm::StringRef> arguments(command.begin(), command.end());
   const std::optional<llvm::StringRef> redirects[] = {llvm::StringRef(""),
                                                       messages, messages};
+  // A linker that a full disk ends would leave a trace's files in TMPDIR.
+  std::vector<llvm::StringRef> environment = {"LLVM_DISABLE_SYMBOLIZATION=1"};
+  for (char **variable = environ; *variable; ++variable)
+    environment.emplace_back(*variable);
   std::string error;
-  const int code = llvm::sys::ExecuteAndWait(linker, arguments, std::nullopt,
-                                             redirects, 0, 0, &error);
+  const int code = llvm::sys::ExecuteAndWait(
+      linker, arguments, llvm::ArrayRef(environment), redirects, 0, 0, &error);
   if (code != 0) {
     // A disk without room for the library may have none for messages either.
     const uint64_t left = folder.available();
