@@ -18,9 +18,9 @@ LEVELS = {
     "x86-64-v2": (r"\spshufb\s.*%xmm", [r"\spaddw\s"]),
     "aarch64-neon": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
 }
-# The level's registers hold the sums of a loop; the smaller register files are
-# known to miss by a few.
-STACK = r"\(%rsp\)|\(%rbp\)"
+# The level's vector registers hold the sums of a loop; the smaller register
+# files are known to miss by a few. (An address may come from the stack.)
+STACK = r"\(%r[sb]p\).*mm\d|mm\d.*\(%r[sb]p\)"
 SPILLS = {"x86-64-v4-vnni": STACK, "x86-64-v4": STACK}
 PREFETCH = r"prefetch|prfm"
 CALL = re.compile(r"^\s+(?:callq?|bl|jmp)\s+([A-Za-z_][\w.@]*)")

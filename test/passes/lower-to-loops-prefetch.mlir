@@ -19,8 +19,8 @@ fairy2.pack @e.pack <dense> [@e] {bytes = 16384 : i64, offset = 2112 : i64}
 // FOUR-NOT: locality<2>
 // FOUR: return
 
-// One set after the other.
-// ONE-COUNT-8: locality<2>
+// One set after the other, in a loop.
+// ONE: locality<2>
 // ONE-NOT: locality<2>
 // ONE: return
 func.func @forward(%tokens: tensor<?xi32>, %slots: tensor<?xi32>, %positions: tensor<?xi32>, %rows: tensor<?xi32>,

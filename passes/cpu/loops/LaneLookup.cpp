@@ -19,13 +19,13 @@ namespace {
 /// their high bytes alone.
 SmallVector<Value> addLaneBlock(Emitter &e, const PhaseInput &input,
                                 Value table, Value tableIndex, Value block,
-                                int64_t set, bool fetchesAhead,
+                                Value set, bool fetchesAhead,
                                 ValueRange carried) {
   const int64_t bytes = input.target.lookupBytes;
   const VectorType halves = e.vector(e.getI16Type(), bytes / 2);
-  Value chunk = chunkAt(e, input, e.index(set), block);
+  Value chunk = chunkAt(e, input, set, block);
   if (fetchesAhead)
-    prefetch(e, input, e.index(set), block);
+    prefetch(e, input, chunk);
   SmallVector<Value> sums(carried);
   for (int64_t piece = 0; piece < kChunk; piece += bytes) {
     Value codes = e.loadVector(input.planes, e.add(chunk, piece), bytes, bytes);
@@ -62,6 +62,20 @@ Value flushLane(Emitter &e, Value even, Value odd, int64_t bytes) {
   return sum;
 }
 
+/// `count` sums of 16 rows from number `first` of the scratch on.
+Values loadSums(Emitter &e, Value scratch, Value first, int64_t count) {
+  Values sums;
+  for (int64_t k = 0; k < count; ++k)
+    sums.push_back(
+        e.loadVector(scratch, e.mul(e.add(first, k), kLanes), kLanes, 64));
+  return sums;
+}
+
+void storeSums(Emitter &e, ValueRange sums, Value scratch, Value first) {
+  for (auto [k, sum] : llvm::enumerate(sums))
+    e.storeVector(sum, scratch, e.mul(e.add(first, int64_t(k)), kLanes), 64);
+}
+
 /// even = odd = 0
 /// for block of [begin, end): addBlock
 /// total += even and odd, widened to one 32-bit lane per row
@@ -84,59 +98,60 @@ Values addLaneBlocks(Emitter &e, const PhaseInput &input, Value begin,
   return next;
 }
 
-/// for panel of [begin, end): for set: addBlocks(set, the panel)
+/// for panel of [begin, end): for set:
+///   totals = scratch[set]; addBlocks(set, the panel); put back
 ///
-/// The registers of all CPUs hold the sums of one set.
-Values forLanePanels(
-    Emitter &e, const PhaseInput &input, Value begin, Value end,
-    ValueRange totals,
-    function_ref<Values(int64_t, Value, Value, ValueRange)> addBlocks) {
+/// The registers of all CPUs hold the sums of one set, so those of the others
+/// wait in `scratch`, [set][sum][16].
+void forLanePanels(
+    Emitter &e, const PhaseInput &input, Value begin, Value end, Value scratch,
+    function_ref<Values(Value, Value, Value, ValueRange)> addBlocks) {
   const int64_t perSet = sumsPerSet(input.pack);
   const int64_t bytesPerBlock = kChunk / input.target.lookupBytes;
   const int64_t panel = std::min(panelBlocks(input.pack),
                                  256 / bytesPerBlock); // 256 * 255 < 65536
-  return e.forLoop(
-      begin, end, panel, totals, [&](Value start, ValueRange carried) {
-        Value stop = arith::MinUIOp::create(e, e.add(start, panel), end);
-        Values next;
-        for (int64_t set = 0; set < input.pack.sets(); ++set)
-          llvm::append_range(
-              next,
-              addBlocks(set, start, stop, carried.slice(set * perSet, perSet)));
-        return next;
-      });
+  e.forLoop(begin, end, panel, {}, [&](Value start, ValueRange) -> Values {
+    Value stop = arith::MinUIOp::create(e, e.add(start, panel), end);
+    e.forLoop(e.index(0), e.index(input.pack.sets()), [&](Value set) {
+      Value first = e.mul(set, perSet);
+      const Values totals = loadSums(e, scratch, first, perSet);
+      storeSums(e, addBlocks(set, start, stop, totals), scratch, first);
+    });
+    return {};
+  });
 }
 
 } // namespace
 
-/// totals = 0
-/// for panel of blocks: for set: totals[set] += low tables
-/// for panel of wide blocks: for set: totals[set] += 4 * high tables
+/// scratch = 0
+/// for panel of blocks: for set: scratch[set] += low tables
+/// for panel of wide blocks: for set: scratch[set] += 4 * high tables
 Values laneSums(Emitter &e, const PhaseInput &input, Value token,
-                const Span &span) {
+                const Span &span, Value scratch) {
   auto addFrom = [&](Value table, bool isHigh, Value begin, Value end,
-                     ValueRange totals, function_ref<Value(Value)> blockOf) {
-    return forLanePanels(
-        e, input, begin, end, totals,
-        [&](int64_t set, Value start, Value stop, ValueRange mine) {
-          return addLaneBlocks(
-              e, input, start, stop, isHigh, mine,
-              [&](Value i, ValueRange carried) {
-                Value block = blockOf(i);
-                return addLaneBlock(e, input, table,
-                                    tableAt(e, input, token, block), block, set,
-                                    /*fetchesAhead=*/!isHigh, carried);
-              });
-        });
+                     function_ref<Value(Value)> blockOf) {
+    forLanePanels(e, input, begin, end, scratch,
+                  [&](Value set, Value start, Value stop, ValueRange totals) {
+                    return addLaneBlocks(
+                        e, input, start, stop, isHigh, totals,
+                        [&](Value i, ValueRange carried) {
+                          Value block = blockOf(i);
+                          return addLaneBlock(
+                              e, input, table, tableAt(e, input, token, block),
+                              block, set,
+                              /*fetchesAhead=*/!isHigh, carried);
+                        });
+                  });
   };
-  Values totals(input.pack.sets() * sumsPerSet(input.pack),
-                e.constant(e.ints(), 0));
+  const int64_t count = input.pack.sets() * sumsPerSet(input.pack);
+  storeSums(e, Values(count, e.constant(e.ints(), 0)), scratch, e.index(0));
   Value begin = firstBlock(e, span);
-  totals = addFrom(input.tables.low, false, begin, e.add(begin, span.blocks()),
-                   totals, [](Value block) { return block; });
+  addFrom(input.tables.low, false, begin, e.add(begin, span.blocks()),
+          [](Value block) { return block; });
   const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
-  return addFrom(input.tables.high, true, wideBegin, wideEnd, totals,
-                 [&](Value i) { return wideBlock(e, input, token, i); });
+  addFrom(input.tables.high, true, wideBegin, wideEnd,
+          [&](Value i) { return wideBlock(e, input, token, i); });
+  return loadSums(e, scratch, e.index(0), count);
 }
 
 } // namespace fairy2

@@ -57,23 +57,15 @@ std::pair<Value, Value> wideRange(Emitter &e, const PhaseInput &input,
           e.toIndex(e.load(starts, e.add(at, 1)))};
 }
 
-static Value blockAt(Emitter &e, const PhaseInput &input, Value block) {
-  return e.add(input.tile, e.mul(block, input.pack.matrix(0).blockBytes()));
-}
-
 Value chunkAt(Emitter &e, const PhaseInput &input, Value set, Value block) {
-  return e.add(blockAt(e, input, block), e.mul(set, kChunk));
+  return e.add(
+      e.add(input.tile, e.mul(block, input.pack.matrix(0).blockBytes())),
+      e.mul(set, kChunk));
 }
 
-void prefetch(Emitter &e, const PhaseInput &input, Value set, Value block) {
-  // The set comes last: where it is a constant it becomes the displacement of
-  // the address, and takes no register of its own.
-  for (auto [ahead, level] :
-       {std::pair{input.aheadL2, 2}, std::pair{input.aheadL1, 3}})
-    e.prefetch(
-        input.planes,
-        e.add(e.add(blockAt(e, input, block), ahead), e.mul(set, kChunk)),
-        level);
+void prefetch(Emitter &e, const PhaseInput &input, Value chunk) {
+  e.prefetch(input.planes, e.add(chunk, input.aheadL2), 2);
+  e.prefetch(input.planes, e.add(chunk, input.aheadL1), 3);
 }
 
 Values exactSums(Emitter &e, const PhaseInput &input, Value token,
@@ -122,7 +114,8 @@ Values setTerm(Emitter &e, const PhaseInput &input, Value set,
 
 /// The exact sums of all sets in a span, by the form of the target.
 static SmallVector<Values> spanSums(Emitter &e, const PhaseInput &input,
-                                    Value token, const Span &span) {
+                                    Value token, const Span &span,
+                                    Value scratch) {
   SmallVector<Values> result;
   if (!input.usesTables()) {
     const bool isFloat =
@@ -134,7 +127,7 @@ static SmallVector<Values> spanSums(Emitter &e, const PhaseInput &input,
   }
   const Values sums = input.target.form == LookupForm::Quad
                           ? quadSums(e, input, token, span)
-                          : laneSums(e, input, token, span);
+                          : laneSums(e, input, token, span, scratch);
   const int64_t perSet = sumsPerSet(input.pack);
   for (int64_t set = 0; set < input.pack.sets(); ++set)
     result.push_back(exactSums(e, input, token, span,
@@ -144,13 +137,15 @@ static SmallVector<Values> spanSums(Emitter &e, const PhaseInput &input,
 
 /// for span: for set: term[set] += scale * exact sums
 /// for set, from the first to the last: y += term[set]
-static Values sumOfSets(Emitter &e, const PhaseInput &input, Value token) {
+static Values sumOfSets(Emitter &e, const PhaseInput &input, Value token,
+                        Value scratch) {
   const int64_t parts = input.pack.parts(), sets = input.pack.sets();
   Value zero = e.constant(e.floats(), 0.0);
   const Values terms = forSpans(
       e, Spans(input.pack), Values(parts * sets, zero),
       [&](const Span &span, ValueRange carried) {
-        const SmallVector<Values> sums = spanSums(e, input, token, span);
+        const SmallVector<Values> sums =
+            spanSums(e, input, token, span, scratch);
         Values next;
         for (int64_t set = 0; set < sets; ++set)
           for (Value part : setTerm(e, input, e.index(set), isConjugated(set),
@@ -171,9 +166,12 @@ SmallVector<int64_t> tokenGroups(const PhaseInput &input) {
 }
 
 Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
-  if (tokens == 1)
+  const bool isLane =
+      input.usesTables() && input.target.form == LookupForm::Lane;
+  if (tokens == 1 && !isLane)
     return Value();
-  const bool isTiled = input.pack.isTiled();
+  // The quad form keeps terms of tiles, the lane form always sums.
+  const bool isTiled = input.pack.isTiled() && !isLane;
   const int64_t values =
       input.pack.sets() * tokens *
       (isTiled ? input.pack.parts() : sumsPerSet(input.pack)) * kLanes;
@@ -187,7 +185,7 @@ void forEachToken(Emitter &e, const PhaseInput &input, Value first,
                   function_ref<void(Value, Values)> body) {
   if (tokens > 1)
     return forEachTokenOfBatch(e, input, first, tokens, scratch, body);
-  body(first, sumOfSets(e, input, first));
+  body(first, sumOfSets(e, input, first, scratch));
 }
 
 } // namespace fairy2

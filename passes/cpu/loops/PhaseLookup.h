@@ -60,7 +60,7 @@ struct PhaseInput {
 llvm::SmallVector<int64_t> tokenGroups(const PhaseInput &input);
 
 /// Scratch on the stack of a kernel for the work on `tokens` tokens, null when
-/// one token needs none. To be called at the kernel's start.
+/// they need none. To be called at the kernel's start.
 mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
 
 /// Finds y of `tokens` tokens from `first` on and hands it to body(token, y):
@@ -138,11 +138,9 @@ std::pair<mlir::Value, mlir::Value> wideRange(Emitter &e,
 mlir::Value chunkAt(Emitter &e, const PhaseInput &input, mlir::Value set,
                     mlir::Value block);
 
-/// Asks for the chunk that lies the session's distances behind that of (set,
-/// block) in the stream; when every chunk is read once, every line is asked for
-/// once.
-void prefetch(Emitter &e, const PhaseInput &input, mlir::Value set,
-              mlir::Value block);
+/// Asks for the chunk that lies the session's distances behind this one in the
+/// stream; when every chunk is read once, every line is asked for once.
+void prefetch(Emitter &e, const PhaseInput &input, mlir::Value chunk);
 
 /// From sums over planes to exact sums, as floats: {ar, ai, br, bi} of phases,
 /// S x of real signs.
@@ -166,7 +164,7 @@ inline int64_t panelBlocks(const SignPlanePack &pack) {
 Values quadSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                 const Span &span);
 Values laneSums(Emitter &e, const PhaseInput &input, mlir::Value token,
-                const Span &span);
+                const Span &span, mlir::Value scratch);
 /// Exact sums, as exactSums has them, by decoding each code to i^k = a + i b,
 /// or to signs, and multiplying it with x as integers: the oracle.
 Values scalarSums(Emitter &e, const PhaseInput &input, mlir::Value token,

@@ -63,7 +63,7 @@ SmallVector<Value> addQuadBlocks(Emitter &e, const PhaseInput &input,
   const int64_t perSet = sumsPerSet(input.pack);
   return e.forLoop(begin, end, 1, sums, [&](Value block, ValueRange carried) {
     Value chunk = chunkAt(e, input, set, block);
-    prefetch(e, input, set, block);
+    prefetch(e, input, chunk);
     const auto planes = quadPlanes(e, input, chunk);
     SmallVector<Value> next;
     for (int64_t t = 0; t < tokens; ++t)
@@ -238,10 +238,9 @@ void addBlock(Emitter &e, const PhaseInput &input, Value token, Value block,
       quadTables(e, isHigh ? input.tables.high : input.tables.low,
                  tableAt(e, input, token, block));
   for (int64_t s = 0; s < group.count; ++s) {
-    Value set = e.index(group.first + s);
-    Value chunk = chunkAt(e, input, set, block);
+    Value chunk = chunkAt(e, input, e.index(group.first + s), block);
     if (!isHigh)
-      prefetch(e, input, set, block);
+      prefetch(e, input, chunk);
     addQuadChunk(e, input, tables, quadPlanes(e, input, chunk),
                  isHigh ? kHighWeight : 1, sums.slice(s * perSet, perSet),
                  next);
