@@ -128,6 +128,11 @@ void forLanePanels(
 /// for panel of wide blocks: for set: scratch[set] += 4 * high tables
 Values laneSums(Emitter &e, const PhaseInput &input, Value token,
                 const Span &span, Value scratch) {
+  // Each pass over a panel reads every so many-th chunk, so the same time ahead
+  // is so many times as far in the stream.
+  PhaseInput pass = input;
+  pass.aheadL1 = e.mul(input.aheadL1, input.pack.sets());
+  pass.aheadL2 = e.mul(input.aheadL2, input.pack.sets());
   auto addFrom = [&](Value table, bool isHigh, Value begin, Value end,
                      function_ref<Value(Value)> blockOf) {
     forLanePanels(e, input, begin, end, scratch,
@@ -137,7 +142,7 @@ Values laneSums(Emitter &e, const PhaseInput &input, Value token,
                         [&](Value i, ValueRange carried) {
                           Value block = blockOf(i);
                           return addLaneBlock(
-                              e, input, table, tableAt(e, input, token, block),
+                              e, pass, table, tableAt(e, input, token, block),
                               block, set,
                               /*fetchesAhead=*/!isHigh, carried);
                         });
