@@ -13,8 +13,8 @@ struct CrossEntropyPass {
   const Distillation *teacher = nullptr;
   /// What is asked for: dLoss/dHidden to be written, dLoss/dHead to be added
   /// to; undefined without.
-  at::Tensor dHidden, dHead;
-  std::optional<double> softCap; ///< of the logits
+  at::Tensor dHidden = {}, dHead = {};
+  std::optional<double> softCap = {}; ///< of the logits
   /// Sums over tokens: of the loss, and of the plain cross-entropy.
   double loss = 0, plain = 0;
 
