@@ -32,6 +32,18 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
   return targets;
 }
 
+const char *nameOf(LookupForm form) {
+  switch (form) {
+  case LookupForm::Scalar:
+    return "scalar";
+  case LookupForm::Quad:
+    return "quad";
+  case LookupForm::Lane:
+    return "lane";
+  }
+  llvm_unreachable("all forms are handled");
+}
+
 const CpuTarget *findCpuTarget(llvm::StringRef name) {
   for (const CpuTarget &target : cpuTargets())
     if (target.name == name)

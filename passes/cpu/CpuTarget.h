@@ -19,6 +19,9 @@ enum class LookupForm {
   Lane    ///< one table per 16-byte lane (pshufb, tbl)
 };
 
+/// "scalar", "quad" or "lane".
+const char *nameOf(LookupForm form);
+
 struct CpuTarget {
   llvm::StringRef name;     ///< as in the manifest and on command lines
   llvm::StringRef triple;   ///< LLVM target triple

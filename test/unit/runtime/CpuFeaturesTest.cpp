@@ -12,6 +12,11 @@ namespace {
 TEST(CpuFeaturesTest, AgreesWithTheCompilersView) {
   EXPECT_FALSE(cpuHasFeature("no-such-feature"));
   EXPECT_FALSE(cpuHasFeature(""));
+  // Tiles: known on every machine, there on few.
+  for (const char *name : {"amx-tile", "amx-int8", "amx-bf16", "amx-fp16"})
+    EXPECT_TRUE(isKnownCpuFeature("x86-64", name)) << name;
+  if (cpuHasFeature("amx-int8"))
+    EXPECT_TRUE(cpuHasFeature("amx-tile"));
 #if defined(__x86_64__)
   __builtin_cpu_init();
   EXPECT_TRUE(cpuHasFeature("sse2"));
@@ -38,6 +43,12 @@ TEST(CpuFeaturesTest, AgreesWithTheCompilersView) {
   EXPECT_SAME("avx512vpopcntdq", "avx512vpopcntdq");
   EXPECT_SAME("avx512bf16", "avx512bf16");
   EXPECT_SAME("gfni", "gfni");
+  EXPECT_SAME("avxvnni", "avxvnni");
+  EXPECT_SAME("avxvnniint8", "avxvnniint8");
+  EXPECT_SAME("avxvnniint16", "avxvnniint16");
+  EXPECT_SAME("avxifma", "avxifma");
+  EXPECT_SAME("avxneconvert", "avxneconvert");
+  EXPECT_SAME("avx512fp16", "avx512fp16");
 #undef EXPECT_SAME
 #elif defined(__aarch64__)
   EXPECT_TRUE(cpuHasFeature("neon"));
