@@ -7,16 +7,32 @@
 #include "codegen/EmitCode.h"
 #include "codegen/LinkSharedLibrary.h"
 #include "codegen/Manifest.h"
+#include "dialect/Fairy2ModelOps.h"
 #include "passes/Passes.h"
+#include "passes/StaysDense.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
+#include "runtime/support/Output.h"
 
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/IR/Remarks.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 
 namespace fairy2 {
 namespace {
+
+/// "MODEL/config.json: lm_head: " of what the frontend made, "" of what it did
+/// not.
+std::string placeOf(Location location) {
+  const auto named = dyn_cast<NameLoc>(location);
+  if (!named)
+    return "";
+  const auto file = dyn_cast<FileLineColLoc>(named.getChildLoc());
+  return (file ? file.getFilename().str() + ": " : "") + named.getName().str() +
+         ": ";
+}
 
 /// Runs passes; what they say when they fail becomes the Error.
 void run(ModuleOp module,
@@ -26,7 +42,8 @@ void run(ModuleOp module,
       module.getContext(), [&](Diagnostic &diagnostic) -> LogicalResult {
         if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
           return failure(); // Someone else's.
-        errors += (errors.empty() ? "" : "; ") + diagnostic.str();
+        errors += (errors.empty() ? "" : "; ") +
+                  placeOf(diagnostic.getLocation()) + diagnostic.str();
         return success();
       });
   PassManager pm(module.getContext());
@@ -35,47 +52,48 @@ void run(ModuleOp module,
     throw Error(errors.empty() ? "compilation failed in the passes" : errors);
 }
 
-void quantize(ModuleOp module, const CompileOptions &options) {
-  QuantizeOptions quantize;
-  if (options.signs)
-    quantize.signs = nameOf(*options.signs);
-  quantize.stages = *options.stages;
-  quantize.scales = nameOf(*options.scales);
-  quantize.mode = nameOf(options.mode);
-  quantize.keep = options.keep;
-  quantize.stagesFor = options.stagesFor;
-  quantize.floatActivations = options.floatActivations;
-  quantize.head = options.head;
-  quantize.cache = options.cache;
-  run(module, [&](OpPassManager &pm) { buildQuantizePipeline(pm, quantize); });
-}
+/// Collects why layers stay dense from what the passes remark.
+class ReasonCollector final : public remark::detail::MLIRRemarkStreamerBase {
+public:
+  explicit ReasonCollector(std::shared_ptr<DenseReasons> reasons)
+      : reasons(std::move(reasons)) {}
 
-void cpuOptions(CpuOptions &cpu, const CpuTarget &target,
-                const CompileOptions &options) {
-  cpu.cpu = target.name.str();
-  cpu.batch = options.batch;
-}
+  void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    std::string layer, reason;
+    for (const remark::detail::Remark::Arg &argument : remark.getArgs()) {
+      if (argument.key == kDenseLayer)
+        layer = argument.val;
+      if (argument.key == kDenseReason)
+        reason = argument.val;
+    }
+    if (!layer.empty())
+      (*reasons)[layer] = reason;
+  }
 
-void lowerToLoops(ModuleOp module, const CpuTarget &target,
-                  const CompileOptions &options) {
-  CpuOptions cpu;
-  cpuOptions(cpu, target, options);
-  run(module, [&](OpPassManager &pm) { buildLoopsPipeline(pm, cpu); });
-}
+private:
+  std::shared_ptr<DenseReasons> reasons;
+};
 
-void lowerToLlvm(ModuleOp module, const CpuTarget &target,
-                 const CompileOptions &options) {
-  CpuOptions cpu;
-  cpuOptions(cpu, target, options);
-  run(module, [&](OpPassManager &pm) { buildLlvmPipeline(pm, cpu); });
+/// The pipeline of quantization; tells which layers it left alone.
+DenseReasons quantize(ModuleOp module, const QuantizeOptions &options) {
+  const auto reasons = std::make_shared<DenseReasons>();
+  MLIRContext *context = module.getContext();
+  remark::RemarkCategories categories;
+  categories.missed = "fairy2-.*";
+  if (failed(remark::enableOptimizationRemarks(
+          *context, std::make_unique<ReasonCollector>(reasons),
+          std::make_unique<remark::RemarkEmittingPolicyAll>(), categories)))
+    throw Error("remarks of the passes cannot be collected");
+  run(module, [&](OpPassManager &pm) { buildQuantizePipeline(pm, options); });
+  context->setRemarkEngine(nullptr);
+  return *reasons;
 }
 
 /// "-" is standard output.
 void writeText(const std::filesystem::path &path, llvm::StringRef text) {
   if (path == "-") {
-    llvm::outs() << text;
-    llvm::outs().flush();
-    return;
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return finishStandardOutput();
   }
   writeTextFile(path, text);
 }
@@ -101,17 +119,18 @@ void nameEntry(ModuleOp llvmModule, const CpuTarget &target) {
 
 } // namespace
 
-std::string methodName(const CompileOptions &options) {
-  if (options.signs)
-    return nameOf(*options.signs);
+std::string methodName(const QuantizeOptions &options) {
+  if (options.signs.hasValue())
+    return nameOf(options.signs);
   return options.stages == 0
              ? "none"
-             : "complex_phase_v" + std::to_string(*options.stages);
+             : "complex_phase_v" + std::to_string(options.stages);
 }
 
 /// What phases alone have is not asked for beside a method of signs.
-static void requireSignOptions(const CompileOptions &options, WeightOp stored) {
-  const std::string method = nameOf(*options.signs);
+static void requireSignOptions(const QuantizeOptions &options,
+                               WeightOp stored) {
+  const std::string method = nameOf(options.signs);
   auto refuse = [&](const char *option) {
     throw Error(std::string(option) +
                 ": expected a method of complex phases beside it, found " +
@@ -131,110 +150,111 @@ static void requireSignOptions(const CompileOptions &options, WeightOp stored) {
                 "for");
 }
 
+/// Nor is how to quantize, where nothing is quantized.
+static void requireDenseOptions(const QuantizeOptions &options) {
+  auto refuse = [](const char *option) {
+    throw Error(std::string(option) +
+                ": expected a method beside it that quantizes, found none");
+  };
+  if (options.scales.hasValue())
+    refuse("--scales");
+  if (options.mode.hasValue())
+    refuse("--mode");
+  if (!options.keep.empty())
+    refuse("--keep");
+  if (!options.stagesFor.empty())
+    refuse("--stages-for");
+  if (options.head == HeadKind::Quantize)
+    refuse("--lm-head=quantize");
+}
+
 /// Gives stages and scales their values: what the options ask for, or what the
 /// weights of the module are stored with, or the defaults. Throws Error when
 /// options and stored weights, or options of phases and a method of signs,
 /// disagree.
-static void resolveScheme(ModuleOp module, CompileOptions &options) {
+static void resolveScheme(ModuleOp module, QuantizeOptions &options) {
   WeightOp stored;
   for (auto weight : module.getOps<WeightOp>())
     if (!stored && weight.getPhases())
       stored = weight;
-  if (options.signs)
-    requireSignOptions(options, stored);
-  if (!stored || options.stages == 0) {
-    options.stages = options.stages.value_or(2);
-    options.scales = options.scales.value_or(ScaleGranularity::Tensor);
+  if (options.signs.hasValue())
+    return requireSignOptions(options, stored);
+  if (options.stages == 0)
+    return requireDenseOptions(options);
+  if (!stored)
     return;
-  }
   const int64_t stages = stored.getPhases()->getStages();
   const ScaleGranularity scales = stored.getPhases()->getScales();
-  if (options.stages.value_or(stages) != stages ||
-      options.scales.value_or(scales) != scales)
+  if ((options.stages.hasValue() && options.stages != stages) ||
+      (options.scales.hasValue() && options.scales != scales) ||
+      options.mode != QuantizeMode::Canonical)
     throw Error(stored.getFile()->str() + ": tensor '" +
                 stored.getSymName().str() + "' is stored as phases of " +
                 std::to_string(stages) + " stages with scales per " +
                 nameOf(scales) +
-                "; expected no other stages or scales to be asked for");
+                "; expected no other stages, scales or mode to be asked for");
   options.stages = stages;
   options.scales = scales;
 }
 
-/// " name={a,b}", or nothing for an empty list. Elements in braces may hold any
-/// character but unbalanced braces and quotes.
-static std::string listOption(const std::string &name,
-                              const std::vector<std::string> &values) {
-  std::string text;
-  for (const std::string &value : values)
-    text += (text.empty() ? "" : ",") + ("{" + value + "}");
-  return text.empty() ? "" : " " + name + "={" + text + "}";
-}
-
-std::string optCommand(Stage stage, const CompileOptions &options) {
-  const CpuTarget &target = *options.targets.front();
+std::string optCommand(EmitKind kind, const CompileOptions &options) {
+  CpuOptions cpu;
+  cpu.cpu = options.loops.cpu;
   std::string passes;
   auto add = [&](const std::string &pass) {
     passes += (passes.empty() ? "" : ",") + pass;
   };
-  if (stage >= Stage::Quantized)
-    add("fairy2-to-quantized{" +
-        (options.signs ? std::string("signs=") + nameOf(*options.signs) + " "
-                       : std::string()) +
-        "stages=" + std::to_string(options.stages.value_or(2)) +
-        " scales=" + nameOf(options.scales.value_or(ScaleGranularity::Tensor)) +
-        " mode=" + nameOf(options.mode) + listOption("keep", options.keep) +
-        listOption("stages-for", options.stagesFor) +
-        " float-activations=" + (options.floatActivations ? "true" : "false") +
-        " lm-head=" + nameOf(options.head) +
-        " kv-cache=" + nameOf(options.cache) + "}");
-  if (stage >= Stage::Packed)
+  if (kind >= EmitKind::Quantized)
+    add("fairy2-to-quantized" + options.quantize.text());
+  if (kind >= EmitKind::Packed)
     add("fairy2-to-packed");
-  const std::string cpu = "{cpu=" + target.name.str() +
-                          " batch=" + std::to_string(options.batch) + "}";
-  if (stage >= Stage::Loops)
-    add("fairy2-to-loops" + cpu);
-  if (stage >= Stage::Llvm)
-    add("fairy2-to-llvm" + cpu);
+  if (kind >= EmitKind::Loops)
+    add("fairy2-to-loops" + options.loops.text());
+  if (kind >= EmitKind::Llvm)
+    add("fairy2-to-llvm" + cpu.text());
   return "fairy2-opt model.mlir --pass-pipeline='builtin.module(" + passes +
          ")'";
 }
 
 CompileSummary compile(ModuleOp module, const WeightStore &weights,
-                       const ModelAssets &assets, const CompileOptions &asked) {
-  CompileOptions options = asked;
-  resolveScheme(module, options);
+                       const ModelAssets &assets, CompileOptions &options) {
+  resolveScheme(module, options.quantize);
   CompileSummary summary;
   auto emitText = [&](const std::string &text) {
     writeText(options.output, text);
     summary.fileBytes = int64_t(text.size());
     return summary;
   };
-  if (options.emit == Stage::Model)
+  if (options.emit == EmitKind::Model)
     return emitText(textOf(module));
-  quantize(module, options);
-  if (options.emit == Stage::Quantized)
+  const DenseReasons reasons = quantize(module, options.quantize);
+  if (options.emit == EmitKind::Quantized)
     return emitText(textOf(module));
   run(module, [](OpPassManager &pm) { buildPackPipeline(pm); });
-  if (options.emit == Stage::Packed)
+  if (options.emit == EmitKind::Packed)
     return emitText(textOf(module));
 
   std::vector<std::string> objects;
   ManifestBuilder manifest(module, assets, options);
   for (const CpuTarget *target : options.targets) {
     OwningOpRef<ModuleOp> clone(module.clone());
-    lowerToLoops(*clone, *target, options);
+    CpuOptions cpu;
+    cpu.cpu = target->name.str();
+    options.loops.cpu = target->name.str();
+    run(*clone,
+        [&](OpPassManager &pm) { buildLoopsPipeline(pm, options.loops); });
     manifest.addVariant(*clone, *target, entrySymbol(*target));
-    if (options.emit == Stage::Loops)
+    if (options.emit == EmitKind::Loops)
       return emitText(textOf(*clone));
-    lowerToLlvm(*clone, *target, options);
+    run(*clone, [&](OpPassManager &pm) { buildLlvmPipeline(pm, cpu); });
     nameEntry(*clone, *target);
-    if (options.emit == Stage::Llvm)
+    if (options.emit == EmitKind::Llvm)
       return emitText(textOf(*clone));
     objects.push_back(emitCode(*clone, *target,
-                               options.emit == Stage::Assembly
+                               options.emit == EmitKind::Assembly
                                    ? CodeKind::Assembly
                                    : CodeKind::Object));
-    if (options.emit == Stage::Assembly || options.emit == Stage::Object)
+    if (options.emit == EmitKind::Assembly || options.emit == EmitKind::Object)
       return emitText(objects.back());
   }
 
@@ -249,7 +269,7 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   }
   summary.fileBytes = writer.finish(manifest.json());
   summary.layers = manifest.layers();
-  summary.linears = quantizedLayers(module, errors);
+  summary.linears = quantizedLayers(module, errors, reasons);
   return summary;
 }
 

@@ -17,7 +17,7 @@
 
 namespace fairy2 {
 
-enum class Stage {
+enum class EmitKind {
   Model,
   Quantized,
   Packed,
@@ -29,38 +29,27 @@ enum class Stage {
 };
 
 struct CompileOptions {
-  /// A method of real signs in place of phases; then there are no stages.
-  std::optional<SignMethod> signs;
-  /// 0: dense; without a value, what the checkpoint has or else 2.
-  std::optional<int64_t> stages;
-  /// Without a value, what the checkpoint has or else per tensor.
-  std::optional<ScaleGranularity> scales;
-  QuantizeMode mode = QuantizeMode::Canonical;
-  /// Regular expressions of layers that stay dense.
-  std::vector<std::string> keep;
-  /// REGEX=T: other stages for the layers that match.
-  std::vector<std::string> stagesFor;
-  bool floatActivations = false;
-  HeadKind head = HeadKind::Keep;
-  CacheKind cache = CacheKind::F16;
+  /// Stages and scales that nobody asks for are those of the checkpoint, if it
+  /// holds phases, or else the defaults. No stages: dense layers.
+  QuantizeOptions quantize;
+  LoopsOptions loops; ///< the cpu is that of each target in turn
   std::vector<const CpuTarget *> targets;
-  Stage emit = Stage::So;
-  int64_t batch = 64;
+  EmitKind emit = EmitKind::So;
   int threads = 1;
   std::filesystem::path output;
   Progress progress;
 };
 
 /// Consumes `module`. Writes the output file, or for an earlier stage its text
-/// (or code). Throws Error.
+/// (or code). Stages and scales of the options get the values that they stand
+/// for. Throws Error.
 CompileSummary compile(mlir::ModuleOp module, const WeightStore &weights,
-                       const ModelAssets &assets,
-                       const CompileOptions &options);
+                       const ModelAssets &assets, CompileOptions &options);
 
-/// The fairy2-opt command that takes a module of stage model to `stage`.
-std::string optCommand(Stage stage, const CompileOptions &options);
+/// The fairy2-opt command that takes a module of stage model to `kind`.
+std::string optCommand(EmitKind kind, const CompileOptions &options);
 
 /// The method that resolved options name: none, complex_phase_v2, ternary, ..
-std::string methodName(const CompileOptions &options);
+std::string methodName(const QuantizeOptions &options);
 
 } // namespace fairy2

@@ -4,6 +4,9 @@
 // tables that fairy2-compile prints.
 #include "codegen/CompileSummary.h"
 
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
 #include "passes/LayerPatterns.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -20,7 +23,8 @@ namespace {
 
 /// What the weight behind a source of a linear layer's pack became.
 QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
-                              const WeightErrors &errors) {
+                              const WeightErrors &errors,
+                              const DenseReasons &reasons) {
   QuantizedLayer layer;
   llvm::raw_string_ostream form(layer.form);
   Operation *recipe = SymbolTable::lookupNearestSymbolFrom(pack, source);
@@ -41,6 +45,9 @@ QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
   if (const auto found = errors.find(weight.getSymName().str());
       found != errors.end())
     layer.relativeError = found->second.relative();
+  if (const auto found = reasons.find(layer.name);
+      found != reasons.end() && pack.getKind() == PackingKind::Dense)
+    layer.reason = found->second;
   return layer;
 }
 
@@ -89,11 +96,11 @@ void printLinears(llvm::raw_ostream &out,
     double sum = 0;
     const QuantizedLayer *worst = nullptr;
   };
-  using Key = std::pair<std::string, std::string>; // kind and form
+  using Key = std::tuple<std::string, std::string, std::string>;
   llvm::MapVector<Key, Group, std::map<Key, unsigned>> groups;
   for (const QuantizedLayer &layer : layers) {
-    Group &group =
-        groups[{everyLayer ? layer.name : kindOf(layer.name), layer.form}];
+    Group &group = groups[{everyLayer ? layer.name : kindOf(layer.name),
+                           layer.form, layer.reason}];
     ++group.count;
     if (!layer.relativeError)
       continue;
@@ -105,8 +112,11 @@ void printLinears(llvm::raw_ostream &out,
     out << llvm::format("%-36s %-16s %6s %14s\n", "linear layers", "form",
                         "number", "|A-Aq|/|A|");
   for (const auto &[key, group] : groups) {
-    out << llvm::format("%-36s %-16s %6lld", key.first.c_str(),
-                        key.second.c_str(), (long long)group.count);
+    const auto &[kind, form, reason] = key;
+    out << llvm::format("%-36s %-16s %6lld", kind.c_str(), form.c_str(),
+                        (long long)group.count);
+    if (!reason.empty())
+      out << "  " << reason;
     if (group.worst)
       out << llvm::format(" %14.4f", group.sum / double(group.count));
     if (group.worst && group.count > 1)
@@ -116,16 +126,39 @@ void printLinears(llvm::raw_ostream &out,
   }
 }
 
+/// The mean |A-Aq|/|A| above which the user is warned. Independent of the
+/// granularity of scales, models of normal weights lose 0.63, 0.40 and 0.29
+/// with one, two and three stages (stories260K).
+constexpr double kBearableError = 0.2;
+
+void printAdvice(llvm::raw_ostream &out,
+                 const std::vector<QuantizedLayer> &layers) {
+  double sum = 0;
+  int64_t count = 0;
+  for (const QuantizedLayer &layer : layers)
+    if (layer.relativeError) {
+      sum += *layer.relativeError;
+      ++count;
+    }
+  if (count && sum > kBearableError * double(count))
+    out << llvm::format(
+        "note: the weights lose %.2f of their norm; unless the model was "
+        "trained for that (fairy2-train), expect text that makes little "
+        "sense: more stages (--stages) or training help\n",
+        sum / double(count));
+}
+
 } // namespace
 
 std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
-                                            const WeightErrors &errors) {
+                                            const WeightErrors &errors,
+                                            const DenseReasons &reasons) {
   std::vector<QuantizedLayer> layers;
   packed.walk([&](PackedLinearOp linear) {
     auto pack = cast<PackOp>(
         SymbolTable::lookupNearestSymbolFrom(linear, linear.getPackAttr()));
     for (auto source : pack.getSources().getAsRange<FlatSymbolRefAttr>())
-      layers.push_back(quantizedLayer(pack, source, errors));
+      layers.push_back(quantizedLayer(pack, source, errors, reasons));
   });
   return layers;
 }
@@ -135,6 +168,7 @@ std::string toTables(const CompileSummary &summary, bool everyLayer) {
   llvm::raw_string_ostream out(text);
   printWeights(out, summary.layers);
   printLinears(out, summary.linears, everyLayer);
+  printAdvice(out, summary.linears);
   return text;
 }
 

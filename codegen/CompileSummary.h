@@ -8,6 +8,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,7 +27,11 @@ struct QuantizedLayer {
   std::string name; ///< such as model.layers.0.mlp.up_proj
   std::string form; ///< such as "2 stages, tensor", "int8", "bf16"
   std::optional<double> relativeError; ///< ||A - Aq|| / ||A||, if measured
+  std::string reason; ///< why it is dense though a method was asked for
 };
+
+/// Why layers stay dense, by their names.
+using DenseReasons = std::map<std::string, std::string>;
 
 struct CompileSummary {
   std::vector<LayerSummary> layers;
@@ -36,10 +41,13 @@ struct CompileSummary {
 
 /// The linear layers of a module of stage packed.
 std::vector<QuantizedLayer> quantizedLayers(mlir::ModuleOp packed,
-                                            const WeightErrors &errors);
+                                            const WeightErrors &errors,
+                                            const DenseReasons &reasons);
 
 /// Aligned columns for a terminal: weights by kernel, and linear layers, each
-/// on a line of its own or those of one kind and form together.
+/// on a line of its own or those of one kind and form together. Ends with a
+/// sentence where the weights lose more than a model that was not trained for
+/// it bears.
 std::string toTables(const CompileSummary &summary, bool everyLayer);
 
 } // namespace fairy2

@@ -4,8 +4,11 @@
 // manifest, so that it tells what the code does and not what was planned.
 #include "codegen/Manifest.h"
 
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
 #include "runtime/support/Error.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
 #include "llvm/ADT/StringExtras.h"
@@ -87,17 +90,20 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
                                  const CompileOptions &options) {
   manifest["producer"] = "fairy2-compile " FAIRY2_VERSION;
   manifest["model"] = assets.model;
+  const QuantizeOptions &quantize = options.quantize;
+  const int64_t stages = quantize.signs.hasValue()
+                             ? SignScheme{quantize.signs}.planes()
+                             : int64_t(quantize.stages);
   manifest["scheme"] = {
-      {"method", methodName(options)},
-      {"stages",
-       options.signs ? SignScheme{*options.signs}.planes() : *options.stages},
-      {"scales", nameOf(*options.scales)},
-      {"mode", nameOf(options.mode)},
+      {"method", methodName(quantize)},
+      {"stages", stages},
+      {"scales", nameOf(quantize.scales)},
+      {"mode", nameOf(quantize.mode)},
       {"activations",
-       options.floatActivations || options.stages == 0 ? "float" : "int8"},
-      {"lm_head", nameOf(options.head)},
-      {"kv_cache", nameOf(options.cache)}};
-  manifest["batch"] = options.batch;
+       nameOf(stages == 0 ? ActivationKind::Float : quantize.activations)},
+      {"lm_head", nameOf(quantize.head)},
+      {"kv_cache", nameOf(quantize.cache)}};
+  manifest["batch"] = int64_t(options.loops.batch);
   manifest["variants"] = nlohmann::json::array();
   manifest["workspace_bytes"] = 0;
   if (!assets.chatTemplate.empty())

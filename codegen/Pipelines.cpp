@@ -26,26 +26,20 @@ const char *nameOf(HeadKind head) {
   llvm_unreachable("all kinds are handled");
 }
 
-const char *nameOf(CacheKind cache) {
-  switch (cache) {
-  case CacheKind::F32:
-    return "f32";
-  case CacheKind::F16:
-    return "f16";
-  case CacheKind::Int8:
-    return "int8";
-  }
-  llvm_unreachable("all kinds are handled");
+static void verifyStage(OpPassManager &pm, Stage stage) {
+  Fairy2VerifyStagePassOptions options;
+  options.stage = stage;
+  pm.addPass(createFairy2VerifyStagePass(options));
 }
 
 void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
-  if (!options.signs.empty()) {
+  if (options.signs.hasValue()) {
     Fairy2QuantizeSignsPassOptions quantize;
     quantize.method = options.signs;
     quantize.scales = options.scales;
     quantize.head = options.head == HeadKind::Quantize;
     llvm::append_range(quantize.keep, options.keep);
-    quantize.floatActivations = options.floatActivations;
+    quantize.activations = options.activations;
     pm.addPass(createFairy2QuantizeSignsPass(quantize));
   } else if (options.stages > 0) {
     // Which layers can be on phases at all.
@@ -58,33 +52,29 @@ void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
     quantize.scales = options.scales;
     quantize.mode = options.mode;
     llvm::append_range(quantize.stagesFor, options.stagesFor);
-    quantize.floatActivations = options.floatActivations;
+    quantize.activations = options.activations;
     pm.addPass(createFairy2QuantizePhasesPass(quantize));
   }
   if (options.head == HeadKind::Int8)
     pm.addPass(createFairy2QuantizeHeadPass());
   if (options.cache != CacheKind::F32) {
     Fairy2QuantizeCachePassOptions cache;
-    cache.element = nameOf(options.cache);
+    cache.element = options.cache;
     pm.addPass(createFairy2QuantizeCachePass(cache));
   }
   // Layers with one input share its quantization ..
   pm.addPass(createCSEPass());
   // .. and then one op, so that targets can share more.
   pm.addNestedPass<func::FuncOp>(createFairy2GroupLinearsPass());
-  Fairy2VerifyStagePassOptions stage;
-  stage.stage = "quantized";
-  pm.addPass(createFairy2VerifyStagePass(stage));
+  verifyStage(pm, Stage::Quantized);
 }
 
 void buildPackPipeline(OpPassManager &pm) {
   pm.addPass(createFairy2PackWeightsPass());
-  Fairy2VerifyStagePassOptions stage;
-  stage.stage = "packed";
-  pm.addPass(createFairy2VerifyStagePass(stage));
+  verifyStage(pm, Stage::Packed);
 }
 
-void buildLoopsPipeline(OpPassManager &pm, const CpuOptions &options) {
+void buildLoopsPipeline(OpPassManager &pm, const LoopsOptions &options) {
   Fairy2LowerToLoopsPassOptions lower;
   lower.cpu = options.cpu;
   lower.batch = options.batch;
@@ -92,9 +82,7 @@ void buildLoopsPipeline(OpPassManager &pm, const CpuOptions &options) {
   // Address arithmetic is emitted without care for constants and repetition.
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
-  Fairy2VerifyStagePassOptions stage;
-  stage.stage = "loops";
-  pm.addPass(createFairy2VerifyStagePass(stage));
+  verifyStage(pm, Stage::Loops);
 }
 
 void buildLlvmPipeline(OpPassManager &pm, const CpuOptions &options) {
@@ -136,7 +124,7 @@ void registerPipelines() {
   PassPipelineRegistration<>("fairy2-to-packed",
                              "stage quantized to stage packed",
                              [](OpPassManager &pm) { buildPackPipeline(pm); });
-  PassPipelineRegistration<CpuOptions>(
+  PassPipelineRegistration<LoopsOptions>(
       "fairy2-to-loops", "stage packed to stage loops", buildLoopsPipeline);
   PassPipelineRegistration<CpuOptions>(
       "fairy2-to-llvm", "stage loops to the LLVM dialect", buildLlvmPipeline);

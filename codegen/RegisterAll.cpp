@@ -4,6 +4,7 @@
 #include "codegen/RegisterAll.h"
 
 #include "codegen/Pipelines.h"
+#include "dialect/Fairy2Dialect.h"
 #include "passes/Passes.h"
 
 #include "mlir/InitAllDialects.h"

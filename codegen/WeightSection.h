@@ -5,14 +5,17 @@
 #pragma once
 
 #include "codegen/ArtifactWriter.h"
-#include "dialect/Fairy2Dialect.h"
 #include "dialect/phase/Phase.h"
 #include "dialect/phase/WeightStore.h"
+
+#include "mlir/IR/BuiltinOps.h"
 
 #include <functional>
 #include <map>
 
 namespace fairy2 {
+
+class PackOp;
 
 /// Told the packed bytes written so far and in all.
 using Progress = std::function<void(int64_t done, int64_t total)>;

@@ -3,6 +3,12 @@
 // Registration, and the verifiers of types and attributes.
 #include "dialect/Fairy2Dialect.h"
 
+#include "dialect/Fairy2LoopOps.h"
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -10,6 +16,7 @@ using namespace mlir;
 
 #include "dialect/Fairy2Dialect.cpp.inc"
 #include "dialect/Fairy2Enums.cpp.inc"
+#include "dialect/Fairy2StagedOp.cpp.inc"
 
 #define GET_TYPEDEF_CLASSES
 #include "dialect/Fairy2Types.cpp.inc"
@@ -18,6 +25,32 @@ using namespace mlir;
 #include "dialect/Fairy2Attrs.cpp.inc"
 
 namespace fairy2 {
+
+const char *nameOf(Stage stage) {
+  switch (stage) {
+  case Stage::Model:
+    return "model";
+  case Stage::Quantized:
+    return "quantized";
+  case Stage::Packed:
+    return "packed";
+  case Stage::Loops:
+    return "loops";
+  case Stage::Llvm:
+    return "llvm";
+  }
+  llvm_unreachable("all stages are handled");
+}
+
+/// The ops of one definition file, each of which has to know its stages.
+template <typename... Ops> struct StagedOps {
+  static_assert((Ops::template hasTrait<StagedOp::Trait>() && ...),
+                "every op of the dialect derives from Fairy2_Op, which asks "
+                "for its stages");
+  template <typename Add> static void addTo(Add &&add) {
+    add.template operator()<Ops...>();
+  }
+};
 
 void Fairy2Dialect::initialize() {
   addTypes<
@@ -28,10 +61,23 @@ void Fairy2Dialect::initialize() {
 #define GET_ATTRDEF_LIST
 #include "dialect/Fairy2Attrs.cpp.inc"
       >();
-  addOperations<
+  auto add = [this]<typename... Ops>() { addOperations<Ops...>(); };
+  StagedOps<
 #define GET_OP_LIST
-#include "dialect/Fairy2Ops.cpp.inc"
-      >();
+#include "dialect/Fairy2ModelOps.cpp.inc"
+      >::addTo(add);
+  StagedOps<
+#define GET_OP_LIST
+#include "dialect/Fairy2QuantizedOps.cpp.inc"
+      >::addTo(add);
+  StagedOps<
+#define GET_OP_LIST
+#include "dialect/Fairy2PackedOps.cpp.inc"
+      >::addTo(add);
+  StagedOps<
+#define GET_OP_LIST
+#include "dialect/Fairy2LoopOps.cpp.inc"
+      >::addTo(add);
 }
 
 LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,

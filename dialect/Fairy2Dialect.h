@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fairy2 dialect: types, attributes, ops. Textual definitions are in the
-// .td files beside this header.
+// The fairy2 dialect: its types and attributes. Ops are in one header per stage
+// (Fairy2ModelOps.h and its brothers), so that an edit of one .td reaches only
+// the files that name its ops. Textual definitions are in the .td files beside.
 #pragma once
 
+#include "dialect/Fairy2Enums.h"
 #include "dialect/phase/Packing.h"
 
-#include "mlir/Bytecode/BytecodeOpInterface.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinAttributes.h"
 #include "mlir/IR/BuiltinTypes.h"
 #include "mlir/IR/Dialect.h"
-#include "mlir/IR/OpDefinition.h"
 #include "mlir/IR/OpImplementation.h"
-#include "mlir/IR/SymbolTable.h"
-#include "mlir/Interfaces/InferTypeOpInterface.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
 
 #include "dialect/Fairy2Dialect.h.inc"
-#include "dialect/Fairy2Enums.h.inc"
 
 namespace mlir {
 
@@ -77,9 +71,6 @@ inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::SignMethod method) {
 #define GET_ATTRDEF_CLASSES
 #include "dialect/Fairy2Attrs.h.inc"
 
-#define GET_OP_CLASSES
-#include "dialect/Fairy2Ops.h.inc"
-
 namespace fairy2 {
 
 /// The most elements of one weight: byte counts of any layout fit 64 bits.
@@ -94,17 +85,6 @@ inline PhaseScheme phaseSchemeOf(SchemeAttr scheme) {
 inline SignScheme signSchemeOf(SignSchemeAttr scheme) {
   return {scheme.getMethod(), scheme.getScales()};
 }
-
-/// The weight that a fairy2.phase_quantize or fairy2.sign_quantize reads, or
-/// the weight itself: a source of a pack.
-WeightOp weightBehind(mlir::Operation *source);
-
-/// The form in which the planes of `recipes`, which are all of one kind, width
-/// and scheme, are stacked in a pack.
-SignPlanePack signPlanePackOf(llvm::ArrayRef<mlir::Operation *> recipes,
-                              bool hasBias);
-/// That of a valid pack of kind plane_stream or real_plane_stream.
-SignPlanePack signPlanePackOf(PackOp pack);
 
 /// The number of features of a [tokens, features] tensor.
 inline int64_t featuresOf(mlir::Value value) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The dialect and what every definition file below it needs.
+// The dialect itself; what its definition files share is in Fairy2OpBase.td.
 #ifndef FAIRY2_DIALECT_TD
 #define FAIRY2_DIALECT_TD
 
@@ -30,8 +30,5 @@ def Fairy2Dialect : Dialect {
   let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["::mlir::func::FuncDialect"];
 }
-
-class Fairy2_Op<string mnemonic, list<Trait> traits = []>
-    : Op<Fairy2Dialect, mnemonic, traits>;
 
 #endif // FAIRY2_DIALECT_TD

@@ -5,9 +5,13 @@
 #ifndef FAIRY2_LOOP_OPS_TD
 #define FAIRY2_LOOP_OPS_TD
 
+include "dialect/Fairy2Attrs.td"
+include "dialect/Fairy2OpBase.td"
+
 def Fairy2_Bytes : FixedVectorOfRankAndType<[1], [I8]>;
 
-def Fairy2_TableLookupOp : Fairy2_Op<"table_lookup", [Pure,
+def Fairy2_TableLookupOp : Fairy2_Op<"table_lookup",
+    Fairy2_Stages<"Loops", "Loops">, [Pure,
     AllTypesMatch<["table", "index", "result"]>]> {
   let summary = "bytes looked up in 16-entry tables";
   let description = [{
@@ -31,7 +35,8 @@ def Fairy2_TableLookupOp : Fairy2_Op<"table_lookup", [Pure,
   let hasVerifier = 1;
 }
 
-def Fairy2_Sum4AccumulateOp : Fairy2_Op<"sum4_accumulate", [Pure,
+def Fairy2_Sum4AccumulateOp : Fairy2_Op<"sum4_accumulate",
+    Fairy2_Stages<"Loops", "Loops">, [Pure,
     AllTypesMatch<["accumulator", "result"]>]> {
   let summary = "adds every four bytes to a 32-bit lane";
   let description = [{
@@ -58,7 +63,8 @@ def Fairy2_Sum4AccumulateOp : Fairy2_Op<"sum4_accumulate", [Pure,
   let hasVerifier = 1;
 }
 
-def Fairy2_Dot4AccumulateOp : Fairy2_Op<"dot4_accumulate", [Pure,
+def Fairy2_Dot4AccumulateOp : Fairy2_Op<"dot4_accumulate",
+    Fairy2_Stages<"Loops", "Loops">, [Pure,
     AllTypesMatch<["accumulator", "result"]>,
     AllTypesMatch<["lhs", "rhs"]>]> {
   let summary = "adds the dot product of every four bytes to a 32-bit lane";

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Verifiers: the relations that ODS constraints cannot state.
-#include "dialect/Fairy2Dialect.h"
-
+#include "dialect/Fairy2LoopOps.h"
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
 #include "dialect/phase/Packing.h"
 
 #include "mlir/IR/DialectImplementation.h"
@@ -12,7 +14,13 @@
 using namespace mlir;
 
 #define GET_OP_CLASSES
-#include "dialect/Fairy2Ops.cpp.inc"
+#include "dialect/Fairy2ModelOps.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialect/Fairy2QuantizedOps.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialect/Fairy2PackedOps.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialect/Fairy2LoopOps.cpp.inc"
 
 namespace fairy2 {
 namespace {

@@ -5,7 +5,11 @@
 #ifndef FAIRY2_PACKED_OPS_TD
 #define FAIRY2_PACKED_OPS_TD
 
-def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
+include "dialect/Fairy2Attrs.td"
+include "dialect/Fairy2OpBase.td"
+
+def Fairy2_PackOp : Fairy2_SymbolOp<"pack",
+    Fairy2_Stages<"Packed", "Loops">, [
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "bytes of the weight section, as a recipe";
   let description = [{
@@ -46,7 +50,8 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack", [
   }];
 }
 
-def Fairy2_PackedLinearOp : Fairy2_Op<"packed_linear", [Pure,
+def Fairy2_PackedLinearOp : Fairy2_Op<"packed_linear",
+    Fairy2_Stages<"Packed", "Packed">, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "y = A x on packed weights";
   let description = [{

@@ -4,11 +4,11 @@
 #ifndef FAIRY2_QUANTIZED_OPS_TD
 #define FAIRY2_QUANTIZED_OPS_TD
 
-def Fairy2_Int8Activations : Fairy2_RowsOf<[I8]>;
-def Fairy2_LinearInput : Fairy2_RowsOf<[F32, I8]>;
-def Fairy2_TokenScales : 1DTensorOf<[F32]>;
+include "dialect/Fairy2Attrs.td"
+include "dialect/Fairy2OpBase.td"
 
-def Fairy2_PhaseQuantizeOp : Fairy2_SymbolOp<"phase_quantize", [
+def Fairy2_PhaseQuantizeOp : Fairy2_SymbolOp<"phase_quantize",
+    Fairy2_Stages<"Quantized", "Loops">, [
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the phases of a weight, as a recipe";
   let description = [{
@@ -29,7 +29,8 @@ def Fairy2_PhaseQuantizeOp : Fairy2_SymbolOp<"phase_quantize", [
   let assemblyFormat = "$sym_name `of` $weight $scheme attr-dict";
 }
 
-def Fairy2_SignQuantizeOp : Fairy2_SymbolOp<"sign_quantize", [
+def Fairy2_SignQuantizeOp : Fairy2_SymbolOp<"sign_quantize",
+    Fairy2_Stages<"Quantized", "Loops">, [
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the signs of a real weight, as a recipe";
   let description = [{
@@ -50,7 +51,8 @@ def Fairy2_SignQuantizeOp : Fairy2_SymbolOp<"sign_quantize", [
   let assemblyFormat = "$sym_name `of` $weight $scheme attr-dict";
 }
 
-def Fairy2_WidelyLinearOp : Fairy2_Op<"widely_linear", [Pure,
+def Fairy2_WidelyLinearOp : Fairy2_Op<"widely_linear",
+    Fairy2_NoStage, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "y = U x + W conj(x), one op until the loops";
   let description = [{
@@ -77,7 +79,8 @@ def Fairy2_WidelyLinearOp : Fairy2_Op<"widely_linear", [Pure,
   let hasVerifier = 1;
 }
 
-def Fairy2_QuantizeActivationsOp : Fairy2_Op<"quantize_activations", [Pure]> {
+def Fairy2_QuantizeActivationsOp : Fairy2_Op<"quantize_activations",
+    Fairy2_Stages<"Quantized", "Packed">, [Pure]> {
   let summary = "int8 values and one scale per token";
   let description = [{
     scale[t] = max |x[t]| / 127 and values = round(x / scale), ties to even, in
@@ -101,7 +104,8 @@ def Fairy2_QuantizeActivationsOp : Fairy2_Op<"quantize_activations", [Pure]> {
 }
 
 /// A linear map on quantized weights, for every layer that reads one input.
-class Fairy2_RecipeLinearOp<string mnemonic> : Fairy2_Op<mnemonic, [Pure,
+class Fairy2_RecipeLinearOp<string mnemonic>
+    : Fairy2_Op<mnemonic, Fairy2_Stages<"Quantized", "Quantized">, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let arguments = (ins Fairy2_LinearInput:$input,
                        Optional<Fairy2_TokenScales>:$scales,
@@ -158,7 +162,8 @@ def Fairy2_SignLinearOp : Fairy2_RecipeLinearOp<"sign_linear"> {
   }];
 }
 
-def Fairy2_Int8LinearOp : Fairy2_Op<"int8_linear", [Pure,
+def Fairy2_Int8LinearOp : Fairy2_Op<"int8_linear",
+    Fairy2_Stages<"Quantized", "Quantized">, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "y = A x with int8 weights, one scale per output row";
   let description = [{

@@ -4,8 +4,11 @@
 // that uses it.
 #include "frontend/ModelBuilder.h"
 
+#include "dialect/Fairy2ModelOps.h"
 #include "frontend/DecoderCheckpoint.h"
 #include "runtime/support/Error.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
 
 using namespace mlir;
 
@@ -64,7 +67,9 @@ RankedTensorType ModelBuilder::activations(int64_t features) {
 }
 
 Location ModelBuilder::locationOf(const std::string &name) {
-  return NameLoc::get(builder.getStringAttr(name));
+  const std::string file = (checkpoint.directory() / "config.json").string();
+  return NameLoc::get(builder.getStringAttr(name),
+                      FileLineColLoc::get(builder.getStringAttr(file), 0, 0));
 }
 
 const PackedWeight *ModelBuilder::findPacked(const std::string &name) const {

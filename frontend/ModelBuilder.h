@@ -5,15 +5,17 @@
 // in that shape.
 #pragma once
 
-#include "dialect/Fairy2Dialect.h"
 #include "frontend/DecoderPlan.h"
 #include "frontend/PackedCheckpoint.h"
 
-#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
 
 #include <set>
 
 namespace fairy2 {
+
+class StoredPhasesAttr;
 
 class ModelBuilder {
 public:

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linear layers of even extents become widely-linear ones.
-#include "passes/LayerPatterns.h"
-#include "passes/Passes.h"
+#include "passes/StaysDense.h"
 
-#include "mlir/IR/Remarks.h"
+#include "dialect/Fairy2QuantizedOps.h"
+#include "passes/Passes.h"
 
 using namespace mlir;
 
@@ -25,22 +25,13 @@ struct ExpandWidelyLinear
       if (failed(kept.add(text, getOperation())))
         return signalPassFailure();
     getOperation().walk([&](LinearOp linear) {
-      if (linear.getHead() && !head)
+      if (isLeftAlone(linear, head, kept, getArgument()))
         return;
-      if (kept.find(layerName(linear.getWeight())))
-        return;
-      const int64_t in = featuresOf(linear.getInput());
-      const int64_t out = featuresOf(linear.getResult());
-      if (in % 2 || out % 2) {
-        remark::missed(linear.getLoc(),
-                       remark::RemarkOpts::name("OddExtent")
-                           .category("fairy2-expand-widely-linear"))
-            << remark::reason(
-                   "{0} of {1} x {2} stays in higher precision: rows "
-                   "and columns cannot be paired",
-                   linear.getWeight(), out, in);
-        return;
-      }
+      if (featuresOf(linear.getInput()) % 2 ||
+          featuresOf(linear.getResult()) % 2)
+        return remarkStaysDense(linear, "OddExtent", getArgument(),
+                                "rows and columns cannot be paired, their "
+                                "numbers are not both even");
       OpBuilder builder(linear);
       auto expanded = WidelyLinearOp::create(
           builder, linear.getLoc(), linear.getResult().getType(),

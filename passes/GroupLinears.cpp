@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Layers on phases, or signs, that read one input become one op.
+#include "dialect/Fairy2QuantizedOps.h"
 #include "passes/Passes.h"
 
 #include "llvm/ADT/MapVector.h"

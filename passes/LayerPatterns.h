@@ -5,7 +5,7 @@
 // part of it.
 #pragma once
 
-#include "dialect/Fairy2Dialect.h"
+#include "mlir/IR/Operation.h"
 
 #include "llvm/Support/Regex.h"
 

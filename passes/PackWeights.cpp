@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every weight gets a layout and a place in the weight section.
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
 #include "dialect/phase/Packing.h"
 #include "passes/Passes.h"
 

@@ -30,6 +30,7 @@ def Fairy2ExpandWidelyLinearPass
     ListOption<"keep", "keep", "std::string",
                "regular expressions of layers that stay as they are">
   ];
+  let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
 def Fairy2QuantizePhasesPass
@@ -51,16 +52,21 @@ def Fairy2QuantizePhasesPass
   }];
   let options = [
     Option<"stages", "stages", "int64_t", "2", "residual stages, 1 to 8">,
-    Option<"scales", "scales", "std::string", "\"tensor\"",
-           "what shares a pair of scales: tensor, row or tile">,
-    Option<"mode", "mode", "std::string", "\"canonical\"",
-           "arithmetic of the quantizer: canonical or official_bf16">,
+    Option<"scales", "scales", "::fairy2::ScaleGranularity",
+           "::fairy2::ScaleGranularity::Tensor",
+           "what shares a pair of scales",
+           "::fairy2::Choices(::fairy2::kScaleGranularities)">,
+    Option<"mode", "mode", "::fairy2::QuantizeMode",
+           "::fairy2::QuantizeMode::Canonical", "arithmetic of the quantizer",
+           "::fairy2::Choices(::fairy2::kQuantizeModes)">,
     ListOption<"stagesFor", "stages-for", "std::string",
                "REGEX=T: other stages for the layers that match; the last "
                "that does counts">,
-    Option<"floatActivations", "float-activations", "bool", "false",
-           "leave activations in float32">
+    Option<"activations", "activations", "::fairy2::ActivationKind",
+           "::fairy2::ActivationKind::Int8", "input of quantized layers",
+           "::fairy2::Choices(::fairy2::kActivationKinds)">
   ];
+  let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
 def Fairy2QuantizeSignsPass
@@ -83,16 +89,21 @@ def Fairy2QuantizeSignsPass
     ```
   }];
   let options = [
-    Option<"method", "method", "std::string", "\"ternary\"",
-           "bitnet, ternary, sign2 or int2">,
-    Option<"scales", "scales", "std::string", "\"tensor\"",
-           "what shares scales: tensor or row">,
+    Option<"method", "method", "::fairy2::SignMethod",
+           "::fairy2::SignMethod::Ternary", "how reals become signs",
+           "::fairy2::Choices(::fairy2::kSignMethods)">,
+    Option<"scales", "scales", "::fairy2::ScaleGranularity",
+           "::fairy2::ScaleGranularity::Tensor",
+           "what shares scales: tensor or row",
+           "::fairy2::Choices(::fairy2::kScaleGranularities)">,
     Option<"head", "head", "bool", "false", "quantize the head as well">,
     ListOption<"keep", "keep", "std::string",
                "regular expressions of layers that stay as they are">,
-    Option<"floatActivations", "float-activations", "bool", "false",
-           "leave activations in float32">
+    Option<"activations", "activations", "::fairy2::ActivationKind",
+           "::fairy2::ActivationKind::Int8", "input of quantized layers",
+           "::fairy2::Choices(::fairy2::kActivationKinds)">
   ];
+  let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
 def Fairy2QuantizeHeadPass : Pass<"fairy2-quantize-head", "::mlir::ModuleOp"> {
@@ -105,14 +116,13 @@ def Fairy2QuantizeHeadPass : Pass<"fairy2-quantize-head", "::mlir::ModuleOp"> {
     %0 = fairy2.int8_linear %values scales %scales @head : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x512xf32>
     ```
   }];
+  let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
 def Fairy2QuantizeCachePass
     : Pass<"fairy2-quantize-cache", "::mlir::ModuleOp"> {
   let summary = "store keys and values in fewer bits";
   let description = [{
-    `element` is f32, f16 or int8.
-
     ```mlir
     func.func @forward(.., %cache: !fairy2.kv_cache<layers = 5, heads = 4, dim = 8>)
     ==>
@@ -120,9 +130,12 @@ def Fairy2QuantizeCachePass
     ```
   }];
   let options = [
-    Option<"element", "element", "std::string", "\"f16\"",
-           "what a number of the cache is stored as">
+    Option<"element", "element", "::fairy2::CacheKind",
+           "::fairy2::CacheKind::F16",
+           "what a number of the cache is stored as",
+           "::fairy2::Choices(::fairy2::kCacheKinds)">
   ];
+  let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
 def Fairy2GroupLinearsPass
@@ -160,6 +173,7 @@ def Fairy2PackWeightsPass : Pass<"fairy2-pack-weights", "::mlir::ModuleOp"> {
     %0 = fairy2.packed_linear %x scales %s @q.pack : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x64xf32>
     ```
   }];
+  let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
 //===----------------------------------------------------------------------===//
@@ -282,7 +296,8 @@ def Fairy2VerifyStagePass : Pass<"fairy2-verify-stage", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [
-    Option<"stage", "stage", "std::string", "\"\"", "the stage to expect">
+    Option<"stage", "stage", "::fairy2::Stage", "::fairy2::Stage::Model",
+           "the stage to expect", "::fairy2::Choices(::fairy2::kStages)">
   ];
 }
 

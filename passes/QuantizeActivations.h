@@ -3,7 +3,7 @@
 // The input of a layer whose weights are quantized.
 #pragma once
 
-#include "dialect/Fairy2Dialect.h"
+#include "dialect/Fairy2QuantizedOps.h"
 
 namespace fairy2 {
 
@@ -14,8 +14,8 @@ struct QuantizedInput {
 };
 
 inline QuantizedInput quantizeInput(mlir::Operation *op, mlir::Value input,
-                                    bool floatActivations) {
-  if (floatActivations)
+                                    ActivationKind activations) {
+  if (activations == ActivationKind::Float)
     return {input, mlir::Value()};
   mlir::OpBuilder builder(op);
   auto quantized = QuantizeActivationsOp::create(

@@ -3,6 +3,7 @@
 // The head of the language model gets int8 weights.
 #include "passes/QuantizeActivations.h"
 
+#include "dialect/Fairy2ModelOps.h"
 #include "passes/Passes.h"
 
 using namespace mlir;
@@ -24,7 +25,7 @@ struct QuantizeHead : impl::Fairy2QuantizeHeadPassBase<QuantizeHead> {
         return WalkResult::interrupt();
       }
       const QuantizedInput input =
-          quantizeInput(linear, linear.getInput(), /*floatActivations=*/false);
+          quantizeInput(linear, linear.getInput(), ActivationKind::Int8);
       OpBuilder builder(linear);
       auto head = Int8LinearOp::create(
           builder, linear.getLoc(), linear.getResult().getType(), input.values,

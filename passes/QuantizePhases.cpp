@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Widely-linear layers become layers on phases; their weights, recipes.
+#include "dialect/Fairy2ModelOps.h"
 #include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 #include "passes/QuantizeActivations.h"
@@ -24,22 +25,9 @@ struct QuantizePhases : impl::Fairy2QuantizePhasesPassBase<QuantizePhases> {
           << kMaxStages << " stages, found " << int64_t(stages);
       return signalPassFailure();
     }
-    const auto granularity = granularityFromName(scales);
-    if (!granularity) {
-      module.emitError("expected scales per tensor, row or tile, found '")
-          << scales << "'";
-      return signalPassFailure();
-    }
-    const auto arithmetic = quantizeModeFromName(mode);
-    if (!arithmetic) {
-      module.emitError("expected mode canonical or official_bf16, found '")
-          << mode << "'";
-      return signalPassFailure();
-    }
     scheme = SchemeAttr::getChecked(
         [&] { return module.emitError(); }, &getContext(), int64_t(stages),
-        *granularity, *arithmetic,
-        floatActivations ? ActivationKind::Float : ActivationKind::Int8);
+        scales.getValue(), mode.getValue(), activations.getValue());
     if (!scheme)
       return signalPassFailure();
     LayerPatterns patterns("--stages-for");
@@ -73,7 +61,7 @@ private:
     FlatSymbolRefAttr phases = phasesOf(linear, symbols);
     OpBuilder builder(linear);
     const QuantizedInput input =
-        quantizeInput(linear, linear.getInput(), floatActivations);
+        quantizeInput(linear, linear.getInput(), activations);
     ArrayAttr biases;
     if (linear.getBiasAttr())
       biases = builder.getArrayAttr({linear.getBiasAttr()});

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Linear layers become layers on sign planes; their weights, recipes.
-#include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 #include "passes/QuantizeActivations.h"
-
-#include "mlir/IR/Remarks.h"
+#include "passes/StaysDense.h"
 
 using namespace mlir;
 
@@ -21,22 +19,9 @@ struct QuantizeSigns : impl::Fairy2QuantizeSignsPassBase<QuantizeSigns> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    const auto known = signMethodFromName(method);
-    if (!known) {
-      module.emitError(
-          "expected method bitnet, ternary, sign2 or int2, found '")
-          << method << "'";
-      return signalPassFailure();
-    }
-    const auto granularity = granularityFromName(scales);
-    if (!granularity) {
-      module.emitError("expected scales per tensor or row, found '")
-          << scales << "'";
-      return signalPassFailure();
-    }
     const SignSchemeAttr scheme = SignSchemeAttr::getChecked(
-        [&] { return module.emitError(); }, &getContext(), *known, *granularity,
-        floatActivations ? ActivationKind::Float : ActivationKind::Int8);
+        [&] { return module.emitError(); }, &getContext(), method.getValue(),
+        scales.getValue(), activations.getValue());
     if (!scheme)
       return signalPassFailure();
     LayerPatterns kept("--keep");
@@ -47,32 +32,22 @@ struct QuantizeSigns : impl::Fairy2QuantizeSignsPassBase<QuantizeSigns> {
     // The functions of inner modules have symbols of their own.
     for (auto function : module.getOps<func::FuncOp>())
       function.walk([&](LinearOp linear) {
-        if (linear.getHead() && !head)
+        if (isLeftAlone(linear, head, kept, getArgument()))
           return;
-        if (!kept.find(layerName(linear.getWeight())) && isEven(linear))
-          quantize(linear, scheme, symbols);
+        if (featuresOf(linear.getInput()) % 2)
+          return remarkStaysDense(linear, "OddExtent", getArgument(),
+                                  "columns have no two halves, their number is "
+                                  "odd");
+        quantize(linear, scheme, symbols);
       });
     if (failed(kept.verifyUsed(module)))
       signalPassFailure();
   }
 
 private:
-  /// Columns are read in two halves.
-  static bool isEven(LinearOp linear) {
-    const int64_t in = featuresOf(linear.getInput());
-    if (in % 2)
-      remark::missed(linear.getLoc(), remark::RemarkOpts::name("OddExtent")
-                                          .category("fairy2-quantize-signs"))
-          << remark::reason("{0} of {1} x {2} stays in higher precision: "
-                            "columns have no two halves",
-                            linear.getWeight(), featuresOf(linear.getResult()),
-                            in);
-    return in % 2 == 0;
-  }
-
   void quantize(LinearOp linear, SignSchemeAttr scheme, SymbolTable &symbols) {
     const QuantizedInput input =
-        quantizeInput(linear, linear.getInput(), floatActivations);
+        quantizeInput(linear, linear.getInput(), activations);
     OpBuilder builder(linear);
     ArrayAttr biases;
     if (linear.getBiasAttr())

@@ -6,6 +6,7 @@
 # the CPU levels that run here, comma-separated.
 import os
 import shutil
+import subprocess
 import sys
 
 import lit.formats
@@ -42,32 +43,22 @@ if config.fairy2_sanitize:
     config.available_features.add("sanitizer")
 
 
-def cpu_flags():
-    try:
-        with open("/proc/cpuinfo") as cpuinfo:
-            for line in cpuinfo:
-                if line.startswith("flags"):
-                    return set(line.split(":")[1].split())
-    except OSError:
-        pass
-    return set()
+def cpu_levels():
+    """The levels that this machine can run, the lowest first, and machines.
+
+    The program is asked: a list here would leave out a level that is new."""
+    table = subprocess.run(
+        [os.path.join(config.fairy2_tools_dir, "fairy2-compile"),
+         "--print-targets"], check=True, capture_output=True, text=True).stdout
+    rows = [line.split() for line in table.splitlines()[1:]]
+    runnable = [row for row in rows if row[3] == "yes" and row[2] != "scalar"]
+    return ([row[0] for row in reversed(runnable)],
+            {row[1] for row in runnable})
 
 
-# The levels of passes/cpu/CpuTarget.cpp that this machine can run.
-flags = cpu_flags()
-levels = []
-if {"ssse3", "sse4_1", "sse4_2", "popcnt"} <= flags:
-    levels.append("x86-64-v2")
-if {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"} <= flags:
-    levels.append("x86-64-v3")
-avx512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-if avx512 <= flags:
-    levels.append("x86-64-v4")
-if avx512 | {"avx512vbmi", "avx512_vnni"} <= flags:
-    levels.append("x86-64-v4-vnni")
+levels, machines = cpu_levels()
 config.substitutions.append(("%levels", ",".join(levels)))
-if levels:
-    config.available_features.add("x86-64")
+config.available_features |= machines
 
 # An emulator and a compiler with libraries for aarch64 (tools/setup.sh).
 AARCH64_ROOT = "/usr/aarch64-linux-gnu"

@@ -4,6 +4,10 @@
 // in loops/, one file per family of ops.
 #include "passes/cpu/loops/Lowerings.h"
 
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
+#include "passes/Passes.h"
 #include "passes/cpu/loops/LoopContext.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -24,9 +28,9 @@ struct LowerToLoops : impl::Fairy2LowerToLoopsPassBase<LowerToLoops> {
     const CpuTarget *row = requireCpuTarget(getOperation(), cpu);
     if (!row)
       return signalPassFailure();
-    if (batch < 1 || batch > 4096) {
-      getOperation().emitError("expected a batch of 1 to 4096, found ")
-          << int64_t(batch);
+    if (batch < 1 || batch > kMaxBatch) {
+      getOperation().emitError("expected a batch of 1 to ")
+          << kMaxBatch << ", found " << int64_t(batch);
       return signalPassFailure();
     }
     KernelTable kernels;

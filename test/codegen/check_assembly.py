@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# usage: check_assembly.py FILE.s LEVEL LAYERS
+# usage: check_assembly.py MODEL_DIR WORK_DIR LAYERS
 #
-# What no FileCheck line can say of assembly: that the innermost loops of the
-# look-up kernels use the level's instructions and keep their sums in registers,
-# and that the code calls nothing but itself and memcpy's kind. LAYERS kinds of
-# layers on phases have a kernel of their own; LLVM may have inlined it.
+# What no FileCheck line can say of the assembly of every level, which is
+# written to WORK_DIR/LEVEL.s: that the innermost loops of the look-up kernels
+# use the level's instructions and keep their sums in registers, and that the
+# code calls nothing but itself and memcpy's kind. LAYERS kinds of layers on
+# phases have a kernel of their own; LLVM may have inlined it.
+import os
 import re
+import subprocess
 import sys
 
 # Per level: the look-up instruction, the operand that shows its width, and
@@ -65,8 +68,18 @@ def count(pattern, lines):
     return sum(1 for line in lines if re.search(pattern, line))
 
 
-def main():
-    path, level, layers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def levels():
+    """Every level that looks tables up."""
+    table = subprocess.run(["fairy2-compile", "--print-targets"], check=True,
+                           capture_output=True, text=True).stdout
+    rows = [line.split() for line in table.splitlines()[1:]]
+    return [row[0] for row in rows if row[2] != "scalar"]
+
+
+def check(path, level, layers):
+    """The level's failures."""
+    if level not in LEVELS:
+        return [f"{level}: expected a row of LEVELS in check_assembly.py"]
     lookup, companions = LEVELS[level]
     with open(path) as file:
         lines = file.read().splitlines()
@@ -94,6 +107,17 @@ def main():
             failures.append(f"{name}: {spills} stack accesses in its loop")
         print(f"{name}: {count(lookup, loop)} look-ups, {spills} stack "
               f"accesses in {len(loop)} lines")
+    return [f"{level}: {failure}" for failure in failures]
+
+
+def main():
+    model, folder, layers = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    failures = []
+    for level in levels():
+        path = os.path.join(folder, level + ".s")
+        subprocess.run(["fairy2-compile", model, "-o", path, "--emit=asm",
+                        "--target=" + level], check=True)
+        failures += check(path, level, layers)
     for failure in failures:
         print("error:", failure)
     sys.exit(1 if failures else 0)

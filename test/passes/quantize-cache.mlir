@@ -2,7 +2,7 @@
 // RUN: fairy2-opt %s --fairy2-quantize-cache=element=int8 | FileCheck %s --check-prefixes=CHECK,INT8
 // RUN: not fairy2-opt %s --fairy2-quantize-cache=element=fp8 2>&1 | FileCheck %s --check-prefix=ERROR
 
-// ERROR: expected an element of f32, f16 or int8, found 'fp8'
+// ERROR: for the --element option: Cannot find option named 'fp8'
 
 // F16-LABEL: func @forward
 // F16-SAME: !fairy2.kv_cache<layers = 1, heads = 2, dim = 8, element = f16>

@@ -1,5 +1,5 @@
 // RUN: fairy2-opt %s --fairy2-quantize-phases=stages=3 | FileCheck %s
-// RUN: fairy2-opt %s --fairy2-quantize-phases="stages=1 float-activations=true" | FileCheck %s --check-prefix=FLOAT
+// RUN: fairy2-opt %s --fairy2-quantize-phases="stages=1 activations=float" | FileCheck %s --check-prefix=FLOAT
 
 // CHECK: fairy2.weight @q
 // CHECK-NEXT: fairy2.phase_quantize @q.phases of @q <stages = 3, activations = int8>

@@ -1,11 +1,11 @@
 // RUN: fairy2-opt %s --fairy2-quantize-signs=method=sign2 | FileCheck %s
-// RUN: fairy2-opt %s --fairy2-quantize-signs="method=bitnet scales=row float-activations=true keep=layers.1" | FileCheck %s --check-prefix=FLOAT
+// RUN: fairy2-opt %s --fairy2-quantize-signs="method=bitnet scales=row activations=float keep=layers.1" | FileCheck %s --check-prefix=FLOAT
 // RUN: fairy2-opt %s --fairy2-quantize-signs="method=ternary head=true" | FileCheck %s --check-prefix=HEAD
 // RUN: fairy2-opt %s --fairy2-quantize-signs --remarks-filter=".*" 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: not fairy2-opt %s --fairy2-quantize-signs=method=sign3 2>&1 | FileCheck %s --check-prefix=METHOD
 // RUN: not fairy2-opt %s --fairy2-quantize-signs=scales=tile 2>&1 | FileCheck %s --check-prefix=TILE
 // RUN: not fairy2-opt %s --fairy2-quantize-signs=keep=nowhere 2>&1 | FileCheck %s --check-prefix=KEEP
-// METHOD: expected method bitnet, ternary, sign2 or int2, found 'sign3'
+// METHOD: for the --method option: Cannot find option named 'sign3'
 // TILE: expected scales per tensor or row for ternary, found scales per tile
 // KEEP: --keep
 // REMARK: Reason="model.layers.1.odd.weight of 32 x 5 stays in higher precision: columns have no two halves

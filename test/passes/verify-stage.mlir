@@ -12,8 +12,12 @@
 // RUN: not fairy2-opt %t/loops.mlir --fairy2-verify-stage=stage=packed 2>&1 | FileCheck %s --check-prefix=LOOPS
 // RUN: not fairy2-opt %t/loops.mlir --fairy2-verify-stage=stage=llvm 2>&1 | FileCheck %s --check-prefix=LLVM
 // RUN: not fairy2-opt %t/widely.mlir --fairy2-verify-stage=stage=quantized 2>&1 | FileCheck %s --check-prefix=WIDELY
+// RUN: not fairy2-opt %t/other.mlir --fairy2-verify-stage=stage=model 2>&1 | FileCheck %s --check-prefix=OTHER
+// RUN: not fairy2-opt %t/other.mlir --fairy2-verify-stage=stage=llvm 2>&1 | FileCheck %s --check-prefix=OTHER
 // RUN: not fairy2-opt %t/model.mlir --fairy2-verify-stage=stage=later 2>&1 | FileCheck %s --check-prefix=UNKNOWN
-// UNKNOWN: error: expected stage model, quantized, packed, loops or llvm, found 'later'
+// RUN: not fairy2-opt %t/model.mlir --fairy2-verify-stage 2>&1 | FileCheck %s --check-prefix=NONE
+// UNKNOWN: Cannot find option named 'later'
+// NONE: error: stage: expected model, quantized, packed, loops or llvm, found none
 
 //--- model.mlir
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
@@ -33,7 +37,7 @@ func.func @f(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
 //--- widely.mlir
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
 func.func @f(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
-  // WIDELY: error: 'fairy2.widely_linear' op {{.*}} may not be in stage quantized
+  // WIDELY: error: 'fairy2.widely_linear' op stands between two passes and may not be in stage quantized
   %0 = fairy2.widely_linear %x, @w : tensor<?x4xf32> -> tensor<?x4xf32>
   return %0 : tensor<?x4xf32>
 }
@@ -57,4 +61,10 @@ func.func @f(%t: vector<16xi8>, %x: memref<16xi8>) -> vector<16xi8> {
 // LLVM: error: {{.*}} op belongs to stage {{.*}} and may not be in stage llvm
 llvm.func @f(%x: i32) -> i32 {
   llvm.return %x : i32
+}
+//--- other.mlir
+// OTHER: error: 'tensor.empty' op belongs to no stage and may not be in stage
+func.func @f() -> tensor<4xf32> {
+  %0 = tensor.empty() : tensor<4xf32>
+  return %0 : tensor<4xf32>
 }

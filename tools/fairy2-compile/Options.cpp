@@ -3,19 +3,22 @@
 // Declares the flags and turns them into the compiler's options.
 #include "tools/fairy2-compile/Options.h"
 
-#include "dialect/Fairy2Dialect.h"
 #include "runtime/Artifact.h"
+#include "runtime/CpuFeatures.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/Output.h"
 
+#include "llvm/ADT/StringExtras.h"
 #include <CLI/CLI.hpp>
 
 namespace fairy2 {
 namespace {
 
-const std::map<std::string, Stage> kStages = {
-    {"model", Stage::Model},   {"quantized", Stage::Quantized},
-    {"packed", Stage::Packed}, {"loops", Stage::Loops},
-    {"llvm", Stage::Llvm},     {"asm", Stage::Assembly},
-    {"obj", Stage::Object},    {"so", Stage::So}};
+const std::map<std::string, EmitKind> kEmitKinds = {
+    {"model", EmitKind::Model},   {"quantized", EmitKind::Quantized},
+    {"packed", EmitKind::Packed}, {"loops", EmitKind::Loops},
+    {"llvm", EmitKind::Llvm},     {"asm", EmitKind::Assembly},
+    {"obj", EmitKind::Object},    {"so", EmitKind::So}};
 /// Stages of phases, or a method of signs.
 struct Method {
   std::optional<int64_t> stages;
@@ -31,23 +34,6 @@ const std::map<std::string, Method> kMethods = {
     {"ternary", {{}, SignMethod::Ternary}},
     {"sign2", {{}, SignMethod::TwoSigns}},
     {"int2", {{}, SignMethod::FourLevels}}};
-const std::map<std::string, std::optional<ScaleGranularity>> kScales = {
-    {"tensor", ScaleGranularity::Tensor},
-    {"row", ScaleGranularity::Row},
-    {"tile", ScaleGranularity::Tile}};
-const std::map<std::string, QuantizeMode> kModes = {
-    {"canonical", QuantizeMode::Canonical},
-    {"official-bf16", QuantizeMode::OfficialBF16}};
-const std::map<std::string, HeadKind> kHeads = {
-    {"keep", HeadKind::Keep},
-    {"int8", HeadKind::Int8},
-    {"quantize", HeadKind::Quantize}};
-const std::map<std::string, CacheKind> kCaches = {{"f32", CacheKind::F32},
-                                                  {"f16", CacheKind::F16},
-                                                  {"int8", CacheKind::Int8}};
-const std::map<std::string, bool> kActivations = {{"int8", false},
-                                                  {"float", true}};
-
 /// The targets of this machine that a user's model.so carries by default.
 std::vector<const CpuTarget *> defaultTargets() {
   std::vector<const CpuTarget *> targets;
@@ -55,6 +41,26 @@ std::vector<const CpuTarget *> defaultTargets() {
     if (target.machine() == hostMachine() && target.form != LookupForm::Scalar)
       targets.push_back(&target);
   return targets;
+}
+
+/// "yes", or why this machine cannot run the level's code.
+std::string runsHere(const CpuTarget &target) {
+  if (target.machine() != hostMachine())
+    return "no: another machine";
+  for (llvm::StringRef feature : llvm::split(target.required, ','))
+    if (!cpuHasFeature(feature))
+      return "no: needs " + feature.str();
+  return "yes";
+}
+
+/// The rows of passes/cpu/CpuTarget.cpp, for people and for test/lit.cfg.py.
+void printTargets() {
+  std::printf("%-16s %-8s %-7s %s\n", "level", "machine", "look-up",
+              "runs here");
+  for (const CpuTarget &target : cpuTargets())
+    std::printf("%-16s %-8s %-7s %s\n", target.name.str().c_str(),
+                target.machine().str().c_str(), nameOf(target.form),
+                runsHere(target).c_str());
 }
 
 std::string keysOf(const auto &map) {
@@ -84,6 +90,32 @@ CLI::Option *addChoice(CLI::App &app, const std::string &name, T &value,
       ->type_name("NAME");
 }
 
+/// The options of a pipeline, which know their values and checks.
+void addFlags(CLI::App &app, const std::vector<Flag> &flags) {
+  for (const Flag &flag : flags) {
+    const std::string name = "--" + flag.name;
+    auto set = [name, &flag](const std::string &word) {
+      try {
+        flag.set(word);
+      } catch (const Error &error) {
+        throw CLI::ValidationError(name, error.what());
+      }
+    };
+    CLI::Option *option =
+        flag.isList
+            ? app.add_option_function<std::vector<std::string>>(
+                     name,
+                     [set](const std::vector<std::string> &words) {
+                       for (const std::string &word : words)
+                         set(word);
+                     },
+                     flag.help)
+                  ->allow_extra_args(false)
+            : app.add_option_function<std::string>(name, set, flag.help);
+    option->type_name(flag.valueName);
+  }
+}
+
 } // namespace
 
 std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
@@ -110,32 +142,9 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   auto *methodOption =
       addChoice(app, "--method", method, kMethods,
                 "Quantization method; none keeps dense weights");
-  app.add_option("--stages", options.stages,
-                 "Residual stages: bits per real parameter; default 2")
-      ->check(CLI::Range(int64_t(1), kMaxStages))
-      ->excludes(methodOption);
-  addChoice(app, "--scales", options.scales, kScales,
-            "What shares a pair of scales; default tensor");
-  addChoice(app, "--mode", options.mode, kModes,
-            "Arithmetic of the quantizer; default canonical");
-  app.add_option("--keep", options.keep,
-                 "Layers that stay dense: a regular expression that matches a "
-                 "part of their names, such as 'layers\\.0\\.' or down_proj; "
-                 "repeatable")
-      ->allow_extra_args(false)
-      ->type_name("REGEX");
-  app.add_option("--stages-for", options.stagesFor,
-                 "Other stages for some layers; repeatable, the last match "
-                 "counts")
-      ->allow_extra_args(false)
-      ->type_name("REGEX=T");
-  addChoice(app, "--activations", options.floatActivations, kActivations,
-            "Input of layers on phases; default int8");
-  addChoice(app, "--lm-head", options.head, kHeads,
-            "What becomes of the head; default keep");
-  addChoice(app, "--kv-cache", options.cache, kCaches,
-            "What keys and values are stored as; default f16");
-  addChoice(app, "--emit", options.emit, kStages,
+  addFlags(app, options.quantize.flags());
+  app.get_option("--stages")->excludes(methodOption);
+  addChoice(app, "--emit", options.emit, kEmitKinds,
             "Stop at a stage and write it; default so");
   app.add_option(
          "--target", targets,
@@ -143,9 +152,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
              cpuTargetNames() + ")")
       ->delimiter(',')
       ->type_name("NAMES");
-  app.add_option("--batch", options.batch, "Most tokens of one step")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  addFlags(app, options.loops.flags());
   app.add_option("--threads", options.threads,
                  "Threads that pack weights; 0: all usable cores")
       ->check(CLI::Range(0, 1024))
@@ -154,14 +161,23 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                "Read past fields of config.json that are not known; the "
                "library's manifest lists them");
   app.add_flag("--verbose", line.isVerbose, "List every layer in the summary");
+  app.add_flag_callback(
+         "--print-targets",
+         [] {
+           printTargets();
+           throw CLI::Success();
+         },
+         "Print the CPU levels and whether this machine runs them, and stop")
+      ->trigger_on_parse();
   app.add_flag("--print-opt-command", line.printsOptCommand,
                "Print the fairy2-opt command that takes a model-stage file to "
                "--emit's stage, and stop");
   try {
     app.parse(argc, argv);
-    options.signs = method.signs;
+    if (method.signs)
+      options.quantize.signs = *method.signs;
     if (method.stages)
-      options.stages = method.stages;
+      options.quantize.stages = *method.stages;
     for (const std::string &name : targets) {
       const CpuTarget *target = findCpuTarget(name);
       if (!target)
@@ -175,12 +191,15 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
       options.targets.push_back(target);
     }
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    const int code = app.exit(error);
+    finishStandardOutput();
+    return code == 0 ? 0 : 2;
   }
   if (options.targets.empty())
     options.targets = defaultTargets();
+  options.loops.cpu = options.targets.front()->name.str();
   options.output = output;
-  if (output == "-" && options.emit == Stage::So) {
+  if (output == "-" && options.emit == EmitKind::So) {
     std::fprintf(stderr, "fairy2-compile: error: --output: expected a file for "
                          "a library, found standard output\n");
     return 2;

@@ -17,7 +17,8 @@ struct CommandLine {
   bool allowsUnknownFields = false;
 };
 
-/// Fills `line`; an exit code when there is nothing more to do.
+/// Fills `line`; an exit code when there is nothing more to do. Throws Error
+/// when help cannot be written.
 std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line);
 
 } // namespace fairy2

@@ -7,6 +7,7 @@
 #include "frontend/ImportModel.h"
 #include "frontend/ReadAssets.h"
 #include "runtime/Cores.h"
+#include "runtime/support/Output.h"
 #include "tools/ProgressBar.h"
 #include "tools/fairy2-compile/Options.h"
 
@@ -16,14 +17,15 @@ using namespace fairy2;
 
 int main(int argc, char **argv) {
   const auto start = std::chrono::steady_clock::now();
-  CommandLine line;
-  if (std::optional<int> code = parseCommandLine(argc, argv, line))
-    return *code;
   try {
+    CommandLine line;
+    if (std::optional<int> code = parseCommandLine(argc, argv, line))
+      return *code;
     if (line.options.threads == 0)
       line.options.threads = usableCores();
     if (line.printsOptCommand) {
       std::printf("%s\n", optCommand(line.options.emit, line.options).c_str());
+      finishStandardOutput();
       return 0;
     }
     mlir::MLIRContext context;
@@ -48,6 +50,7 @@ int main(int argc, char **argv) {
                 toTables(summary, line.isVerbose).c_str(),
                 line.options.output.c_str(), (long long)summary.fileBytes,
                 seconds.count(), usage.ru_maxrss / 1024);
+    finishStandardOutput();
     return 0;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-compile: error: %s\n", error.what());

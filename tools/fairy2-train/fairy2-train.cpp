@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train: trains a model that survives quantization.
+#include "runtime/support/Output.h"
 #include "tools/fairy2-train/Tokenize.h"
 #include "trainer/Device.h"
 #include "trainer/distributed/Launcher.h"
@@ -128,6 +129,7 @@ int main(int argc, char **argv) {
     }
     if (dryRun) {
       std::fputs(describePlan(recipe, ranks).c_str(), stdout);
+      finishStandardOutput();
       return 0;
     }
     if (processes > 1 && !std::getenv("RANK"))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Attention over the KV cache.
+#include "dialect/Fairy2ModelOps.h"
 #include "passes/cpu/loops/KVCache.h"
 #include "passes/cpu/loops/Kernel.h"
 #include "passes/cpu/loops/Lowerings.h"

@@ -2,6 +2,8 @@
 //
 // Linear layers that are not on phases: dense weights in their stored type, and
 // int8 weights with a scale per row.
+#include "dialect/Fairy2LoopOps.h"
+#include "dialect/Fairy2PackedOps.h"
 #include "dialect/phase/Packing.h"
 #include "passes/cpu/loops/PackedLinear.h"
 

@@ -17,6 +17,7 @@
 
 namespace fairy2 {
 
+class PackOp;
 class Kernel;
 class LoopContext;
 struct Buffer;

@@ -2,6 +2,7 @@
 //
 // The lane form of the look-up: one table per 16 bytes (pshufb, tbl), sums of
 // bytes in 16-bit lanes.
+#include "dialect/Fairy2LoopOps.h"
 #include "passes/cpu/loops/PhaseLookup.h"
 
 using namespace mlir;

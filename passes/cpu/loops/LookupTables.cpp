@@ -3,6 +3,7 @@
 // The step that builds the look-up tables of every token.
 #include "passes/cpu/loops/LookupTables.h"
 
+#include "dialect/Fairy2PackedOps.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;

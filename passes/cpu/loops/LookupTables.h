@@ -11,6 +11,8 @@
 
 namespace fairy2 {
 
+class PackedLinearOp;
+
 /// Scratch for `batch` tokens, in the order in which TableArguments finds it.
 llvm::SmallVector<Buffer> tableScratch(mlir::MLIRContext *context,
                                        const SignPlanePack &pack,

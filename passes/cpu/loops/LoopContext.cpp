@@ -3,6 +3,8 @@
 // Buffer planning and the entry function.
 #include "passes/cpu/loops/LoopContext.h"
 
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
 #include "dialect/phase/Packing.h"
 #include "passes/cpu/loops/KVCache.h"
 

@@ -15,6 +15,8 @@
 
 namespace fairy2 {
 
+class PackOp;
+
 /// The kernels of a module by their identity (Kernel.h): their names.
 using KernelTable = llvm::StringMap<std::string>;
 

@@ -3,11 +3,24 @@
 // The ops that have kernels.
 #pragma once
 
-#include "passes/Passes.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
 
 namespace fairy2 {
 
 class LoopContext;
+
+// Each family of kernels includes the definitions of its own ops alone.
+class AttentionOp;
+class EmbeddingOp;
+class GatedActivationOp;
+class GatherRowsOp;
+class PackedLinearOp;
+class QuantizeActivationsOp;
+class RmsNormOp;
+class RopeOp;
+class RopeTableOp;
+class ScaleOp;
+class SoftCapOp;
 
 /// Emits the kernel calls of an op. One specialization per op of
 /// OpsWithKernels; one that is missing is an error of the linker.

@@ -3,6 +3,7 @@
 // Which generator a linear layer's packing asks for.
 #include "passes/cpu/loops/PackedLinear.h"
 
+#include "dialect/Fairy2PackedOps.h"
 #include "passes/cpu/loops/LoopContext.h"
 #include "passes/cpu/loops/Lowerings.h"
 

@@ -8,6 +8,9 @@
 
 namespace fairy2 {
 
+class PackedLinearOp;
+class PackOp;
+
 void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context);
 void lowerDenseLinear(PackedLinearOp op, PackOp pack, LoopContext &context);
 void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context);

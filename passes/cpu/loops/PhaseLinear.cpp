@@ -9,6 +9,7 @@
 // found (PhaseLookup.cpp, and code by code for the oracle). The epilogue, in
 // one fixed order of float32 operations, is the same for all. Real signs,
 // y = S x, have one sum per plane and one real row where phases have two.
+#include "dialect/Fairy2PackedOps.h"
 #include "passes/cpu/loops/LookupTables.h"
 #include "passes/cpu/loops/PackedLinear.h"
 

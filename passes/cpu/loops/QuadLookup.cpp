@@ -3,6 +3,7 @@
 // The quad form of the look-up: one 64-byte register holds the four tables of a
 // block, and dot products of bytes add what is found into 32-bit lanes (vpermb,
 // vpdpbusd). The one form that works on several tokens at once.
+#include "dialect/Fairy2LoopOps.h"
 #include "passes/cpu/loops/PhaseLookup.h"
 
 using namespace mlir;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rotary embedding.
+#include "dialect/Fairy2ModelOps.h"
 #include "passes/cpu/loops/Kernel.h"
 #include "passes/cpu/loops/Lowerings.h"
 

@@ -2,6 +2,9 @@
 //
 // Kernels that work on one row at a time: embedding, normalization, gating,
 // residual sums, int8 quantization of activations.
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
 #include "dialect/phase/Packing.h"
 #include "passes/cpu/loops/Kernel.h"
 #include "passes/cpu/loops/Lowerings.h"

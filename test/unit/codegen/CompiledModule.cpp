@@ -8,11 +8,13 @@
 #include "codegen/Pipelines.h"
 #include "codegen/RegisterAll.h"
 #include "codegen/WeightSection.h"
+#include "dialect/Fairy2PackedOps.h"
 #include "runtime/Artifact.h"
 #include "runtime/CpuFeatures.h"
 #include "runtime/include/fairy2/abi.h"
 #include "runtime/support/Error.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/APFloat.h"
@@ -117,10 +119,11 @@ CompiledModule::CompiledModule(const std::string &text, const CpuTarget &target,
   for (auto pack : module->getOps<PackOp>())
     bytes.push_back(packBytes(pack, NoFiles(), serialFor, errors));
 
-  CpuOptions cpu;
-  cpu.cpu = target.name.str();
-  cpu.batch = batch;
-  fairy2::run(*module, [&](OpPassManager &pm) { buildLoopsPipeline(pm, cpu); });
+  LoopsOptions loops;
+  loops.cpu = target.name.str();
+  loops.batch = batch;
+  fairy2::run(*module,
+              [&](OpPassManager &pm) { buildLoopsPipeline(pm, loops); });
   auto entry = module->lookupSymbol<func::FuncOp>("forward");
   storage[Weights].resize(sizeAttribute(entry, "fairy2.weight_bytes") +
                           2 * FAIRY2_ALIGNMENT);
@@ -133,6 +136,8 @@ CompiledModule::CompiledModule(const std::string &text, const CpuTarget &target,
       cast<MemRefType>(entry.getArgumentTypes()[9]).getNumElements() / batch;
   resetCache(1, 16);
 
+  CpuOptions cpu;
+  cpu.cpu = target.name.str();
   fairy2::run(*module, [&](OpPassManager &pm) { buildLlvmPipeline(pm, cpu); });
   library = std::make_unique<Library>(
       linkSharedLibrary({emitCode(*module, target, CodeKind::Object)}));

@@ -5,8 +5,13 @@
 // the kernels that they call are compared. Every attribute of every op that has
 // kernels is tried.
 #include "codegen/RegisterAll.h"
+#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2QuantizedOps.h"
+#include "passes/Passes.h"
 #include "passes/cpu/loops/Lowerings.h"
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "llvm/ADT/STLExtras.h"

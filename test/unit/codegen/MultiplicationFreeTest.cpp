@@ -5,14 +5,18 @@
 // for every CPU level.
 #include "codegen/Pipelines.h"
 #include "codegen/RegisterAll.h"
+#include "dialect/Fairy2LoopOps.h"
 #include "frontend/Checkpoint.h"
 #include "frontend/ImportModel.h"
 #include "frontend/Synthesize.h"
-#include "passes/Passes.h"
 #include "passes/cpu/CpuTarget.h"
 #include "test/unit/frontend/TestFiles.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <gtest/gtest.h>
@@ -115,11 +119,12 @@ protected:
     PassManager pm(&context);
     QuantizeOptions quantize;
     quantize.stages = stages;
-    quantize.floatActivations = floatActivations;
+    quantize.activations =
+        floatActivations ? ActivationKind::Float : ActivationKind::Int8;
     quantize.head = HeadKind::Quantize;
     buildQuantizePipeline(pm, quantize);
     buildPackPipeline(pm);
-    CpuOptions cpu;
+    LoopsOptions cpu;
     cpu.cpu = target.name.str();
     buildLoopsPipeline(pm, cpu);
     if (failed(pm.run(*module)))

@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ops of the model stage, and the symbols that stand for weights. The later
-// stages' ops are in the files included at the end.
-#ifndef FAIRY2_OPS_TD
-#define FAIRY2_OPS_TD
+// Ops of the model stage, and the symbols that stand for weights.
+#ifndef FAIRY2_MODEL_OPS_TD
+#define FAIRY2_MODEL_OPS_TD
 
 include "dialect/Fairy2Attrs.td"
-include "dialect/Fairy2Dialect.td"
+include "dialect/Fairy2OpBase.td"
 include "dialect/Fairy2Types.td"
-include "mlir/IR/BuiltinAttributes.td"
-include "mlir/IR/SymbolInterfaces.td"
-include "mlir/Interfaces/InferTypeOpInterface.td"
-include "mlir/Interfaces/SideEffectInterfaces.td"
-
-/// One row of features per token.
-class Fairy2_RowsOf<list<Type> elements>
-    : Type<And<[2DTensorOf<elements>.predicate,
-                CPred<"::llvm::cast<::mlir::ShapedType>($_self)"
-                      ".getDimSize(1) > 0">]>,
-           2DTensorOf<elements>.summary # " with a static number of features",
-           "::mlir::RankedTensorType">;
-def Fairy2_Activations : Fairy2_RowsOf<[F32]>;
-def Fairy2_TokenIds : 1DTensorOf<[I32]>;
-
-class Fairy2_SymbolOp<string mnemonic, list<Trait> traits = []>
-    : Fairy2_Op<mnemonic, !listconcat([Symbol], traits)>;
 
 //===----------------------------------------------------------------------===//
 // Weights
 //===----------------------------------------------------------------------===//
 
-def Fairy2_WeightOp : Fairy2_SymbolOp<"weight"> {
+def Fairy2_WeightOp : Fairy2_SymbolOp<"weight",
+    Fairy2_Stages<"Model", "Loops">> {
   let summary = "a tensor of the checkpoint, by reference";
   let description = [{
     Names the bytes [offset, offset + size) of a file of the checkpoint, or, for
@@ -67,7 +50,8 @@ def Fairy2_WeightOp : Fairy2_SymbolOp<"weight"> {
 // The transformer
 //===----------------------------------------------------------------------===//
 
-def Fairy2_EmbeddingOp : Fairy2_Op<"embedding", [Pure,
+def Fairy2_EmbeddingOp : Fairy2_Op<"embedding",
+    Fairy2_Stages<"Model", "Packed">, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the rows of a table that tokens name";
   let description = [{
@@ -89,7 +73,8 @@ def Fairy2_EmbeddingOp : Fairy2_Op<"embedding", [Pure,
   }];
 }
 
-def Fairy2_GatherRowsOp : Fairy2_Op<"gather_rows", [Pure,
+def Fairy2_GatherRowsOp : Fairy2_Op<"gather_rows",
+    Fairy2_Stages<"Model", "Packed">, [Pure,
     AllTypesMatch<["input", "result"]>]> {
   let summary = "the rows of a tensor that an index names";
   let description = [{
@@ -110,7 +95,8 @@ def Fairy2_GatherRowsOp : Fairy2_Op<"gather_rows", [Pure,
   }];
 }
 
-def Fairy2_RmsNormOp : Fairy2_Op<"rms_norm", [Pure, SameOperandsAndResultType,
+def Fairy2_RmsNormOp : Fairy2_Op<"rms_norm",
+    Fairy2_Stages<"Model", "Packed">, [Pure, SameOperandsAndResultType,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "root-mean-square normalization of each row";
   let description = [{
@@ -138,7 +124,8 @@ def Fairy2_RmsNormOp : Fairy2_Op<"rms_norm", [Pure, SameOperandsAndResultType,
   let assemblyFormat = "$input `,` $weight attr-dict `:` type($input)";
 }
 
-def Fairy2_LinearOp : Fairy2_Op<"linear", [Pure,
+def Fairy2_LinearOp : Fairy2_Op<"linear",
+    Fairy2_Stages<"Model", "Quantized">, [Pure,
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "y = A x, one row per token";
   let description = [{
@@ -163,7 +150,8 @@ def Fairy2_LinearOp : Fairy2_Op<"linear", [Pure,
   }];
 }
 
-def Fairy2_RopeTableOp : Fairy2_Op<"rope_table", [Pure]> {
+def Fairy2_RopeTableOp : Fairy2_Op<"rope_table",
+    Fairy2_Stages<"Model", "Packed">, [Pure]> {
   let summary = "cosines and sines of each token's rotary angles";
   let description = [{
     With f = inverse_frequencies of length d/2: result[t, j] = cos(p f_j) and
@@ -200,7 +188,8 @@ def Fairy2_RopeTableOp : Fairy2_Op<"rope_table", [Pure]> {
   let hasVerifier = 1;
 }
 
-def Fairy2_RopeOp : Fairy2_Op<"rope", [Pure,
+def Fairy2_RopeOp : Fairy2_Op<"rope",
+    Fairy2_Stages<"Model", "Packed">, [Pure,
     AllTypesMatch<["input", "result"]>]> {
   let summary = "rotary position embedding of every head";
   let description = [{
@@ -226,7 +215,8 @@ def Fairy2_RopeOp : Fairy2_Op<"rope", [Pure,
   let hasVerifier = 1;
 }
 
-def Fairy2_AttentionOp : Fairy2_Op<"attention", [
+def Fairy2_AttentionOp : Fairy2_Op<"attention",
+    Fairy2_Stages<"Model", "Packed">, [
     AllTypesMatch<["query", "result"]>, AllTypesMatch<["key", "value"]>,
     AllTypesMatch<["slots", "positions"]>]> {
   let summary = "writes keys and values to the cache, then attends causally";
@@ -268,7 +258,8 @@ def Fairy2_AttentionOp : Fairy2_Op<"attention", [
   let hasVerifier = 1;
 }
 
-def Fairy2_GatedActivationOp : Fairy2_Op<"gated_activation", [Pure,
+def Fairy2_GatedActivationOp : Fairy2_Op<"gated_activation",
+    Fairy2_Stages<"Model", "Packed">, [Pure,
     SameOperandsAndResultType]> {
   let summary = "activation(gate) * up";
   let description = [{
@@ -292,7 +283,8 @@ def Fairy2_GatedActivationOp : Fairy2_Op<"gated_activation", [Pure,
   let assemblyFormat = "$kind $gate `,` $up attr-dict `:` type($gate)";
 }
 
-def Fairy2_ScaleOp : Fairy2_Op<"scale", [Pure, SameOperandsAndResultType]> {
+def Fairy2_ScaleOp : Fairy2_Op<"scale",
+    Fairy2_Stages<"Model", "Packed">, [Pure, SameOperandsAndResultType]> {
   let summary = "multiplies every feature by one constant";
   let description = [{
     result = factor * x: the multipliers of embedding and residual in Gemma and
@@ -311,8 +303,8 @@ def Fairy2_ScaleOp : Fairy2_Op<"scale", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
-def Fairy2_SoftCapOp
-    : Fairy2_Op<"soft_cap", [Pure, SameOperandsAndResultType]> {
+def Fairy2_SoftCapOp : Fairy2_Op<"soft_cap",
+    Fairy2_Stages<"Model", "Packed">, [Pure, SameOperandsAndResultType]> {
   let summary = "keeps logits within a bound, smoothly";
   let description = [{
     result = cap tanh(x / cap) (Gemma 2, arXiv 2408.00118).
@@ -331,7 +323,8 @@ def Fairy2_SoftCapOp
   let hasVerifier = 1;
 }
 
-def Fairy2_SliceOp : Fairy2_Op<"slice", [Pure]> {
+def Fairy2_SliceOp : Fairy2_Op<"slice",
+    Fairy2_Stages<"Model", "Packed">, [Pure]> {
   let summary = "a range of each row's features";
   let description = [{
     result[t, i] = input[t, begin + i]: the parts of a fused projection. Costs
@@ -354,8 +347,4 @@ def Fairy2_SliceOp : Fairy2_Op<"slice", [Pure]> {
   let hasVerifier = 1;
 }
 
-include "dialect/Fairy2QuantizedOps.td"
-include "dialect/Fairy2PackedOps.td"
-include "dialect/Fairy2LoopOps.td"
-
-#endif // FAIRY2_OPS_TD
+#endif // FAIRY2_MODEL_OPS_TD

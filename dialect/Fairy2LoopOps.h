@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ops of the loops stage.
+#pragma once
+
+#include "dialect/Fairy2OpBase.h"
+
+#define GET_OP_CLASSES
+#include "dialect/Fairy2LoopOps.h.inc"
