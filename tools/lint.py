@@ -25,8 +25,6 @@ LINES, TEST_LINES = 500, 600
 # Data in the form of code, which no reader goes through line by line.
 TABLES = {"runtime/text/tokenizer/ScriptTables.inc",
           "runtime/text/tokenizer/UnicodeTables.inc"}
-# Too long, and to be cut in two: this list only gets shorter.
-TO_SPLIT = {"dialect/Fairy2Ops.cpp"}
 # Declarations that stand in for a package's own, and are found by -isystem.
 FOREIGN = "trainer/distributed/gloo-declarations/"
 # Its list LONE_HEADERS is compiled, each header by itself.
@@ -111,9 +109,7 @@ def check_beginning(source):
 
 def check_length(source):
     most = TEST_LINES if source.path.startswith("test/") else LINES
-    if source.path in TO_SPLIT and len(source.lines) <= most:
-        fault("tools/lint.py", 1, f"TO_SPLIT: {source.path} is short enough")
-    if source.path not in TABLES | TO_SPLIT and len(source.lines) > most:
+    if source.path not in TABLES and len(source.lines) > most:
         fault(source.path, most + 1,
               f"the file has {len(source.lines)} lines, expected at most "
               f"{most}: which two files is it?")

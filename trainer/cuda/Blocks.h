@@ -64,6 +64,22 @@ FAIRY2_HOST_DEVICE void runInPacks(Block &block, const Call &call, int64_t n) {
     Body::template inPacks<1>(block, call);
 }
 
+/// What bodies with a block per row have in common. `Body` has inPacks, and
+/// columns() where its call says the length of a row in another word than n.
+template <typename Body> struct RowBody {
+  template <typename Call>
+  FAIRY2_HOST_DEVICE static int64_t columns(const Call &c) {
+    return c.n;
+  }
+  template <typename Call> static GridShape grid(const Call &c) {
+    return rowGrid(c.rows, Body::columns(c));
+  }
+  template <typename Block, typename Call>
+  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
+    runInPacks<Body>(block, c, Body::columns(c));
+  }
+};
+
 /// f(i) for the element that a thread of an elementGrid(count) has.
 template <typename Block, typename F>
 FAIRY2_HOST_DEVICE void forElement(Block &block, int64_t count, const F &f) {

@@ -7,14 +7,7 @@
 
 namespace fairy2::trainer {
 
-struct NormBody {
-  template <typename Call> static GridShape grid(const Call &c) {
-    return rowGrid(c.rows, c.n);
-  }
-  template <typename Block, typename Call>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
-    runInPacks<NormBody>(block, c, c.n);
-  }
+struct NormBody : RowBody<NormBody> {
   template <int width, typename Block, typename X, typename Y>
   FAIRY2_HOST_DEVICE static void inPacks(Block &block,
                                          const NormCall<X, Y> &c) {
@@ -53,14 +46,7 @@ struct NormBody {
   }
 };
 
-struct NormBackwardBody {
-  template <typename Call> static GridShape grid(const Call &c) {
-    return rowGrid(c.rows, c.n);
-  }
-  template <typename Block, typename Call>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
-    runInPacks<NormBackwardBody>(block, c, c.n);
-  }
+struct NormBackwardBody : RowBody<NormBackwardBody> {
   template <int width, typename Block, typename X, typename Y>
   FAIRY2_HOST_DEVICE static void inPacks(Block &block,
                                          const NormBackwardCall<X, Y> &c) {
@@ -117,14 +103,7 @@ struct NormWeightBody {
   }
 };
 
-struct GatedBody {
-  template <typename Call> static GridShape grid(const Call &c) {
-    return rowGrid(c.rows, c.n);
-  }
-  template <typename Block, typename Call>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
-    runInPacks<GatedBody>(block, c, c.n);
-  }
+struct GatedBody : RowBody<GatedBody> {
   template <int width, typename Block, typename T>
   FAIRY2_HOST_DEVICE static void inPacks(Block &block, const GatedCall<T> &c) {
     const int64_t row = block.index * c.n;
@@ -169,14 +148,7 @@ struct GatedBackwardBody {
   }
 };
 
-struct FakeQuantizeBody {
-  template <typename Call> static GridShape grid(const Call &c) {
-    return rowGrid(c.rows, c.n);
-  }
-  template <typename Block, typename Call>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
-    runInPacks<FakeQuantizeBody>(block, c, c.n);
-  }
+struct FakeQuantizeBody : RowBody<FakeQuantizeBody> {
   template <int width, typename Block, typename T>
   FAIRY2_HOST_DEVICE static void inPacks(Block &block,
                                          const FakeQuantizeCall<T> &c) {

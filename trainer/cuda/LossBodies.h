@@ -45,34 +45,41 @@ FAIRY2_HOST_DEVICE SoftmaxRow softmaxRow(Block &block, const float *logits,
               Add())};
 }
 
-/// The gradient of a row without a target.
-template <int width, typename T, typename Block>
-FAIRY2_HOST_DEVICE void clearRow(Block &block, int64_t n, T *row) {
-  forRow<width>(block, n, [&](int64_t i) { store(Pack<width>{}, row + i); });
-}
-
-struct CrossEntropyBody {
-  template <typename Call> static GridShape grid(const Call &c) {
-    return rowGrid(c.rows, c.vocab);
+/// Body::ofRow<width>(block, call, logits, target, gradient) for rows with a
+/// target; others have no gradient and no loss, as Body::clearLosses says.
+template <typename Body> struct LossBody : RowBody<Body> {
+  template <typename Call>
+  FAIRY2_HOST_DEVICE static int64_t columns(const Call &c) {
+    return c.vocab;
   }
-  template <typename Block, typename Call>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
-    runInPacks<CrossEntropyBody>(block, c, c.vocab);
-  }
-  template <int width, typename Block, typename T>
-  FAIRY2_HOST_DEVICE static void inPacks(Block &block,
-                                         const CrossEntropyCall<T> &c) {
+  template <int width, typename Block, typename Call>
+  FAIRY2_HOST_DEVICE static void inPacks(Block &block, const Call &c) {
     const float *logits = c.logits + block.index * c.vocab;
-    T *gradient = c.gradient + block.index * c.vocab;
+    auto *gradient = c.gradient + block.index * c.vocab;
     const int64_t target = c.targets[block.index];
-    if (target == c.ignored) {
-      clearRow<width>(block, c.vocab, gradient);
-      block.each([&](int t) {
-        if (t == 0)
-          c.losses[block.index] = 0;
-      });
+    if (target != c.ignored) {
+      Body::template ofRow<width>(block, c, logits, target, gradient);
       return;
     }
+    forRow<width>(block, c.vocab,
+                  [&](int64_t i) { store(Pack<width>{}, gradient + i); });
+    block.each([&](int t) {
+      if (t == 0)
+        Body::clearLosses(c, block.index);
+    });
+  }
+};
+
+struct CrossEntropyBody : LossBody<CrossEntropyBody> {
+  template <typename T>
+  FAIRY2_HOST_DEVICE static void clearLosses(const CrossEntropyCall<T> &c,
+                                             int64_t row) {
+    c.losses[row] = 0;
+  }
+  template <int width, typename Block, typename T>
+  FAIRY2_HOST_DEVICE static void
+  ofRow(Block &block, const CrossEntropyCall<T> &c, const float *logits,
+        int64_t target, T *gradient) {
     const SoftmaxRow row = softmaxRow<width>(block, logits, c.vocab, 1.f);
     block.each([&](int t) {
       if (t == 0)
@@ -87,29 +94,17 @@ struct CrossEntropyBody {
   }
 };
 
-struct DistillBody {
-  template <typename Call> static GridShape grid(const Call &c) {
-    return rowGrid(c.rows, c.vocab);
-  }
-  template <typename Block, typename Call>
-  FAIRY2_HOST_DEVICE static void run(Block &block, const Call &c) {
-    runInPacks<DistillBody>(block, c, c.vocab);
+struct DistillBody : LossBody<DistillBody> {
+  template <typename T>
+  FAIRY2_HOST_DEVICE static void clearLosses(const DistillCall<T> &c,
+                                             int64_t row) {
+    c.losses[row] = c.plain[row] = 0;
   }
   template <int width, typename Block, typename T>
-  FAIRY2_HOST_DEVICE static void inPacks(Block &block,
-                                         const DistillCall<T> &c) {
-    const float *logits = c.logits + block.index * c.vocab;
+  FAIRY2_HOST_DEVICE static void ofRow(Block &block, const DistillCall<T> &c,
+                                       const float *logits, int64_t target,
+                                       T *gradient) {
     const float *wanted = c.teacher + block.index * c.vocab;
-    T *gradient = c.gradient + block.index * c.vocab;
-    const int64_t target = c.targets[block.index];
-    if (target == c.ignored) {
-      clearRow<width>(block, c.vocab, gradient);
-      block.each([&](int t) {
-        if (t == 0)
-          c.losses[block.index] = c.plain[block.index] = 0;
-      });
-      return;
-    }
     const float factor = 1.f / c.temperature, weight = c.weight;
     const SoftmaxRow hard = softmaxRow<width>(block, logits, c.vocab, 1.f),
                      soft = softmaxRow<width>(block, logits, c.vocab, factor),

@@ -5,6 +5,7 @@
 # `tokenizers` 0.23.3 has it (Oniguruma, Unicode 16), found by asking it for
 # every name below, and the short name of each script.
 # Usage: make_script_tables.py > ScriptTables.inc
+from inc_tables import of_range, ranges, write_table
 from tokenizers import Regex, pre_tokenizers
 
 # Long and short names of Unicode's PropertyValueAliases.txt; Unknown is what no
@@ -69,18 +70,6 @@ def plain(name):
     return name.replace("_", "").lower()
 
 
-def write(declaration, entries):
-    print(f"\nconstexpr {declaration}[] = {{")
-    line = "   "
-    for entry in entries:
-        if len(line + entry) > 80:
-            print(line)
-            line = "   "
-        line += entry
-    print(line)
-    print("};")
-
-
 def main():
     print("// SPDX-License-Identifier: Apache-2.0")
     print("//")
@@ -97,18 +86,13 @@ def main():
         for c in found:
             assert c not in script, (aliases, c)
             script[c] = index
-    ranges = []
-    for c in sorted(script):
-        if ranges and ranges[-1][1] == c - 1 and ranges[-1][2] == script[c]:
-            ranges[-1][1] = c
-        else:
-            ranges.append([c, c, script[c]])
-    write("ScriptName scriptNames", [
-        f' {{"{name}", {index}}},' for index, aliases in enumerate(names)
+    print()
+    write_table("ScriptName scriptNames", [
+        f'{{"{name}", {index}}}' for index, aliases in enumerate(names)
         for name in dict.fromkeys(map(plain, aliases))])
-    write("ScriptRange scriptRanges", [
-        f" {{{first:#x}, {last:#x}, {index}}}," for first, last, index in
-        ranges])
+    print()
+    write_table("ScriptRange scriptRanges", [
+        of_range(*entry) for entry in ranges(script, script.get)])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 # Usage: make_unicode_tables.py > UnicodeTables.inc
 import unicodedata
 
+from inc_tables import of_range, ranges, write_table
 from tokenizers import Regex, normalizers, pre_tokenizers
 
 CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
@@ -30,29 +31,9 @@ def separate(pre_tokenizer):
             if len(pre_tokenizer.pre_tokenize_str("a" + chr(c))) > 1}
 
 
-def ranges(points, value=lambda c: None):
-    out = []
-    for c in sorted(points):
-        if out and out[-1][1] == c - 1 and out[-1][2] == value(c):
-            out[-1][1] = c
-        else:
-            out.append([c, c, value(c)])
-    return out
-
-
 def write(comment, declaration, entries):
     print(f"\n// {comment}")
-    print(f"constexpr {declaration}[] = {{")
-    line = "   "
-    for first, last, value in entries:
-        tail = f", {value}" if value else ""
-        entry = f" {{{first:#x}, {last:#x}{tail}}},"
-        if len(line + entry) > 80:
-            print(line)
-            line = "   "
-        line += entry
-    print(line)
-    print("};")
+    write_table(declaration, [of_range(*entry) for entry in entries])
 
 
 def main():

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What verifiers of several stages ask of weights.
+#include "dialect/WeightVerifiers.h"
+
+#include "dialect/Fairy2PackedOps.h"
+
+using namespace mlir;
+
+namespace fairy2 {
+
+RankedTensorType weightType(Operation *op, FlatSymbolRefAttr symbol,
+                            SymbolTableCollection &symbols) {
+  Operation *found = symbols.lookupNearestSymbolFrom(op, symbol);
+  if (auto pack = dyn_cast_or_null<PackOp>(found))
+    if (pack.getKind() == PackingKind::Dense && pack.getSources().size() == 1)
+      symbol = cast<FlatSymbolRefAttr>(pack.getSources()[0]);
+  WeightOp weight =
+      lookUp<WeightOp>(op, symbol, symbols, "a fairy2.weight or dense pack");
+  return weight ? weight.getTensorType() : RankedTensorType();
+}
+
+LogicalResult verifyShape(Operation *op, RankedTensorType weight,
+                          ArrayRef<int64_t> expected) {
+  if (!weight)
+    return failure();
+  if (weight.getShape() == expected)
+    return success();
+  InFlightDiagnostic diag = op->emitOpError("expected a weight of shape [");
+  llvm::interleaveComma(expected, diag);
+  diag << "], found [";
+  llvm::interleaveComma(weight.getShape(), diag);
+  return diag << "]";
+}
+
+LogicalResult verifyBiases(Operation *op, std::optional<ArrayAttr> biases,
+                           ArrayRef<int64_t> features,
+                           SymbolTableCollection &symbols) {
+  if (!biases)
+    return success();
+  if (biases->size() != features.size())
+    return op->emitOpError("expected one bias per matrix, ")
+           << features.size() << ", found " << biases->size();
+  for (auto [bias, size] : llvm::zip(*biases, features)) {
+    if (isa<UnitAttr>(bias))
+      continue;
+    auto symbol = dyn_cast<FlatSymbolRefAttr>(bias);
+    if (!symbol)
+      return op->emitOpError("expected biases that are symbols or unit, found ")
+             << bias;
+    auto weight = lookUp<WeightOp>(op, symbol, symbols, "a fairy2.weight");
+    if (!weight || failed(verifyShape(op, weight.getTensorType(), {size})))
+      return failure();
+  }
+  return success();
+}
+
+} // namespace fairy2
