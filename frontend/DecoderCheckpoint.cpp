@@ -79,6 +79,8 @@ void requireNoOthers(const Checkpoint &checkpoint,
       names.insert(weight.scales.name);
       if (weight.rowFactors)
         names.insert(weight.rowFactors->name);
+      if (weight.units)
+        names.insert(weight.units->name);
     }
   // Stored once more, or in the embedding's place.
   if (config.tieWordEmbeddings)

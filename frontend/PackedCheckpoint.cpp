@@ -5,6 +5,7 @@
 #include "frontend/PackedCheckpoint.h"
 
 #include "dialect/phase/Packing.h"
+#include "dialect/phase/ScaleGrid.h"
 #include "frontend/Safetensors.h"
 #include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
@@ -19,8 +20,12 @@ namespace fairy2 {
 namespace {
 
 constexpr char kFormat[] = "fairy2.format", kMethod[] = "fairy2.method",
-               kStages[] = "fairy2.stages", kScales[] = "fairy2.scales";
-constexpr char kFormatVersion[] = "1", kPhases[] = "complex_phase";
+               kStages[] = "fairy2.stages", kScales[] = "fairy2.scales",
+               kStageScaleKey[] = "fairy2.stage_scales",
+               kGridKey[] = "fairy2.scale_grid";
+constexpr char kPhases[] = "complex_phase";
+/// The first knows no stage scales but means, and no grid but float.
+constexpr std::string_view kFormatVersions[] = {"1", "2"};
 constexpr std::string_view kWeight = ".weight", kCodes = ".codes";
 constexpr int64_t kCodesPerByte = 4;
 
@@ -41,6 +46,16 @@ std::vector<int64_t> codesShape(const PhaseMatrix &q) {
 }
 std::vector<int64_t> scalesShape(const PhaseMatrix &q) {
   return {q.tilesDown(), q.tilesAcross(), q.sets(), 2};
+}
+
+std::vector<int64_t> unitsShape(const PhaseMatrix &q) {
+  return {q.tilesDown(), q.tilesAcross()};
+}
+bool hasUnits(const PhaseScheme &scheme) {
+  return scheme.grid == ScaleGrid::Int8;
+}
+bool isOfFirstVersion(const PhaseScheme &scheme) {
+  return scheme.stageScales == StageScales::Mean && !hasUnits(scheme);
 }
 
 std::string shapeText(const std::vector<int64_t> &shape) {
@@ -89,16 +104,28 @@ std::vector<uint8_t> packedCodes(const PhaseMatrix &q) {
   return packed;
 }
 
+std::vector<int16_t> storedIntegers(const PhaseMatrix &q) {
+  std::vector<int16_t> stored;
+  for (const AxisIntegers &integers : q.integers)
+    for (int16_t c : {integers.re, integers.im})
+      stored.push_back(c);
+  return stored;
+}
+
 void appendPhases(OutputFile &out, const PhaseMatrix &q, const PackedItem &item,
                   PhaseScheme scheme, const std::string &file) {
   if (2 * q.rows != item.shape[0] || 2 * q.columns != item.shape[1] ||
       q.scheme != scheme)
     throw Error(file + ": tensor " + quoteName(item.name) +
                 ": expected phases of its shape and the checkpoint's scheme");
-  // Eight-byte values first: codes are whole multiples of that too.
+  // Eight-byte values first, so that most lie at multiples of that.
   out.append(bytesOf(item.shape));
   out.append(bytesOf(q.scales));
   out.append(bytesOf(q.rowFactors));
+  if (hasUnits(scheme)) {
+    out.append(bytesOf(q.units));
+    out.append(bytesOf(storedIntegers(q)));
+  }
   out.append(packedCodes(q));
 }
 
@@ -119,9 +146,8 @@ PhaseScheme readScheme(const std::map<std::string, std::string> &metadata,
     throw Error(folder + ": field '__metadata__." + key + "': expected " +
                 expected + ", found " + quoteName(text(key)));
   };
-  if (text(kFormat) != kFormatVersion)
-    fail(kFormat, std::string("version ") + kFormatVersion +
-                      ", the one that this program reads");
+  if (!std::ranges::count(kFormatVersions, text(kFormat)))
+    fail(kFormat, "version 1 or 2, which this program reads");
   if (text(kMethod) != kPhases)
     fail(kMethod, std::string("'") + kPhases + "'");
   PhaseScheme scheme;
@@ -133,6 +159,18 @@ PhaseScheme readScheme(const std::map<std::string, std::string> &metadata,
   if (!scales)
     fail(kScales, "'tensor', 'row' or 'tile'");
   scheme.scales = *scales;
+  if (text(kFormat) == kFormatVersions[0])
+    return scheme;
+  const auto stageScales = stageScalesFromName(text(kStageScaleKey));
+  if (!stageScales)
+    fail(kStageScaleKey, "'mean' or 'binary'");
+  scheme.stageScales = *stageScales;
+  const auto grid = scaleGridFromName(text(kGridKey));
+  if (!grid)
+    fail(kGridKey, "'float' or 'int8'");
+  scheme.grid = *grid;
+  if (const std::string fault = schemeFault(scheme); !fault.empty())
+    throw Error(folder + ": field '__metadata__." + kStages + "': " + fault);
   return scheme;
 }
 
@@ -151,6 +189,11 @@ public:
     weight.scales = floats(".scales", scalesShape(q));
     if (scheme.scales == ScaleGranularity::Row)
       weight.rowFactors = floats(".row_factors", {weight.rows});
+    if (hasUnits(scheme)) {
+      weight.units = floats(".units", unitsShape(q));
+      weight.integers = other(".integers", "I16");
+      requireShape(*weight.integers, scalesShape(q));
+    }
     return weight;
   }
 
@@ -243,13 +286,21 @@ void writePackedCheckpoint(
     header.add(prefix + ".scales", "F32", scalesShape(q), 4);
     if (scheme.scales == ScaleGranularity::Row)
       header.add(prefix + ".row_factors", "F32", {item.shape[0]}, 4);
+    if (hasUnits(scheme)) {
+      header.add(prefix + ".units", "F32", unitsShape(q), 4);
+      header.add(prefix + ".integers", "I16", scalesShape(q), 2);
+    }
     header.add(prefix + ".codes", "U8", codesShape(q), 1);
   }
-  const std::map<std::string, std::string> metadata = {
-      {kFormat, kFormatVersion},
+  std::map<std::string, std::string> metadata = {
+      {kFormat, std::string(kFormatVersions[isOfFirstVersion(scheme) ? 0 : 1])},
       {kMethod, kPhases},
       {kStages, std::to_string(scheme.stages)},
       {kScales, nameOf(scheme.scales)}};
+  if (!isOfFirstVersion(scheme)) {
+    metadata[kStageScaleKey] = nameOf(scheme.stageScales);
+    metadata[kGridKey] = nameOf(scheme.grid);
+  }
 
   OutputFile out(file);
   const std::string start = formatSafetensorsHeader(header.entries, metadata);
@@ -287,12 +338,55 @@ PackedCheckpoint::find(const Checkpoint &checkpoint) {
   return packed;
 }
 
+void PackedCheckpoint::fail(const std::string &tensor,
+                            const std::string &text) const {
+  throw Error(checkpoint->directory().string() + ": tensor " +
+              quoteName(tensor) + ": " + text);
+}
+
+void PackedCheckpoint::readGrid(const PackedWeight &weight,
+                                PhaseMatrix &q) const {
+  const size_t sets = size_t(q.sets());
+  const std::vector<AxisScales> scales = q.scales;
+  q.units.resize(scales.size() / sets);
+  std::vector<int16_t> integers(2 * scales.size());
+  checkpoint->readFloats(*weight.units, 0, int64_t(q.units.size()),
+                         q.units.data());
+  checkpoint->readBytes(*weight.integers, 0, int64_t(2 * integers.size()),
+                        reinterpret_cast<uint8_t *>(integers.data()));
+  for (size_t i = 0; i < scales.size(); ++i) {
+    // What is no byte at all is as wrong as 0.
+    auto byteOf = [](int16_t c) { return uint8_t(c < 0 || c > 255 ? 0 : c); };
+    q.integers.push_back(
+        {byteOf(integers[2 * i]), byteOf(integers[2 * i + 1])});
+  }
+  for (size_t tile = 0; tile < q.units.size(); ++tile)
+    if (const std::string fault =
+            gridFault(q.units[tile], {&q.integers[tile * sets], sets},
+                      q.scheme.stageScales);
+        !fault.empty())
+      fail(weight.integers->name, fault);
+  setGridScales(q);
+  for (size_t i = 0; i < scales.size(); ++i)
+    if (scales[i].re != q.scales[i].re || scales[i].im != q.scales[i].im)
+      fail(weight.scales.name, "expected the unit times the integers of this "
+                               "matrix, found others");
+}
+
+void PackedCheckpoint::requireBinary(const PackedWeight &weight,
+                                     const PhaseMatrix &q) const {
+  const size_t sets = size_t(q.sets());
+  for (size_t i = 0; i < q.scales.size(); ++i) {
+    const float unit = q.scales[i / sets * sets + sets - 1].im;
+    const float scale = unit * float(1 << (q.scheme.stages - 1 - i % sets / 2));
+    if (q.scales[i].re != scale || q.scales[i].im != scale)
+      fail(weight.scales.name, "expected scales of binary stages, each twice "
+                               "that of the next stage, found others");
+  }
+}
+
 PhaseMatrix PackedCheckpoint::read(const std::string &name,
                                    const ParallelFor &parallelFor) const {
-  auto fail = [&](const std::string &tensor, const std::string &text) {
-    throw Error(checkpoint->directory().string() + ": tensor " +
-                quoteName(tensor) + ": " + text);
-  };
   const auto place = packedWeights.find(name);
   if (place == packedWeights.end())
     fail(name, "is not stored as phases");
@@ -306,6 +400,10 @@ PhaseMatrix PackedCheckpoint::read(const std::string &name,
       if (!(s > 0 && std::isfinite(s)))
         fail(weight.scales.name,
              "expected positive scales, found " + std::to_string(s));
+  if (weight.units)
+    readGrid(weight, q);
+  else if (q.scheme.stageScales == StageScales::Binary)
+    requireBinary(weight, q);
   if (weight.rowFactors) {
     q.rowFactors.resize(size_t(weight.rows));
     checkpoint->readFloats(*weight.rowFactors, 0, weight.rows,

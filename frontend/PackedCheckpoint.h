@@ -12,11 +12,16 @@
 //                  one tile unless the scales are per tile
 //   P.shape        I64 [2]: 2n, 2m
 //   P.row_factors  F32 [2n], with scales per row
+//   P.units        F32 [tiles down, tiles across], on the grid int8
+//   P.integers     I16 [tiles down, tiles across, 2T, 2], on the grid int8;
+//                  P.scales are units times integers, in float32
 //
-// and the header's metadata says "fairy2.format": "1", "fairy2.method":
+// and the header's metadata says "fairy2.format": "1" or "2", "fairy2.method":
 // "complex_phase", "fairy2.stages": T and "fairy2.scales": "tensor", "row" or
-// "tile". All else is as in any checkpoint. Plain C++: the trainer writes it,
-// the compiler reads it.
+// "tile"; version 2 also "fairy2.stage_scales": "mean" or "binary" and
+// "fairy2.scale_grid": "float" or "int8", which are "mean" and "float" in
+// version 1. All else is as in any checkpoint. Plain C++: the trainer writes
+// it, the compiler reads it.
 #pragma once
 
 #include "dialect/phase/Phase.h"
@@ -51,6 +56,8 @@ struct PackedWeight {
   OtherTensor codes;
   TensorInfo scales;
   std::optional<TensorInfo> rowFactors;
+  std::optional<TensorInfo> units;     ///< on the int8 grid
+  std::optional<OtherTensor> integers; ///< likewise
 };
 
 class PackedCheckpoint {
@@ -73,6 +80,11 @@ public:
 private:
   explicit PackedCheckpoint(const Checkpoint &checkpoint)
       : checkpoint(&checkpoint) {}
+
+  [[noreturn]] void fail(const std::string &tensor,
+                         const std::string &text) const;
+  void readGrid(const PackedWeight &weight, PhaseMatrix &q) const;
+  void requireBinary(const PackedWeight &weight, const PhaseMatrix &q) const;
 
   const Checkpoint *checkpoint;
   PhaseScheme phaseScheme;

@@ -3,6 +3,8 @@
 // The quantizer's scalar definition and the sign-plane packing.
 #include "dialect/phase/Phase.h"
 
+#include "dialect/phase/BinaryStages.h"
+#include "dialect/phase/ScaleGrid.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -149,6 +151,18 @@ public:
     });
   }
 
+  /// After the last stage is subtracted with scales `means`: as if all had been
+  /// with the scales that the matrix has now.
+  void replaceScales(const std::vector<AxisScales> &means) {
+    std::vector<AxisScales> changes = q.scales;
+    for (size_t i = 0; i < changes.size(); ++i)
+      changes[i] = {q.scales[i].re - means[i].re, q.scales[i].im - means[i].im};
+    std::swap(q.scales, changes);
+    for (int stage = 0; stage < q.scheme.stages; ++stage)
+      subtract(stage);
+    std::swap(q.scales, changes);
+  }
+
   /// After the last stage is subtracted: what is left, as a real matrix.
   QuantizationError error() const {
     const int64_t n = q.rows, m = q.columns;
@@ -200,6 +214,12 @@ void quantize(PhaseMatrix &q, const RowReader &readRows,
     stages.code(stage);
     if (error || stage + 1 < q.scheme.stages)
       stages.subtract(stage);
+  }
+  if (q.scheme.grid == ScaleGrid::Int8) {
+    const std::vector<AxisScales> means = q.scales;
+    roundScalesToGrid(q);
+    if (error)
+      stages.replaceScales(means);
   }
   if (error)
     *error = stages.error();
@@ -263,6 +283,51 @@ std::optional<QuantizeMode> quantizeModeFromName(std::string_view name) {
   return std::nullopt;
 }
 
+const char *nameOf(StageScales stageScales) {
+  return stageScales == StageScales::Mean ? "mean" : "binary";
+}
+
+std::optional<StageScales> stageScalesFromName(std::string_view name) {
+  for (auto stageScales : kStageScales)
+    if (name == nameOf(stageScales))
+      return stageScales;
+  return std::nullopt;
+}
+
+const char *nameOf(ScaleGrid grid) {
+  return grid == ScaleGrid::Float ? "float" : "int8";
+}
+
+std::optional<ScaleGrid> scaleGridFromName(std::string_view name) {
+  for (auto grid : kScaleGrids)
+    if (name == nameOf(grid))
+      return grid;
+  return std::nullopt;
+}
+
+std::string schemeFault(const PhaseScheme &scheme) {
+  if (scheme.stages < 1 || scheme.stages > kMaxStages)
+    return "expected 1 to " + std::to_string(kMaxStages) + " stages, found " +
+           std::to_string(scheme.stages);
+  if (scheme.mode == QuantizeMode::OfficialBF16) {
+    if (scheme.scales != ScaleGranularity::Tensor)
+      return std::string("expected scales per tensor in official mode, found "
+                         "scales per ") +
+             nameOf(scheme.scales);
+    if (scheme.stageScales != StageScales::Mean ||
+        scheme.grid != ScaleGrid::Float)
+      return std::string("expected stage scales mean on the grid float in "
+                         "official mode, found ") +
+             nameOf(scheme.stageScales) + " on the grid " + nameOf(scheme.grid);
+  }
+  if (scheme.stageScales == StageScales::Binary &&
+      scheme.grid == ScaleGrid::Int8 && scheme.stages > kMaxBinaryGridStages)
+    return "expected at most " + std::to_string(kMaxBinaryGridStages) +
+           " binary stages on the scale grid int8, or the grid float, found " +
+           std::to_string(scheme.stages);
+  return "";
+}
+
 PhaseMatrix quantizePhases(const float *a, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,
@@ -284,12 +349,8 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                 ": expected even extents to pair rows and columns as "
                 "complex numbers, found " +
                 std::to_string(realRows) + " x " + std::to_string(realColumns));
-  if (scheme.mode == QuantizeMode::OfficialBF16 &&
-      scheme.scales != ScaleGranularity::Tensor)
-    throw Error(name +
-                ": expected scales per tensor in official mode, found "
-                "scales per " +
-                nameOf(scheme.scales));
+  if (const std::string fault = schemeFault(scheme); !fault.empty())
+    throw Error(name + ": " + fault);
   if (!rowFactors.empty() && (scheme.scales != ScaleGranularity::Row ||
                               int64_t(rowFactors.size()) != realRows))
     throw Error(name + ": expected a factor for each of " +
@@ -306,7 +367,11 @@ PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
   q.scales.resize(size_t(q.tilesDown() * q.tilesAcross()) * q.sets());
   q.rowFactors.assign(rowFactors.begin(), rowFactors.end());
 
-  if (scheme.mode == QuantizeMode::OfficialBF16)
+  if (scheme.stageScales == StageScales::Binary)
+    quantizeBinaryStages(
+        q, readRows, name, parallelFor,
+        scheme.scales == ScaleGranularity::Row && rowFactors.empty(), error);
+  else if (scheme.mode == QuantizeMode::OfficialBF16)
     quantize<BFloat16Rounding>(q, readRows, name, parallelFor, error);
   else
     quantize<NoRounding>(q, readRows, name, parallelFor, error);

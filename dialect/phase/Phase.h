@@ -11,6 +11,7 @@
 #include "dialect/phase/PhaseFormulas.h"
 #include "dialect/phase/Quantization.h"
 
+#include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +36,28 @@ enum class QuantizeMode { Canonical, OfficialBF16 };
 const char *nameOf(QuantizeMode mode);
 std::optional<QuantizeMode> quantizeModeFromName(std::string_view name);
 
+/// How the scales of a matrix's (or tile's) stages relate. Mean: each is the
+/// mean of what its stage quantizes, the method's own definition. Binary: s
+/// 2^(T-1-t) for stage t, with one s for U and W, re and im (BinaryStages.h).
+enum class StageScales { Mean, Binary };
+inline constexpr std::array kStageScales = {StageScales::Mean,
+                                            StageScales::Binary};
+/// "mean" or "binary", and back.
+const char *nameOf(StageScales stageScales);
+std::optional<StageScales> stageScalesFromName(std::string_view name);
+
+/// What scales are. Float: any number. Int8: integers times one unit per matrix
+/// (or tile), such that the real matrix over its factors and that unit has
+/// entries of at most kLargestGridEntry in magnitude (ScaleGrid.h).
+enum class ScaleGrid { Float, Int8 };
+inline constexpr std::array kScaleGrids = {ScaleGrid::Float, ScaleGrid::Int8};
+/// "float" or "int8", and back.
+const char *nameOf(ScaleGrid grid);
+std::optional<ScaleGrid> scaleGridFromName(std::string_view name);
+constexpr int kLargestGridEntry = 127;
+/// Binary stages of which a matrix fits the int8 grid: 2 (2^6 - 1) = 126.
+constexpr int64_t kMaxBinaryGridStages = 6;
+
 /// `value` to the nearest bfloat16, ties to even; a finite value.
 inline float roundToBFloat16(float value) {
   uint32_t bits = std::bit_cast<uint32_t>(value);
@@ -47,8 +70,20 @@ struct PhaseScheme {
   int stages = 2; ///< T: bits per real parameter
   ScaleGranularity scales = ScaleGranularity::Tensor;
   QuantizeMode mode = QuantizeMode::Canonical;
+  StageScales stageScales = StageScales::Mean;
+  ScaleGrid grid = ScaleGrid::Float;
 
   bool operator==(const PhaseScheme &) const = default;
+};
+
+/// What is wrong with a scheme ("expected .., found .."), or "".
+std::string schemeFault(const PhaseScheme &scheme);
+
+/// Scales on the int8 grid, over the unit: 1 to kLargestGridEntry.
+struct AxisIntegers {
+  uint8_t re, im;
+
+  bool operator==(const AxisIntegers &) const = default;
 };
 
 /// The quantized form of one real matrix of shape [2 rows, 2 columns]. Code
@@ -60,6 +95,9 @@ struct PhaseMatrix {
   std::vector<Phase> codes;       ///< [set][n][m]
   std::vector<AxisScales> scales; ///< [row of tiles][column of tiles][set]
   std::vector<float> rowFactors;  ///< [2n] with row scales, else empty
+  /// On the int8 grid, else empty; scales are units times integers, as float32.
+  std::vector<float> units;           ///< [row of tiles][column of tiles]
+  std::vector<AxisIntegers> integers; ///< [tile][set], as scales
 
   int sets() const { return 2 * scheme.stages; }
   const Phase *set(int s) const { return codes.data() + s * rows * columns; }
@@ -80,15 +118,17 @@ struct PhaseMatrix {
 };
 
 /// Quantizes the matrix of shape [2n, 2m] that `readRows` reads, each row once,
-/// in residual stages, in the arithmetic of the scheme's mode; per matrix (or
-/// tile) and stage s_re = mean |re| over the codes +-1 and s_im = mean |im|
+/// in residual stages, in the arithmetic of the scheme's mode. Binary
+/// stages are BinaryStages.h's; with stage scales that are means, per matrix
+/// (or tile) and stage s_re = mean |re| over the codes +-1 and s_im = mean |im|
 /// over the codes +-i, at least 1e-6; sums are in double, row by row. With row
 /// scales, row r of A' is row r of A over its factor: `rowFactors`, one per
 /// real row and finite, or where that is empty the row's root mean square. A
-/// row of factor 0 counts as zero. Throws Error naming `name` when an extent is
-/// odd or a value is not finite. Fairy2i (arXiv 2512.02901); the group and ties
-/// as in dialect/README.md. `error` is told how near the result is, if it is
-/// not null.
+/// row of factor 0 counts as zero. On the int8 grid those scales are rounded
+/// (ScaleGrid.h) when all are found, and codes stay. Throws Error
+/// naming `name` when an extent is odd or a value is not finite. Fairy2i (arXiv
+/// 2512.02901); the group and ties as in dialect/README.md. `error` is told how
+/// near the result is, if it is not null.
 PhaseMatrix quantizePhases(const RowReader &readRows, int64_t realRows,
                            int64_t realColumns, PhaseScheme scheme,
                            const std::string &name,

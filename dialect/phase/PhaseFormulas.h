@@ -118,4 +118,29 @@ struct WidelyLinearSums {
   }
 };
 
+/// Binary stages, s_t = s 2^(T-1-t): a rotation of U and W by 45 degrees makes
+/// of the T codes of U the bits of two numbers, and of those of W likewise:
+/// r0 = uRe - uIm, r1 = uRe + uIm, r2 = wRe - wIm, r3 = wRe + wIm are each an
+/// odd multiple of s from -(2^T - 1) to 2^T - 1. The level of one of them, 0 to
+/// 2^T - 1, nearest to x = r / 2s; one halfway goes up, and so 0 is positive.
+FAIRY2_HOST_DEVICE inline int gridLevel(float x, int stages) {
+  const float top = float((1 << stages) - 1);
+  float place = x + float(1 << (stages - 1));
+  // In this order what is not a number is level 0.
+  place = place > 0 ? place : 0.f;
+  return int(place < top ? place : top);
+}
+/// r / 2s of a level.
+FAIRY2_HOST_DEVICE constexpr float gridValue(int level, int stages) {
+  return float(level - (1 << (stages - 1))) + 0.5f;
+}
+/// The code of stage t, whose bits in the levels of r0 and r1 (or r2 and r3)
+/// say where on which axis it lies: both 1 is 1, and 0 and 1 is i.
+FAIRY2_HOST_DEVICE constexpr Phase phaseOfLevels(int level0, int level1,
+                                                 int stage, int stages) {
+  const int shift = stages - 1 - stage;
+  const int bit0 = level0 >> shift & 1, bit1 = level1 >> shift & 1;
+  return Phase((bit1 ^ 1) << 1 | (bit0 ^ bit1));
+}
+
 } // namespace fairy2

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // usage: PackCheckpoint MODEL_DIR OUT.safetensors STAGES tensor|row|tile
+//                       [mean|binary float|int8]
 //
 // For tests: writes the checkpoint in MODEL_DIR with every ..proj.weight as
-// phases.
+// phases, by default of stage scales mean on the grid float.
 #include "frontend/PackedCheckpoint.h"
 
 #include <cstdio>
@@ -37,14 +38,20 @@ static void pack(const std::filesystem::path &model,
 }
 
 int main(int argc, char **argv) {
-  const auto scales = argc == 5 ? granularityFromName(argv[4]) : std::nullopt;
-  if (!scales) {
-    std::fprintf(stderr, "usage: PackCheckpoint MODEL_DIR OUT.safetensors "
-                         "STAGES tensor|row|tile\n");
+  const bool isWhole = argc == 5 || argc == 7;
+  const auto scales = isWhole ? granularityFromName(argv[4]) : std::nullopt;
+  const auto stageScales = stageScalesFromName(argc == 7 ? argv[5] : "mean");
+  const auto grid = scaleGridFromName(argc == 7 ? argv[6] : "float");
+  if (!scales || !stageScales || !grid) {
+    std::fprintf(stderr,
+                 "usage: PackCheckpoint MODEL_DIR OUT.safetensors STAGES "
+                 "tensor|row|tile [mean|binary float|int8]\n");
     return 2;
   }
   try {
-    pack(argv[1], argv[2], {std::atoi(argv[3]), *scales});
+    pack(argv[1], argv[2],
+         {std::atoi(argv[3]), *scales, QuantizeMode::Canonical, *stageScales,
+          *grid});
   } catch (const std::exception &error) {
     std::fprintf(stderr, "PackCheckpoint: error: %s\n", error.what());
     return 1;

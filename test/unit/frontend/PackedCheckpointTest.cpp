@@ -85,12 +85,24 @@ protected:
   std::vector<PhaseMatrix> matrices;
 };
 
-TEST_F(PackedCheckpointTest, ReadsWhatWasWritten) {
+std::vector<PhaseScheme> schemesOfThreeStages() {
+  std::vector<PhaseScheme> schemes;
   for (auto scales : {ScaleGranularity::Tensor, ScaleGranularity::Row,
-                      ScaleGranularity::Tile}) {
-    const PhaseScheme scheme{3, scales};
+                      ScaleGranularity::Tile})
+    for (StageScales stageScales : kStageScales)
+      for (ScaleGrid grid : kScaleGrids)
+        schemes.push_back(
+            {3, scales, QuantizeMode::Canonical, stageScales, grid});
+  return schemes;
+}
+
+TEST_F(PackedCheckpointTest, ReadsWhatWasWritten) {
+  for (const PhaseScheme &scheme : schemesOfThreeStages()) {
     write(scheme);
     const Checkpoint checkpoint = Checkpoint::open(folder.path());
+    // Programs that know no other schemes read those that they know.
+    EXPECT_EQ(checkpoint.metadata().at("fairy2.format"),
+              (scheme == PhaseScheme{3, scheme.scales} ? "1" : "2"));
     const auto packed = PackedCheckpoint::find(checkpoint);
     ASSERT_TRUE(packed);
     EXPECT_EQ(packed->scheme(), scheme);
@@ -102,6 +114,8 @@ TEST_F(PackedCheckpointTest, ReadsWhatWasWritten) {
       EXPECT_EQ(read.columns, written.columns);
       EXPECT_EQ(read.codes, written.codes);
       EXPECT_EQ(read.rowFactors, written.rowFactors);
+      EXPECT_EQ(read.units, written.units);
+      EXPECT_EQ(read.integers, written.integers);
       EXPECT_EQ(dequantizePhases(read), dequantizePhases(written));
     }
     const TensorInfo &norm = checkpoint.tensor("norm.weight");
@@ -125,8 +139,8 @@ TEST_F(PackedCheckpointTest, MetadataIsChecked) {
   write({2});
   const std::string field = "DIR: field '__metadata__.fairy2.";
   replaceInFile("\"fairy2.format\":\"1\"", "\"fairy2.format\":\"7\"");
-  EXPECT_EQ(findError(), field + "format': expected version 1, the one that "
-                                 "this program reads, found '7'");
+  EXPECT_EQ(findError(), field + "format': expected version 1 or 2, which this "
+                                 "program reads, found '7'");
   write({2});
   replaceInFile("complex_phase", "simple_phases");
   EXPECT_EQ(findError(),
@@ -141,6 +155,73 @@ TEST_F(PackedCheckpointTest, MetadataIsChecked) {
   write({2});
   replaceInFile("fairy2.scales", "fairy2.scalez");
   EXPECT_EQ(findError(), field + "scales': is missing");
+}
+
+constexpr PhaseScheme kBinary = {2, ScaleGranularity::Row,
+                                 QuantizeMode::Canonical, StageScales::Binary,
+                                 ScaleGrid::Int8};
+
+TEST_F(PackedCheckpointTest, MetadataOfTheSecondVersionIsChecked) {
+  const std::string field = "DIR: field '__metadata__.fairy2.";
+  write(kBinary);
+  EXPECT_EQ(findError(), "no error");
+  replaceInFile("\"binary\"", "\"finary\"");
+  EXPECT_EQ(findError(), field + "stage_scales': expected 'mean' or 'binary', "
+                                 "found 'finary'");
+  write(kBinary);
+  replaceInFile("\"int8\"", "\"int4\"");
+  EXPECT_EQ(findError(), field + "scale_grid': expected 'float' or 'int8', "
+                                 "found 'int4'");
+  write(kBinary);
+  replaceInFile("fairy2.scale_grid", "fairy2.scale_grit");
+  EXPECT_EQ(findError(), field + "scale_grid': is missing");
+  write(kBinary);
+  replaceInFile("\"fairy2.stages\":\"2\"", "\"fairy2.stages\":\"7\"");
+  EXPECT_EQ(findError(), field + "stages': expected at most 6 binary stages on "
+                                 "the scale grid int8, or the grid float, "
+                                 "found 7");
+}
+
+TEST_F(PackedCheckpointTest, UnitsAndIntegersAreChecked) {
+  auto unit = [](float v) {
+    return std::string(reinterpret_cast<const char *>(&v), 4);
+  };
+  const std::string tensor = "DIR: tensor ";
+  write(kBinary);
+  replaceInFile("a.units", "a.minus");
+  EXPECT_EQ(findError(), tensor + "'a.units': is missing");
+  write(kBinary);
+  EXPECT_EQ(readError("a.weight"), "no error");
+  for (const auto &[value, text] :
+       {std::pair<float, std::string>{
+            0, "'a.integers': expected a positive unit, found 0.000000"},
+        {-0.5f, "'a.integers': expected a positive unit, found -0.500000"},
+        {2, "'a.scales': expected the unit times the integers of this matrix, "
+            "found others"}}) {
+    write(kBinary);
+    poke("a.units", 0, unit(value));
+    EXPECT_EQ(readError("a.weight"), tensor + text);
+  }
+  for (const auto &[bytes, text] :
+       {std::pair<std::string, std::string>{
+            {"\0\0", 2}, "expected integers from 1 to 127, found 0"},
+        {"\xff\xff", "expected integers from 1 to 127, found 0"},
+        {{"\x80\0", 2}, "expected integers from 1 to 127, found 128"},
+        {{"\x03\0", 2}, "expected 2 at stage 0 of binary stages, found 3"}}) {
+    write(kBinary);
+    poke("a.integers", 2, bytes);
+    EXPECT_EQ(readError("a.weight"), tensor + "'a.integers': " + text);
+  }
+  // The float grid has neither, but its stages are binary all the same.
+  PhaseScheme scheme = kBinary;
+  scheme.grid = ScaleGrid::Float;
+  write(scheme);
+  EXPECT_EQ(readError("a.weight"), "no error");
+  const float other = 3;
+  poke("a.scales", 0, {reinterpret_cast<const char *>(&other), 4});
+  EXPECT_EQ(readError("a.weight"),
+            tensor + "'a.scales': expected scales of binary stages, each twice "
+                     "that of the next stage, found others");
 }
 
 TEST_F(PackedCheckpointTest, PartsAreChecked) {
@@ -224,7 +305,9 @@ TEST_F(PackedCheckpointTest, OnlyMatricesNamedWeightBecomePhases) {
 
 /// No change of one bit may do worse than an error or other values.
 TEST_F(PackedCheckpointTest, SurvivesEveryFlippedBit) {
-  matrices = {randomPhases(4, 6, {1, ScaleGranularity::Row})};
+  PhaseScheme scheme = kBinary;
+  scheme.stages = 1;
+  matrices = {randomPhases(4, 6, scheme)};
   writePackedCheckpoint(
       folder / "model.safetensors", matrices[0].scheme,
       {{"a.weight", {4, 6}, true, DType::F32}},
