@@ -7,7 +7,7 @@
 #include "codegen/EmitCode.h"
 #include "codegen/LinkSharedLibrary.h"
 #include "codegen/Manifest.h"
-#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "passes/Passes.h"
 #include "passes/StaysDense.h"
 #include "runtime/support/Error.h"

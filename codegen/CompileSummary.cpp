@@ -4,9 +4,9 @@
 // tables that fairy2-compile prints.
 #include "codegen/CompileSummary.h"
 
-#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2QuantizedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "passes/LayerPatterns.h"
 
 #include "llvm/ADT/MapVector.h"

@@ -4,8 +4,8 @@
 // manifest, so that it tells what the code does and not what was planned.
 #include "codegen/Manifest.h"
 
-#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "runtime/support/Error.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"

@@ -4,9 +4,9 @@
 // in the order of their layout, and measured against the originals.
 #include "codegen/WeightSection.h"
 
-#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2QuantizedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "dialect/phase/Packing.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/ForkJoin.h"

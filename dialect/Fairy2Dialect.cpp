@@ -7,6 +7,7 @@
 #include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2QuantizedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/DialectImplementation.h"
@@ -62,6 +63,10 @@ void Fairy2Dialect::initialize() {
 #include "dialect/Fairy2Attrs.cpp.inc"
       >();
   auto add = [this]<typename... Ops>() { addOperations<Ops...>(); };
+  StagedOps<
+#define GET_OP_LIST
+#include "dialect/Fairy2WeightOps.cpp.inc"
+      >::addTo(add);
   StagedOps<
 #define GET_OP_LIST
 #include "dialect/Fairy2ModelOps.cpp.inc"

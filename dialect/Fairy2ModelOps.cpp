@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Verifiers of the model stage, and of the symbols that stand for weights: the
-// relations that ODS constraints cannot state.
+// Verifiers of the model stage: the relations that ODS constraints cannot
+// state.
 #include "dialect/Fairy2ModelOps.h"
 
 #include "dialect/WeightVerifiers.h"
@@ -14,31 +14,6 @@ using namespace mlir;
 #include "dialect/Fairy2ModelOps.cpp.inc"
 
 namespace fairy2 {
-
-LogicalResult WeightOp::verify() {
-  const ArrayRef<int64_t> shape = getTensorType().getShape();
-  if (shape.empty() || llvm::any_of(shape, [](int64_t d) { return d <= 0; }))
-    return emitOpError("expected a static shape of positive extents, found ")
-           << getType();
-  int64_t elements = 1;
-  for (int64_t extent : shape)
-    if (llvm::MulOverflow(elements, extent, elements) ||
-        elements > kMaxWeightElements)
-      return emitOpError("expected at most ")
-             << kMaxWeightElements << " elements, found " << getType();
-  if (getFile().has_value() == getValue().has_value())
-    return emitOpError("expected either a place in a file or a value");
-  if (getValue() && getValue()->getType() != getType())
-    return emitOpError("expected a value of type ")
-           << getType() << ", found " << getValue()->getType();
-  if (getPhases() && (!getFile() || shape.size() != 2 ||
-                      !getTensorType().getElementType().isF32()))
-    return emitOpError("expected phases for a float32 matrix in a file");
-  if (getOffset() && int64_t(*getOffset()) < 0)
-    return emitOpError("expected an offset of at least 0, found ")
-           << int64_t(*getOffset());
-  return success();
-}
 
 /// Scores are divided by a cap and multiplied again.
 static LogicalResult verifyCap(Operation *op, const APFloat &cap) {

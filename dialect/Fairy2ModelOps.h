@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ops of the model stage, and the symbols that stand for weights.
+// Ops of the model stage.
 #pragma once
 
 #include "dialect/Fairy2OpBase.h"
 
 #define GET_OP_CLASSES
 #include "dialect/Fairy2ModelOps.h.inc"
-
-namespace fairy2 {
-
-/// The weight that a fairy2.phase_quantize or fairy2.sign_quantize reads, or
-/// the weight itself: a source of a pack.
-WeightOp weightBehind(mlir::Operation *source);
-
-} // namespace fairy2

@@ -4,7 +4,7 @@
 // several stages ask.
 #pragma once
 
-#include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2WeightOps.h"
 
 namespace fairy2 {
 

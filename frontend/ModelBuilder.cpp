@@ -5,6 +5,7 @@
 #include "frontend/ModelBuilder.h"
 
 #include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "frontend/DecoderCheckpoint.h"
 #include "runtime/support/Error.h"
 

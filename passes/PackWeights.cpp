@@ -4,6 +4,7 @@
 #include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2QuantizedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "dialect/phase/Packing.h"
 #include "passes/Passes.h"
 

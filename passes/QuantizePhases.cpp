@@ -2,6 +2,7 @@
 //
 // Widely-linear layers become layers on phases; their weights, recipes.
 #include "dialect/Fairy2ModelOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "passes/LayerPatterns.h"
 #include "passes/Passes.h"
 #include "passes/QuantizeActivations.h"

@@ -5,6 +5,7 @@
 #include "passes/QuantizeActivations.h"
 #include "passes/StaysDense.h"
 
+#include "dialect/Fairy2WeightOps.h"
 using namespace mlir;
 
 namespace fairy2 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Weight symbols leave the module: code only knows offsets.
-#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2QuantizedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "passes/Passes.h"
 
 using namespace mlir;

@@ -3,8 +3,8 @@
 // The identity of kernels, and their calls.
 #include "passes/cpu/loops/Kernel.h"
 
-#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
+#include "dialect/Fairy2WeightOps.h"
 #include "passes/cpu/loops/LoopContext.h"
 
 using namespace mlir;
