@@ -22,7 +22,7 @@ enum class HugePages {
 };
 /// "auto", "copy", "off".
 const char *nameOf(HugePages mode);
-/// The mode of that name; throws StatusError with the list of names.
+/// The mode of that name; throws StatusError "expected ..".
 HugePages hugePagesOf(std::string_view name);
 
 class WeightMapping {

@@ -209,6 +209,7 @@ Evaluation evaluate(std::shared_ptr<const Model> model,
 
   SessionOptions sessionOptions;
   sessionOptions.threads = options.threads;
+  sessionOptions.hugePages = options.hugePages;
   sessionOptions.context = options.chunk;
   Session session(std::move(model), sessionOptions);
   Evaluation result;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "runtime/Model.h"
+#include "runtime/WeightMapping.h"
 
 #include <cstdint>
 #include <functional>
@@ -45,6 +46,7 @@ struct EvaluationOptions {
   int32_t chunk = 511;   ///< tokens per sequence, at most the model's positions
   int64_t maxChunks = 0; ///< sequences to evaluate; 0: all
   int32_t threads = 0;   ///< 0: as many usable cores as pay
+  HugePages hugePages = HugePages::Auto;
   /// Called after every sequence.
   std::function<void(int64_t done, int64_t total)> onProgress;
 };

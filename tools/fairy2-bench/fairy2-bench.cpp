@@ -6,6 +6,7 @@
 #include "runtime/support/File.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
+#include "tools/HugePagesOption.h"
 #include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>
@@ -23,7 +24,7 @@ int main(int argc, char **argv) {
   app.set_version_flag("--version", "fairy2-bench " FAIRY2_VERSION);
   app.footer("Example: fairy2-bench model.so --prompt 128 --gen 64 "
              "--threads 1,2");
-  std::string path, html, hugePages = nameOf(HugePages::Auto);
+  std::string path, html;
   bool json = false;
   BenchmarkOptions options;
   app.add_option("model", path, "Compiled model")->required();
@@ -43,10 +44,7 @@ int main(int argc, char **argv) {
       ->delimiter(',');
   app.add_option("--repeat", options.repeat, "Runs of each row")
       ->capture_default_str();
-  app.add_option("--huge-pages", hugePages,
-                 "Weights in memory: auto (the file's pages, huge where the "
-                 "kernel can), copy (a private copy), off")
-      ->capture_default_str();
+  addHugePages(app, options.hugePages);
   app.add_flag("--kernels", options.kernels,
                "Also time every step of a decoded token");
   app.add_option("--html", html,
@@ -65,7 +63,6 @@ int main(int argc, char **argv) {
       requireNotInput(html, path);
       page.emplace(html);
     }
-    options.hugePages = hugePagesOf(hugePages);
     ProgressBar bar("measuring");
     options.onProgress = [&](int64_t done, int64_t total) {
       bar.show(done, total);

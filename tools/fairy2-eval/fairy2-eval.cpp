@@ -3,6 +3,7 @@
 // fairy2-eval: how well a compiled model predicts a text.
 #include "runtime/measure/Evaluate.h"
 #include "runtime/support/StandardStreams.h"
+#include "tools/HugePagesOption.h"
 #include "tools/ProgressBar.h"
 #include "tools/WholeNumber.h"
 
@@ -46,6 +47,7 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   app.add_option("--threads", options.threads,
                  "0: as many usable cores as pay");
+  addHugePages(app, options.hugePages);
   app.add_flag("--json", json, "Print one JSON object");
   try {
     app.parse(argc, argv);

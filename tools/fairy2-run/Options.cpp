@@ -4,6 +4,7 @@
 // are used.
 #include "tools/fairy2-run/Options.h"
 
+#include "tools/HugePagesOption.h"
 #include "tools/WholeNumber.h"
 
 #include <CLI/CLI.hpp>
@@ -64,14 +65,7 @@ void addOptions(CLI::App &app, Arguments &args) {
                  "0: as many usable cores as pay");
   app.add_option("--context", args.session.context,
                  "Positions; 0: the model's maximum, at most 4096");
-  app.add_option_function<std::string>(
-         "--huge-pages",
-         [&args](const std::string &name) {
-           args.session.hugePages = hugePagesOf(name);
-         },
-         "Weights in memory: auto (the file's pages, huge where the kernel "
-         "can), copy (a private copy), off")
-      ->default_str(nameOf(HugePages::Auto));
+  addHugePages(app, args.session.hugePages);
   app.add_flag("--json", args.json, "Print one JSON object, no stream")
       ->excludes(chat);
 }

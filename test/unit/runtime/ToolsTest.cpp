@@ -184,6 +184,10 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
       {"fairy2-run", "empty.txt -p a", 1,
        "error: empty.txt: expected an ELF shared library, found a file of 0 "
        "bytes\n"},
+      {"fairy2-run", "model.so -p a --huge-pages on", 2,
+       "--huge-pages: expected auto, copy or off, found 'on'\n"},
+      {"fairy2-eval", "model.so --text text.txt --huge-pages on", 2,
+       "--huge-pages: expected auto, copy or off, found 'on'\n"},
       {"fairy2-eval", "model.so", 2, "--text is required"},
       {"fairy2-eval",
        "model.so --text text.txt --max-chunks 9223372036854775808", 2,
