@@ -8,6 +8,7 @@
 #include "runtime/Session.h"
 #include "runtime/Status.h"
 #include "runtime/measure/Bandwidth.h"
+#include "runtime/measure/SamplingTimes.h"
 
 #include <algorithm>
 #include <cctype>
@@ -28,11 +29,6 @@ double secondsOf(const std::function<void()> &work) {
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
       .count();
-}
-
-Spread spreadOf(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return {values.front(), values[values.size() / 2], values.back()};
 }
 
 /// "model.layers.7.mlp" -> "model.layers.*.mlp".
@@ -127,7 +123,7 @@ void requireCounts(const Model &model, const BenchmarkOptions &options) {
       throw StatusError(FAIRY2_BAD_ARGUMENT, text);
   };
   require(options.prompt >= 0 && options.generate >= 0 &&
-              options.prompt + options.generate > 0,
+              (options.sampling || options.prompt + options.generate > 0),
           "prompt and gen: expected tokens to measure");
   require(!options.kernels || options.generate > 0,
           "kernels: expected tokens to generate, found gen 0");
@@ -313,6 +309,8 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
       result.kernels.insert(result.kernels.end(), rows.begin(), rows.end());
     }
   }
+  if (options.sampling)
+    result.sampling = timeSampling(model->manifest().vocabSize);
   if (options.onProgress)
     options.onProgress(total, total);
   return result;

@@ -6,6 +6,7 @@
 
 #include "runtime/Model.h"
 #include "runtime/WeightMapping.h"
+#include "runtime/measure/Spread.h"
 
 #include <cstdint>
 #include <functional>
@@ -26,12 +27,9 @@ struct BenchmarkOptions {
   std::vector<int32_t> threads; ///< one set of rows each; empty: all usable
   int32_t repeat = 3;
   HugePages hugePages = HugePages::Auto;
-  bool kernels = false; ///< also time every step of a decoded token
+  bool kernels = false;  ///< also time every step of a decoded token
+  bool sampling = false; ///< also time the choice of the next token
   std::function<void(int64_t done, int64_t total)> onProgress;
-};
-
-struct Spread {
-  double min = 0, median = 0, max = 0;
 };
 
 struct BenchmarkRow {
@@ -64,6 +62,14 @@ struct KernelRow {
   double share = 0;        ///< of the token's time
 };
 
+/// One kind of sampling on one kind of logits.
+struct SamplingRow {
+  std::string sampling; ///< such as "temperature 0.8, top-p 0.95"
+  std::string logits;   ///< "flat", "normal" or "peaked"
+  int32_t vocabulary = 0;
+  Spread microseconds; ///< of one call
+};
+
 struct BenchmarkResult {
   std::string cpu, variant;
   std::string memoryAccess; ///< Executor::memoryAccess
@@ -71,6 +77,7 @@ struct BenchmarkResult {
   int64_t weightBytesPerToken = 0;
   std::vector<BenchmarkRow> rows;
   std::vector<KernelRow> kernels; ///< by threads, then the most time first
+  std::vector<SamplingRow> sampling;
 };
 
 /// Throws StatusError when counts are out of range or exceed the context.

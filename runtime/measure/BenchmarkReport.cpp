@@ -160,6 +160,18 @@ std::string tokenBars(const BenchmarkResult &result) {
   return html;
 }
 
+std::string samplingTable(const BenchmarkResult &result) {
+  std::string html = "<table><tr><th>sampling</th><th>logits</th><th>min "
+                     "us</th><th>median</th><th>max</th></tr>";
+  for (const SamplingRow &row : result.sampling)
+    html += format("<tr><td>%s</td><td>%d, %s</td><td>%.1f</td><td>%.1f</td>"
+                   "<td>%.1f</td></tr>",
+                   row.sampling.c_str(), row.vocabulary, row.logits.c_str(),
+                   row.microseconds.min, row.microseconds.median,
+                   row.microseconds.max);
+  return html + "</table>";
+}
+
 constexpr const char *kStyle =
     "body{font:15px/1.5 system-ui,sans-serif;max-width:52em;margin:2em auto;"
     "padding:0 1em;color:#111827}table{border-collapse:collapse;width:100%}"
@@ -209,6 +221,14 @@ nlohmann::ordered_json toJson(const BenchmarkResult &result) {
                               {"bytes", row.bytes},
                               {"gb_s", row.rate},
                               {"share", row.share}});
+  for (const SamplingRow &row : result.sampling)
+    out["sampling"].push_back({{"sampling", row.sampling},
+                               {"logits", row.logits},
+                               {"vocabulary", row.vocabulary},
+                               {"us",
+                                {{"min", row.microseconds.min},
+                                 {"median", row.microseconds.median},
+                                 {"max", row.microseconds.max}}}});
   return out;
 }
 
@@ -217,9 +237,10 @@ std::string toTable(const BenchmarkResult &result) {
       format("%s, %s, %.1f MB of weights per token\n%s\n", result.cpu.c_str(),
              result.variant.c_str(), double(result.weightBytesPerToken) / 1e6,
              result.memoryAccess.c_str());
-  text +=
-      format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens", "threads",
-             "min tok/s", "median", "max", "GB/s", "read", "share");
+  if (!result.rows.empty())
+    text += format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens",
+                   "threads", "min tok/s", "median", "max", "GB/s", "read",
+                   "share");
   for (const BenchmarkRow &row : result.rows) {
     text += format("%-13s %6d %7d %9.1f %8.1f %8.1f", nameOf(row).c_str(),
                    row.tokens, row.threads, row.tokensPerSecond.min,
@@ -240,6 +261,13 @@ std::string toTable(const BenchmarkResult &result) {
         (row.kernel + (row.weights.empty() ? "" : " " + row.weights + " ") +
          shapeOf(row))
             .c_str());
+  if (!result.sampling.empty())
+    text += format("\n%9s %8s %8s %8s  %s\n", "min us", "median", "max",
+                   "logits", "choice of the next token");
+  for (const SamplingRow &row : result.sampling)
+    text += format("%9.1f %8.1f %8.1f %8s  %s of %d\n", row.microseconds.min,
+                   row.microseconds.median, row.microseconds.max,
+                   row.logits.c_str(), row.sampling.c_str(), row.vocabulary);
   return text;
 }
 
@@ -270,10 +298,14 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
                        .c_str()
                  : "");
   }
-  html += "</table><h2>Roofline</h2>" + roofline(result);
+  html += "</table>";
+  if (!result.rows.empty())
+    html += "<h2>Roofline</h2>" + roofline(result);
   if (!result.kernels.empty())
     html +=
         "<h2>Where the time of a decoded token goes</h2>" + tokenBars(result);
+  if (!result.sampling.empty())
+    html += "<h2>The choice of the next token</h2>" + samplingTable(result);
   return html + "</body></html>\n";
 }
 

@@ -11,7 +11,8 @@
 
 namespace fairy2 {
 
-/// {"machine": {"cpu", "variant"}, "rows": [..], "kernels"?: [..]}.
+/// {"machine": {"cpu", "variant", "memory_access"}, "rows": [..],
+/// "kernels"?: [..], "sampling"?: [..]}.
 nlohmann::ordered_json toJson(const BenchmarkResult &result);
 
 /// Aligned columns for a terminal.

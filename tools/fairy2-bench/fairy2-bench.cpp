@@ -47,6 +47,8 @@ int main(int argc, char **argv) {
   addHugePages(app, options.hugePages);
   app.add_flag("--kernels", options.kernels,
                "Also time every step of a decoded token");
+  app.add_flag("--sampling", options.sampling,
+               "Also time the choice of the next token");
   app.add_option("--html", html,
                  "Write a page: the roofline, and with "
                  "--kernels where a token's time goes");
