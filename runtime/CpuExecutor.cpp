@@ -17,11 +17,14 @@
 namespace fairy2 {
 namespace {
 
-/// Weights of a model that is worth a measurement: more than caches hold.
-constexpr uint64_t kMeasuredBytes = uint64_t(128) << 20;
-/// What one probe reads: a millisecond's worth, so that all candidates take
-/// less than 50.
-constexpr uint64_t kProbeBytes = uint64_t(16) << 20;
+using Clock = std::chrono::steady_clock;
+
+/// What one probe reads: a millisecond's worth.
+constexpr int64_t kProbeBytes = 16 << 20;
+constexpr int64_t kProbes = 10;
+constexpr int kProbesPerCandidate = 2;
+/// What a start may wait for the choice, and for what comes before it.
+constexpr std::chrono::milliseconds kMeasurement{50}, kFirstWalk{25};
 
 /// abi.h: the context is a multiple of it.
 constexpr int64_t kPositionBlock = 16;
@@ -60,46 +63,65 @@ CpuExecutor::CpuExecutor(std::shared_ptr<const Model> theModel,
       workspace(uint64_t(model->manifest().workspaceBytes), "workspace"),
       pool(pool), choosesThreads(choosesThreads) {
   // Weights that stay in a cache need no fetching ahead.
-  const bool isLarge = model->manifest().weights.bytes >= kMeasuredBytes;
+  const Clock::time_point start = Clock::now();
   prefetch = choosePrefetch(
       cpuModel(), std::getenv("FAIRY2_PREFETCH"),
-      isLarge ? [this](const Prefetch &p) { return secondsOf(p); }
-              : std::function<double(const Prefetch &)>());
+      model->manifest().weightBytesPerToken() >= kProbes * kProbeBytes
+          ? [&](const Prefetch &p) { return secondsOf(p, start); }
+          : std::function<double(const Prefetch &)>());
+  measurement = Clock::now() - start;
 }
 
-/// The time that one thread takes for its share of a step of one token, the
-/// better of two shares that no candidate has read before. The workspace is
-/// all zeros and stays almost so, since one token's activations are not this
-/// share's work: the walk over the weights is that of a real step, its result
-/// is nothing.
-double CpuExecutor::secondsOf(const Prefetch &distances) {
-  const auto shares =
-      int64_t(model->manifest().weights.bytes / kProbeBytes) + 2;
+/// The time that one thread takes for share number `share` of a step of one
+/// token. The workspace is all zeros and stays almost so, since one token's
+/// activations are not this share's work: the walk over the weights is that of
+/// a real step, its result is nothing.
+Clock::duration CpuExecutor::timeOfShare(int64_t share,
+                                         const Prefetch &distances) {
+  // The first share does what steps give to one thread, the last one what a
+  // single token's rows need: both are left out.
+  const int64_t shares =
+      model->manifest().weightBytesPerToken() / kProbeBytes + 2;
   const int32_t zero = 0;
   std::vector<float> logits(size_t(model->manifest().vocabSize));
-  const auto runShare = [&](int64_t share) {
-    model->forward()(
-        weights.bytes().data(), cache.data(), workspace.data(), &zero, &zero,
-        &zero, 1, &zero, 1, logits.data(), storedPositions, distances.l1,
-        distances.l2, share, shares, [](void *) {}, nullptr);
-  };
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < 2; ++i) {
-    // The first share does what steps give to one thread, the last one what a
-    // single token's rows need: both are left out.
-    const int64_t share = 1 + probes++ % (shares - 2);
-    const auto start = std::chrono::steady_clock::now();
-    runShare(share);
-    const std::chrono::duration<double> time =
-        std::chrono::steady_clock::now() - start;
-    best = std::min(best, time.count());
+  const Clock::time_point start = Clock::now();
+  model->forward()(
+      weights.bytes().data(), cache.data(), workspace.data(), &zero, &zero,
+      &zero, 1, &zero, 1, logits.data(), storedPositions, distances.l1,
+      distances.l2, share + 1, shares, [](void *) {}, nullptr);
+  return Clock::now() - start;
+}
+
+/// The better time of some shares; infinite where a measurement that began at
+/// `start` has no time left.
+double CpuExecutor::secondsOf(const Prefetch &distances,
+                              Clock::time_point start) {
+  // A first walk waits for pages and not for memory. It is made beforehand, of
+  // all shares, so that none of them is left in a cache.
+  if (probes == 0)
+    while (walked < kProbes && Clock::now() - start < kFirstWalk)
+      longestProbe = std::max(longestProbe, timeOfShare(walked++, Prefetch()));
+  auto best = Clock::duration::max();
+  for (int i = 0; i < kProbesPerCandidate; ++i) {
+    if (Clock::now() - start + longestProbe > kMeasurement)
+      break;
+    best = std::min(best, timeOfShare(probes++ % walked, distances));
   }
-  return best;
+  return best == Clock::duration::max()
+             ? std::numeric_limits<double>::infinity()
+             : std::chrono::duration<double>(best).count();
 }
 
 std::string CpuExecutor::memoryAccess() const {
+  std::string source = nameOf(prefetch.source);
+  if (prefetch.source == PrefetchSource::Measured)
+    source += " in " +
+              std::to_string(
+                  std::chrono::round<std::chrono::milliseconds>(measurement)
+                      .count()) +
+              " ms";
   return std::string("huge pages ") + nameOf(hugePages) + ", prefetch " +
-         prefetch.distances.text() + " (" + nameOf(prefetch.source) + ")";
+         prefetch.distances.text() + " (" + source + ")";
 }
 
 void CpuExecutor::observeSteps(std::function<void()> newObserver) {

@@ -11,6 +11,7 @@
 #include "runtime/ThreadPool.h"
 #include "runtime/WeightMapping.h"
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <utility>
@@ -30,7 +31,10 @@ public:
   std::string memoryAccess() const override;
 
 private:
-  double secondsOf(const Prefetch &distances);
+  std::chrono::steady_clock::duration timeOfShare(int64_t share,
+                                                  const Prefetch &distances);
+  double secondsOf(const Prefetch &distances,
+                   std::chrono::steady_clock::time_point start);
   /// The choice for batches of about this size.
   ThreadChoice &choiceFor(const Batch &batch);
 
@@ -42,7 +46,9 @@ private:
   LazyMemory workspace;
   ThreadPool &pool;
   ChosenPrefetch prefetch;
-  int64_t probes = 0; ///< shares of a step that secondsOf() used up
+  /// Of secondsOf(): shares of a step that it walked once, and timed since.
+  int64_t walked = 0, probes = 0;
+  std::chrono::steady_clock::duration longestProbe{}, measurement{};
   bool choosesThreads;
   /// By the kind of batch and the most threads that it pays for.
   std::map<std::pair<int, int>, ThreadChoice> choices;

@@ -12,6 +12,7 @@ namespace fairy2 {
 namespace {
 
 constexpr int64_t kMaxDistance = 1 << 20;
+constexpr std::string_view kMeasure = "measure";
 
 struct KnownCpu {
   std::string_view vendor;
@@ -64,7 +65,7 @@ Prefetch parsePrefetch(std::string_view text) {
   throw StatusError(FAIRY2_BAD_ARGUMENT,
                     "FAIRY2_PREFETCH: expected the distances for L1 and L2 "
                     "in bytes, such as 1536,8192, each at most " +
-                        std::to_string(kMaxDistance) + ", found '" +
+                        std::to_string(kMaxDistance) + ", or measure, found '" +
                         std::string(text) + "'");
 }
 
@@ -85,9 +86,10 @@ const std::vector<Prefetch> &prefetchCandidates() {
 ChosenPrefetch
 choosePrefetch(const CpuModel &cpu, const char *environment,
                const std::function<double(const Prefetch &)> &secondsOf) {
-  if (environment)
+  const bool ignoresTable = environment && environment == kMeasure;
+  if (environment && !ignoresTable)
     return {parsePrefetch(environment), PrefetchSource::Environment};
-  if (const auto known = knownPrefetch(cpu))
+  if (const auto known = knownPrefetch(cpu); known && !ignoresTable)
     return {*known, PrefetchSource::Table};
   ChosenPrefetch best{prefetchCandidates().front(), PrefetchSource::Default};
   if (!secondsOf)

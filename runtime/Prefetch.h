@@ -44,7 +44,8 @@ std::optional<Prefetch> knownPrefetch(const CpuModel &cpu);
 const std::vector<Prefetch> &prefetchCandidates();
 
 /// FAIRY2_PREFETCH if it is set, or the table's distances, or the best of the
-/// candidates by `secondsOf` (null: the first of them).
+/// candidates by `secondsOf` (null: the first of them). "measure" in
+/// FAIRY2_PREFETCH passes over the table.
 ChosenPrefetch
 choosePrefetch(const CpuModel &cpu, const char *environment,
                const std::function<double(const Prefetch &)> &secondsOf);

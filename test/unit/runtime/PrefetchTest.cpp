@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 using namespace fairy2;
 
 namespace {
@@ -49,16 +51,35 @@ TEST(PrefetchTest, UnknownCpusTakeTheFastest) {
   EXPECT_EQ(unmeasured.source, PrefetchSource::Default);
 }
 
+TEST(PrefetchTest, AMeasurementThatIsAskedForPassesOverTheTable) {
+  const Prefetch fastest = prefetchCandidates().back();
+  const auto chosen = choosePrefetch(kZen4, "measure", [&](const Prefetch &p) {
+    return p == fastest ? 1.0 : 2.0;
+  });
+  EXPECT_EQ(chosen.distances, fastest);
+  EXPECT_EQ(chosen.source, PrefetchSource::Measured);
+  EXPECT_EQ(choosePrefetch(kZen4, "measure", nullptr).source,
+            PrefetchSource::Default);
+}
+
+/// What was not measured in time is as slow as can be.
+TEST(PrefetchTest, TheFirstCandidateStandsWhereNoneIsTimed) {
+  const auto chosen = choosePrefetch(kUnknown, nullptr, [](const Prefetch &) {
+    return std::numeric_limits<double>::infinity();
+  });
+  EXPECT_EQ(chosen.distances, prefetchCandidates().front());
+}
+
 TEST(PrefetchTest, ReadsTwoDistances) {
   EXPECT_EQ(parsePrefetch("0,0"), (Prefetch{0, 0}));
   EXPECT_EQ(parsePrefetch("1536,1048576"), (Prefetch{1536, 1048576}));
   for (const char *wrong :
        {"", "8192", "8192,", ",8192", "1,2,3", "-1,0", "0,1048577", "1 ,2",
-        "a,b", "99999999999999999999,0"})
+        "a,b", "measured", "99999999999999999999,0"})
     EXPECT_EQ(errorOf([&] { parsePrefetch(wrong); }),
               std::string("FAIRY2_PREFETCH: expected the distances for L1 and "
                           "L2 in bytes, such as 1536,8192, each at most "
-                          "1048576, found '") +
+                          "1048576, or measure, found '") +
                   wrong + "'");
 }
 
