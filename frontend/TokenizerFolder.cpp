@@ -177,7 +177,7 @@ bool looksLikeTiktoken(std::string_view bytes) {
 }
 
 void readSentencePiece(const CompanionFiles &files, TokenizerFolder &folder) {
-  const std::string bytes = readTextFile(folder.origin, kMaxTokenizerBytes);
+  const std::string bytes = readWholeFile(folder.origin, kMaxTokenizerBytes);
   if (looksLikeTiktoken(bytes))
     throw Error(folder.origin + ": expected a SentencePiece model, found a "
                                 "vocabulary of tiktoken, which is not "

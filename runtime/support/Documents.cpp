@@ -7,6 +7,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/PlainText.h"
 
 #include <zstd.h>
 
@@ -19,25 +20,28 @@ namespace {
 constexpr size_t kLongestLine = size_t(256) << 20;
 constexpr size_t kPieceBytes = size_t(1) << 17;
 
-/// `start` is that of a text, where compressed bytes would pass for a strange
-/// one.
-void refuseCompressed(std::string_view start, const std::string &path) {
-  for (const char *magic : {"\x1f\x8b", "\x28\xb5\x2f\xfd"})
-    if (start.starts_with(magic))
-      throw Error(path + ": expected text, found a compressed file");
-}
-
-/// The bytes of a file, decompressed where its name says so.
+/// The bytes of a text file, decompressed where its name says so.
 class ByteReader {
 public:
   ByteReader(const std::filesystem::path &path, bool compressed)
-      : file(InputFile::open(path.string())) {
+      : file(InputFile::open(path.string())), check(file.path) {
     if (compressed)
       stream.reset(ZSTD_createDStream());
   }
 
   /// Appends some bytes to `out`; false at the end.
   bool read(std::string &out) {
+    const size_t before = out.size();
+    if (!readUnchecked(out)) {
+      check.finish();
+      return false;
+    }
+    check.add(std::string_view(out).substr(before));
+    return true;
+  }
+
+private:
+  bool readUnchecked(std::string &out) {
     if (begin == end && !fill())
       return false;
     if (!stream) {
@@ -59,7 +63,6 @@ public:
     return true;
   }
 
-private:
   bool fill() {
     begin = 0;
     end = size_t(std::min<uint64_t>(kPieceBytes, file.bytes - offset));
@@ -77,6 +80,7 @@ private:
   };
 
   InputFile file;
+  PlainTextCheck check;
   uint64_t offset = 0; ///< of what follows `input` in the file
   std::unique_ptr<ZSTD_DStream, FreeStream> stream;
   std::vector<uint8_t> input;
@@ -102,11 +106,10 @@ ByteReader openDocuments(const std::filesystem::path &path) {
 }
 
 /// The whole of a file that is one document.
-std::string readDocument(ByteReader bytes, const std::string &path) {
+std::string readDocument(ByteReader bytes) {
   std::string text;
   while (bytes.read(text)) {
   }
-  refuseCompressed(text, path);
   return text;
 }
 
@@ -116,8 +119,6 @@ void useLine(std::string_view line, int64_t number, const std::string &path,
              const std::function<void(std::string text)> &use) {
   if (line.find_first_not_of(" \t\r") == std::string_view::npos)
     return;
-  if (number == 1)
-    refuseCompressed(line, path);
   const std::string origin = path + ":" + std::to_string(number);
   JsonLimits limits;
   limits.bytes = limits.stringBytes = int64_t(kLongestLine);
@@ -147,7 +148,7 @@ std::string joinDocuments(const std::vector<std::string> &documents) {
 std::string readText(const std::filesystem::path &path,
                      const std::string &textField) {
   if (!holdsRecords(path))
-    return readDocument({path, isCompressed(path)}, path.string());
+    return readDocument({path, isCompressed(path)});
   std::vector<std::string> documents;
   readDocuments(path, textField, {}, [&](std::string text) {
     documents.push_back(std::move(text));
@@ -163,7 +164,7 @@ void readDocuments(const std::filesystem::path &path,
   if (!holdsRecords(path)) {
     if (!where.empty())
       throw Error(path.string() + ": 'where' chooses records of .jsonl files");
-    std::string text = readDocument(std::move(bytes), path.string());
+    std::string text = readDocument(std::move(bytes));
     if (!text.empty())
       use(std::move(text));
     return;

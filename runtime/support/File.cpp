@@ -5,6 +5,7 @@
 
 #include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/PlainText.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -26,12 +27,6 @@ constexpr size_t kBufferBytes = 2 << 20;
 [[noreturn]] void failOn(const std::string &path, const std::string &what,
                          int error) {
   throw Error(path + ": " + what + ": " + std::strerror(error));
-}
-
-std::string contentOf(const InputFile &file) {
-  std::string content(file.bytes, '\0');
-  file.read(0, writableBytesOf(content));
-  return content;
 }
 
 } // namespace
@@ -94,11 +89,7 @@ void InputFile::read(uint64_t offset, std::span<uint8_t> out,
   }
 }
 
-std::string readWholeFile(const std::string &path) {
-  return contentOf(InputFile::open(path));
-}
-
-std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes) {
+std::string readWholeFile(const std::filesystem::path &path, int64_t maxBytes) {
   std::error_code code;
   if (!std::filesystem::exists(path, code))
     throw Error(path.string() + ": no such file");
@@ -106,7 +97,15 @@ std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes) {
   if (file.bytes > uint64_t(maxBytes))
     throw Error(file.path + ": has " + std::to_string(file.bytes) +
                 " bytes, expected at most " + std::to_string(maxBytes));
-  return contentOf(file);
+  std::string content(file.bytes, '\0');
+  file.read(0, writableBytesOf(content));
+  return content;
+}
+
+std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes) {
+  std::string text = readWholeFile(path, maxBytes);
+  requirePlainText(text, path.string());
+  return text;
 }
 
 void writeTextFile(const std::filesystem::path &path, std::string_view text) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,10 +48,12 @@ struct InputFile {
             const std::string &what = "") const;
 };
 
-/// The whole content of a regular file.
-std::string readWholeFile(const std::string &path);
+/// The whole content of a regular file, of at most `maxBytes` bytes.
+std::string
+readWholeFile(const std::filesystem::path &path,
+              int64_t maxBytes = std::numeric_limits<int64_t>::max());
 
-/// The whole content of a regular file of at most `maxBytes` bytes.
+/// The same of a file that must hold text (PlainText.h).
 std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes);
 
 /// A file that is written beside its final name and takes that name in one step

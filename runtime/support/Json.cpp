@@ -6,6 +6,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
+#include "runtime/support/PlainText.h"
 #include "runtime/support/Utf8.h"
 #include "runtime/support/VisibleText.h"
 #include "runtime/support/Words.h"
@@ -57,7 +58,7 @@ public:
 
   bool parse_error(size_t, const std::string &,
                    const json::exception &error) override {
-    // The parser quotes its last token, which may be long or not even UTF-8.
+    // The parser quotes its last token, which may be long.
     std::string text = error.what();
     text = text.substr(0, text.find("; last read"));
     if (const size_t at = text.find("parse error at "); at != text.npos)
@@ -108,18 +109,6 @@ private:
   int64_t values = 0;
 };
 
-void refuseOtherEncodings(std::string_view text, const std::string &file) {
-  if (text.starts_with("\xEF\xBB\xBF"))
-    throw Error(file + ": starts with a byte order mark, expected plain UTF-8");
-  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF") ||
-      text.substr(0, 4).find('\0') != text.npos)
-    throw Error(file + ": is UTF-16 or UTF-32, expected plain UTF-8");
-  // The parser takes a zero byte for the end and ignores what follows.
-  if (const size_t at = text.find('\0'); at != text.npos)
-    throw Error(file + ": not valid JSON: byte " + std::to_string(at) +
-                " is zero");
-}
-
 /// What an absent member is.
 const json kAbsent;
 
@@ -140,7 +129,8 @@ json parseJson(std::string_view text, const std::string &file,
                 " bytes, expected at most " + std::to_string(limits.bytes));
   if (text.empty())
     throw Error(file + ": is empty, expected JSON");
-  refuseOtherEncodings(text, file);
+  // The parser takes a zero byte for the end and ignores what follows.
+  requirePlainText(text, file);
   LimitedBuilder builder(file, limits);
   json::sax_parse(text, &builder);
   return builder.take();

@@ -5,6 +5,7 @@
 
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
+#include "runtime/support/PlainText.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,8 +30,10 @@ std::string readAll(int descriptor, const std::string &name) {
       continue;
     if (count < 0)
       throw Error(name + ": cannot read: " + std::strerror(errno));
-    if (count == 0)
+    if (count == 0) {
+      requirePlainText(text, name);
       return text;
+    }
     if (text.size() + size_t(count) > kMostBytes)
       throw Error(name + ": expected at most " +
                   std::to_string(kMostBytes >> 20) +

@@ -17,8 +17,8 @@ void openStandardStreams();
 /// written to either was lost.
 void flushStandardOutput();
 
-/// All of the standard input, or of the file at `path`, which may be a pipe or
-/// /dev/fd/N. Throws Error, also for more than 1 GiB.
+/// All of the text in the standard input, or in the file at `path`, which may
+/// be a pipe or /dev/fd/N. Throws Error, also for more than 1 GiB.
 std::string readStandardInput();
 std::string readStream(const std::string &path);
 

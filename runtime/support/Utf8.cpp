@@ -111,16 +111,21 @@ void moveValidUtf8(std::string &bytes, std::string &out) {
   bytes.erase(0, bytes.size() - rest.size());
 }
 
-bool isValidUtf8(std::string_view text) {
+Utf8Prefix validUtf8Prefix(std::string_view text) {
+  std::string_view rest = text;
   while (true) {
-    text.remove_prefix(asciiPrefix(text));
-    if (text.empty())
-      return true;
-    const Step s = step(text);
+    rest.remove_prefix(asciiPrefix(rest));
+    if (rest.empty())
+      return {text.size(), false};
+    const Step s = step(rest);
     if (s.kind != Sequence::Valid)
-      return false;
-    text.remove_prefix(s.length);
+      return {text.size() - rest.size(), s.kind == Sequence::Unfinished};
+    rest.remove_prefix(s.length);
   }
+}
+
+bool isValidUtf8(std::string_view text) {
+  return validUtf8Prefix(text).length == text.size();
 }
 
 std::string replaceInvalidUtf8(std::string_view text) {

@@ -46,6 +46,13 @@ void appendUtf8(std::string &out, char32_t value);
 /// replaced by U+FFFD; what may still become a whole sequence stays in `bytes`.
 void moveValidUtf8(std::string &bytes, std::string &out);
 
+/// The well-formed start of a text.
+struct Utf8Prefix {
+  size_t length;
+  bool unfinished; ///< what follows is the start of a sequence that goes on
+};
+Utf8Prefix validUtf8Prefix(std::string_view text);
+
 /// Whether `text` is well-formed UTF-8.
 bool isValidUtf8(std::string_view text);
 

@@ -3,6 +3,7 @@
 // One round per message: command, answer, or the end.
 #include "tools/fairy2-run/ChatConsole.h"
 
+#include "runtime/support/PlainText.h"
 #include "runtime/support/StandardStreams.h"
 #include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/MessageReader.h"
@@ -91,6 +92,12 @@ bool ChatConsole::obey(const std::string &line) {
       space == std::string::npos ? "" : line.substr(space + 1);
   if (command == "/exit")
     return false;
+  try {
+    requirePlainText(text, command);
+  } catch (const Error &error) {
+    complain(error);
+    return true;
+  }
   if (command == "/reset")
     conversation.reset();
   else if (command == "/system")
@@ -109,6 +116,7 @@ void ChatConsole::answer(const std::string &text) {
     return;
   ctrlC.clear(); // of an earlier answer
   try {
+    requirePlainText(text, "message");
     const Generation result = conversation.answer(text, options);
     std::cout << std::endl;
     const std::string reason = explain(result, session);

@@ -3,6 +3,7 @@
 // fairy2-run: continues a prompt with a compiled model and streams the text, or
 // talks with a chat model.
 #include "runtime/support/Error.h"
+#include "runtime/support/PlainText.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
 #include "runtime/support/VisibleText.h"
@@ -23,6 +24,14 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 void chat(const Arguments &args) {
   Session session(Model::open(args.model), args.session);
   ChatConsole(session, args.generation, args.system).run();
+}
+
+/// Throws Error for an argument that is no text.
+void checkTexts(const Arguments &args) {
+  requirePlainText(args.prompt, "--prompt");
+  requirePlainText(args.system, "--system");
+  for (const std::string &stop : args.generation.stops)
+    requirePlainText(stop, "--stop");
 }
 
 /// The text to continue. Who writes it with a tool or an editor ends it with a
@@ -84,6 +93,7 @@ int main(int argc, char **argv) {
   if (const std::optional<int> code = parseArguments(argc, argv, args))
     return *code;
   try {
+    checkTexts(args);
     args.chat ? chat(args) : run(args);
     return 0;
   } catch (const std::exception &error) {

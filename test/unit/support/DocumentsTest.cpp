@@ -66,6 +66,18 @@ TEST(DocumentsTest, BadFilesAreNamed) {
        "packed.txt: expected text, found a compressed file"},
       {folder.write("twice.txt.zst", compressed(compressed("a"))),
        "twice.txt.zst: expected text, found a compressed file"},
+      {folder.write("latin.txt", "one\ncaf\xe9\n"),
+       "latin.txt: line 2: byte 7 (0xE9) is not UTF-8"},
+      {folder.write("latin.txt.zst", compressed("one\ncaf\xe9\n")),
+       "latin.txt.zst: line 2: byte 7 (0xE9) is not UTF-8"},
+      {folder.write("latin.jsonl", "{\"text\": \"a\"}\n{\"text\": \"\xe9\"}"),
+       "latin.jsonl: line 2: byte 24 (0xE9) is not UTF-8"},
+      {folder.write("mark.jsonl", "\xef\xbb\xbf{\"text\": \"a\"}\n"),
+       "mark.jsonl: starts with a byte order mark"},
+      {folder.write("wide.txt", std::string("a\0b\0", 4)),
+       "wide.txt: is UTF-16 or UTF-32"},
+      {folder.write("cut.txt", "gr\xc3"),
+       "cut.txt: line 1: ends within a character at byte 2"},
   };
   for (const auto &[path, expected] : cases) {
     const std::string message = errorOf([&] { documentsOf(path); });
