@@ -1,18 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Cuts, evaluates, and sums in a fixed order, so that the figure does not
-// depend on the number of threads.
+// depend on the number of threads. The text is read twice, to count sequences
+// and to evaluate them, and never held.
 #include "runtime/measure/Evaluate.h"
 
 #include "runtime/Session.h"
 #include "runtime/Status.h"
-#include "runtime/support/Documents.h"
+#include "runtime/support/File.h"
+#include "runtime/text/TextEncoder.h"
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <optional>
 #include <span>
-#include <sstream>
+#include <utility>
 
 namespace fairy2 {
 namespace {
@@ -44,80 +48,187 @@ void checkOptions(const Model &model, const EvaluationOptions &options) {
 
 using Sequence = std::vector<int32_t>;
 
-std::vector<Sequence> cutAfterBos(const Model &model, const std::string &text,
-                                  size_t chunk) {
-  const std::vector<int32_t> ids = model.tokenizer().encode(text, false);
-  std::vector<Sequence> sequences;
-  for (size_t begin = 0; begin < ids.size(); begin += chunk) {
-    const auto part =
-        std::span(ids).subspan(begin, std::min(chunk, ids.size() - begin));
-    sequences.push_back({*model.manifest().bosToken});
-    sequences.back().insert(sequences.back().end(), part.begin(), part.end());
-  }
-  return sequences;
-}
+/// Takes a sequence; returns whether to go on.
+using UseSequence = std::function<bool(Sequence sequence)>;
 
-std::vector<Sequence> cutIntoWindows(const Model &model,
-                                     const std::string &text, size_t chunk) {
-  const std::vector<int32_t> ids = model.tokenizer().encode(text, true);
-  if (ids.size() < chunk)
-    throw StatusError(FAIRY2_BAD_ARGUMENT, "text: expected at least " +
-                                               std::to_string(chunk) +
-                                               " tokens, one chunk, found " +
-                                               std::to_string(ids.size()));
-  std::vector<Sequence> sequences;
-  for (auto begin = ids.begin(); size_t(ids.end() - begin) >= chunk;
-       begin += ptrdiff_t(chunk))
-    sequences.emplace_back(begin, begin + ptrdiff_t(chunk));
-  return sequences;
-}
+/// Makes sequences of documents as a protocol does.
+class Cutter {
+public:
+  Cutter(const Model &model, const EvaluationOptions &options, UseSequence use)
+      : use(std::move(use)), chunk(size_t(options.chunk)),
+        encoder(model.tokenizer(), "text", /*parseSpecial=*/true,
+                /*threads=*/1, [this](std::span<const int32_t> ids, bool ends) {
+                  if (!stopped)
+                    stopped = !take(ids, ends);
+                }) {}
+  virtual ~Cutter() = default;
+
+  /// Cuts all documents, or stops when `use` says so.
+  virtual void run(const Documents &documents) = 0;
+
+protected:
+  /// Of a document; returns whether to go on.
+  virtual bool take(std::span<const int32_t> ids, bool ends) = 0;
+
+  /// Encodes the documents, joined by blank lines.
+  void encodeJoined(const Documents &documents) {
+    documents(joined([&](std::string_view piece, bool) {
+      encoder.append(piece);
+      return !stopped;
+    }));
+    if (!stopped)
+      encoder.endDocument();
+    if (!stopped)
+      encoder.finish();
+  }
+
+  const UseSequence use;
+  const size_t chunk;
+  TextEncoder encoder;
+  bool stopped = false;
+};
+
+/// Of one text: `start` and the next tokens, up to `length` in all.
+class TextCutter : public Cutter {
+public:
+  TextCutter(const Model &model, const EvaluationOptions &options,
+             Sequence start, size_t length, UseSequence use)
+      : Cutter(model, options, std::move(use)), start(std::move(start)),
+        length(length), open(this->start) {}
+
+  void run(const Documents &documents) override { encodeJoined(documents); }
+
+protected:
+  bool take(std::span<const int32_t> ids, bool) override {
+    for (const int32_t id : ids) {
+      open.push_back(id);
+      if (open.size() == length && !use(std::exchange(open, start)))
+        return false;
+    }
+    return true;
+  }
+
+  const Sequence start;
+  const size_t length;
+  Sequence open;
+};
+
+class ChunkCutter final : public TextCutter {
+public:
+  ChunkCutter(const Model &model, const EvaluationOptions &options,
+              UseSequence use)
+      : TextCutter(model, options, {*model.manifest().bosToken},
+                   size_t(options.chunk) + 1, std::move(use)) {}
+
+  void run(const Documents &documents) override {
+    encodeJoined(documents);
+    if (!stopped && open.size() > 1)
+      use(std::move(open));
+  }
+};
+
+class WindowCutter final : public TextCutter {
+public:
+  WindowCutter(const Model &model, const EvaluationOptions &options,
+               UseSequence use)
+      : TextCutter(model, options, {}, size_t(options.chunk), std::move(use)),
+        frame(model.tokenizer().frame()) {}
+
+  void run(const Documents &documents) override {
+    stopped = !take(frame.before, false);
+    encodeJoined(documents);
+    if (!stopped)
+      take(frame.after, true);
+    if (tokens < chunk)
+      throw StatusError(FAIRY2_BAD_ARGUMENT, "text: expected at least " +
+                                                 std::to_string(chunk) +
+                                                 " tokens, one chunk, found " +
+                                                 std::to_string(tokens));
+  }
+
+private:
+  bool take(std::span<const int32_t> ids, bool ends) override {
+    tokens += ids.size();
+    return TextCutter::take(ids, ends);
+  }
+
+  const Tokenizer::Frame &frame;
+  size_t tokens = 0;
+};
 
 /// As the reference does it, down to its ends: the last sequence is dropped
 /// when its single document and BOS together are longer than `chunk`.
-std::vector<Sequence> packDocuments(const Model &model,
-                                    const std::vector<std::string> &documents,
-                                    size_t chunk) {
-  const Manifest &manifest = model.manifest();
-  Sequence start;
-  if (manifest.bosToken)
-    start.push_back(*manifest.bosToken);
-  std::vector<Sequence> sequences;
-  Sequence open = start;
-  const auto close = [&] {
-    if (open.size() > 1) // otherwise it predicts nothing
-      sequences.push_back(std::move(open));
-  };
-  for (const std::string &document : documents) {
-    if (document.empty())
-      continue;
-    Sequence ids = model.tokenizer().encode(document, false);
-    ids.push_back(manifest.eosTokens.front());
-    if (ids.size() > chunk)
-      continue;
-    if (open.size() + ids.size() > chunk) {
+class DocumentCutter final : public Cutter {
+public:
+  DocumentCutter(const Model &model, const EvaluationOptions &options,
+                 UseSequence use)
+      : Cutter(model, options, std::move(use)),
+        end(model.manifest().eosTokens.front()) {
+    if (model.manifest().bosToken)
+      start.push_back(*model.manifest().bosToken);
+    open = start;
+  }
+
+  void run(const Documents &documents) override {
+    documents([&, isEmpty = true](std::string_view piece, bool ends) mutable {
+      isEmpty = isEmpty && piece.empty();
+      encoder.append(piece);
+      if (ends && !std::exchange(isEmpty, true))
+        encoder.endDocument();
+      return !stopped;
+    });
+    if (!stopped)
+      encoder.finish();
+    if (!stopped && open.size() <= chunk)
       close();
+  }
+
+private:
+  bool take(std::span<const int32_t> ids, bool ends) override {
+    // One too many tells as much as all.
+    const size_t room = chunk + 1 - std::min(document.size(), chunk + 1);
+    document.insert(document.end(), ids.begin(),
+                    ids.begin() + ptrdiff_t(std::min(room, ids.size())));
+    if (!ends)
+      return true;
+    document.push_back(end);
+    const Sequence whole = std::exchange(document, {});
+    if (whole.size() > chunk)
+      return true;
+    if (open.size() + whole.size() > chunk) {
+      if (!close())
+        return false;
       open = start;
     }
-    open.insert(open.end(), ids.begin(), ids.end());
+    open.insert(open.end(), whole.begin(), whole.end());
+    return true;
   }
-  if (open.size() <= chunk)
-    close();
-  return sequences;
-}
 
-std::vector<Sequence> cut(const Model &model,
-                          const std::vector<std::string> &documents,
-                          const EvaluationOptions &options) {
-  const auto chunk = size_t(options.chunk);
+  bool close() {
+    // Otherwise it predicts nothing.
+    return open.size() <= 1 || use(std::move(open));
+  }
+
+  const int32_t end;
+  Sequence start, open, document;
+};
+
+/// Hands on the sequences of a text, `options.maxChunks` at most.
+void cut(const Model &model, const Documents &documents,
+         const EvaluationOptions &options, const UseSequence &use) {
+  int64_t left = options.maxChunks > 0 ? options.maxChunks
+                                       : std::numeric_limits<int64_t>::max();
+  const auto take = [&](Sequence sequence) {
+    return use(std::move(sequence)) && --left > 0;
+  };
   switch (options.protocol) {
   case Protocol::Chunks:
-    return cutAfterBos(model, joinDocuments(documents), chunk);
+    return ChunkCutter(model, options, take).run(documents);
   case Protocol::Gptq:
-    return cutIntoWindows(model, joinDocuments(documents), chunk);
+    return WindowCutter(model, options, take).run(documents);
   case Protocol::Reference:
-    return packDocuments(model, documents, chunk);
+    return DocumentCutter(model, options, take).run(documents);
   }
-  return {};
 }
 
 /// -log softmax(logits)[target], in double.
@@ -171,32 +282,40 @@ const char *nameOf(Protocol protocol) {
   return "";
 }
 
-std::vector<std::string> documentsOf(const std::string &path,
-                                     Protocol protocol) {
-  std::vector<std::string> documents;
-  if (holdsRecords(path)) {
-    readDocuments(path, "text", {}, [&](std::string text) {
-      documents.push_back(std::move(text));
-    });
-    return documents;
-  }
-  std::string text = readText(path);
+Documents documentsOf(const std::string &path, Protocol protocol) {
+  InputFile::open(path); // what cannot be read is told at once
+  if (holdsRecords(path))
+    return
+        [path](const UsePiece &use) { readDocuments(path, "text", {}, use); };
   if (protocol != Protocol::Reference)
-    return {std::move(text)};
-  std::istringstream lines(std::move(text));
-  for (std::string line; std::getline(lines, line);)
-    documents.push_back(std::move(line));
-  return documents;
+    return [path](const UsePiece &use) { readText(path, "text", use); };
+  return [path](const UsePiece &use) {
+    bool inLine = false;
+    const auto cutLines = [&](std::string_view piece, bool) {
+      for (size_t end; (end = piece.find('\n')) != piece.npos;) {
+        if (!use(piece.substr(0, end), true))
+          return false;
+        piece.remove_prefix(end + 1);
+        inLine = false;
+      }
+      inLine = inLine || !piece.empty();
+      return piece.empty() || use(piece, false);
+    };
+    if (readText(path, "text", cutLines) && inLine)
+      use("", true);
+  };
 }
 
 Evaluation evaluate(std::shared_ptr<const Model> model,
-                    const std::vector<std::string> &documents,
+                    const Documents &documents,
                     const EvaluationOptions &options) {
   checkOptions(*model, options);
-  std::vector<Sequence> sequences = cut(*model, documents, options);
-  if (options.maxChunks > 0 && sequences.size() > size_t(options.maxChunks))
-    sequences.resize(size_t(options.maxChunks));
-  if (sequences.empty())
+  int64_t sequences = 0;
+  cut(*model, documents, options, [&](const Sequence &) {
+    ++sequences;
+    return true;
+  });
+  if (sequences == 0)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
                       options.protocol == Protocol::Reference
                           ? "text: expected a document of at most " +
@@ -211,17 +330,18 @@ Evaluation evaluate(std::shared_ptr<const Model> model,
   sessionOptions.threads = options.threads;
   sessionOptions.hugePages = options.hugePages;
   sessionOptions.context = options.chunk;
-  Session session(std::move(model), sessionOptions);
+  Session session(model, sessionOptions);
   Evaluation result;
   std::vector<float> logits;
   double sum = 0;
-  for (const Sequence &sequence : sequences) {
+  cut(*model, documents, options, [&](const Sequence &sequence) {
     sum += score(session, sequence, silent, logits);
     result.tokens += std::ssize(sequence) - 1;
     ++result.chunks;
     if (options.onProgress)
-      options.onProgress(result.chunks, std::ssize(sequences));
-  }
+      options.onProgress(result.chunks, sequences);
+    return true;
+  });
   result.nllPerToken = sum / double(result.tokens);
   if (!std::isfinite(result.nllPerToken))
     throw StatusError(FAIRY2_INTERNAL,

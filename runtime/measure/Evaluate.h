@@ -6,12 +6,12 @@
 
 #include "runtime/Model.h"
 #include "runtime/WeightMapping.h"
+#include "runtime/support/Documents.h"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace fairy2 {
 
@@ -58,16 +58,19 @@ struct Evaluation {
   int64_t chunks = 0; ///< sequences
 };
 
+/// Hands on the documents of a text, from the first one each time it is called.
+using Documents = std::function<void(const UsePiece &use)>;
+
 /// The documents of a file: of .jsonl (an object with a string "text" in each
 /// line) its texts, of any other its lines when the protocol counts documents,
-/// and otherwise the whole text; either may be compressed as .zst. Throws Error
-/// naming file and line.
-std::vector<std::string> documentsOf(const std::string &path,
-                                     Protocol protocol);
+/// and otherwise the whole text; either may be compressed as .zst. Throws
+/// Error that names the file, reading them one that names the line, too.
+Documents documentsOf(const std::string &path, Protocol protocol);
 
-/// Throws StatusError, also when there is nothing to predict.
+/// Reads the documents twice. Throws StatusError, also when there is nothing to
+/// predict.
 Evaluation evaluate(std::shared_ptr<const Model> model,
-                    const std::vector<std::string> &documents,
+                    const Documents &documents,
                     const EvaluationOptions &options);
 
 } // namespace fairy2

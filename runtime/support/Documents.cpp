@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads in pieces, so that memory holds a line and not a file, except for plain
-// text, which is one document.
+// Reads in pieces, so that memory holds a line and not a file.
 #include "runtime/support/Documents.h"
 
 #include "runtime/support/Error.h"
@@ -10,23 +9,31 @@
 #include "runtime/support/PlainText.h"
 
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace fairy2 {
 namespace {
 
-constexpr size_t kLongestLine = size_t(256) << 20;
+/// A record is parsed whole, so this bounds memory.
+constexpr size_t kLongestLine = size_t(16) << 20;
 constexpr size_t kPieceBytes = size_t(1) << 17;
+/// Of what a compressed file may refer back to, which memory must hold.
+constexpr int kWindowLog = 25;
 
 /// The bytes of a text file, decompressed where its name says so.
 class ByteReader {
 public:
   ByteReader(const std::filesystem::path &path, bool compressed)
       : file(InputFile::open(path.string())), check(file.path) {
-    if (compressed)
-      stream.reset(ZSTD_createDStream());
+    if (!compressed)
+      return;
+    stream.reset(ZSTD_createDStream());
+    ZSTD_DCtx_setParameter(stream.get(), ZSTD_d_windowLogMax, kWindowLog);
   }
 
   /// Appends some bytes to `out`; false at the end.
@@ -54,6 +61,11 @@ private:
     ZSTD_inBuffer in{input.data() + begin, end - begin, 0};
     ZSTD_outBuffer to{buffer, sizeof buffer, 0};
     const size_t rest = ZSTD_decompressStream(stream.get(), &to, &in);
+    if (ZSTD_getErrorCode(rest) == ZSTD_error_frameParameter_windowTooLarge)
+      throw Error(file.path + ": needs a window of more than " +
+                  std::to_string((1 << kWindowLog) >> 20) +
+                  " MiB to decompress; compress it at a level of at most 20 "
+                  "and without --long");
     if (ZSTD_isError(rest))
       throw Error(file.path +
                   ": expected a zstd stream: " + ZSTD_getErrorName(rest));
@@ -105,29 +117,78 @@ ByteReader openDocuments(const std::filesystem::path &path) {
   return ByteReader(path, isCompressed(path));
 }
 
-/// The whole of a file that is one document.
-std::string readDocument(ByteReader bytes) {
-  std::string text;
-  while (bytes.read(text)) {
+/// Hands on the whole of a file that is one document.
+bool readDocument(ByteReader bytes, const UsePiece &use) {
+  std::string piece;
+  bool any = false;
+  while (bytes.read(piece)) {
+    any = any || !piece.empty();
+    if (!piece.empty() && !use(piece, false))
+      return false;
+    piece.clear();
   }
-  return text;
+  return !any || use("", true);
 }
 
-void useLine(std::string_view line, int64_t number, const std::string &path,
-             const std::string &textField,
-             const std::map<std::string, std::string> &where,
-             const std::function<void(std::string text)> &use) {
-  if (line.find_first_not_of(" \t\r") == std::string_view::npos)
-    return;
-  const std::string origin = path + ":" + std::to_string(number);
+/// Lines of a text, found as it comes.
+class Lines {
+public:
+  explicit Lines(const std::filesystem::path &path)
+      : bytes(openDocuments(path)), path(path.string()) {}
+
+  /// The next line, valid until the next call; nothing at the end.
+  std::optional<std::string_view> next() {
+    while (true) {
+      const size_t end = buffer.find('\n', searched);
+      if (end != std::string::npos)
+        return take(end, end + 1);
+      buffer.erase(0, begin);
+      begin = 0;
+      searched = buffer.size(); // a long line comes in many pieces
+      if (buffer.size() > kLongestLine)
+        throw Error(path + ":" + std::to_string(number + 1) +
+                    ": expected lines of at most " +
+                    std::to_string(kLongestLine >> 20) + " MiB");
+      if (atEnd)
+        return std::nullopt;
+      if (!bytes.read(buffer)) {
+        atEnd = true;
+        if (!buffer.empty())
+          return take(buffer.size(), buffer.size());
+      }
+    }
+  }
+  /// "FILE:LINE" of the line that next() gave.
+  std::string place() const { return path + ":" + std::to_string(number); }
+
+private:
+  std::string_view take(size_t end, size_t nextBegin) {
+    const auto line = std::string_view(buffer).substr(begin, end - begin);
+    begin = searched = nextBegin;
+    ++number;
+    return line;
+  }
+
+  ByteReader bytes;
+  std::string path, buffer;
+  size_t begin = 0, searched = 0; ///< of the buffer
+  int64_t number = 0;
+  bool atEnd = false;
+};
+
+/// The text of a record that has the values of `where`.
+std::optional<std::string>
+textOf(std::string_view line, const std::string &origin,
+       const std::string &textField,
+       const std::map<std::string, std::string> &where) {
   JsonLimits limits;
   limits.bytes = limits.stringBytes = int64_t(kLongestLine);
   const nlohmann::json record = parseJson(line, origin, limits);
   const JsonObject fields(record, origin);
   for (const auto &[field, value] : where)
     if (fields.string(field) != value)
-      return;
-  use(fields.string(textField));
+      return std::nullopt;
+  return fields.string(textField);
 }
 
 } // namespace
@@ -138,53 +199,41 @@ bool holdsRecords(const std::filesystem::path &path) {
 
 void checkDocuments(const std::filesystem::path &path) { openDocuments(path); }
 
-std::string joinDocuments(const std::vector<std::string> &documents) {
-  std::string text;
-  for (size_t i = 0; i < documents.size(); ++i)
-    text += (i ? "\n\n" : "") + documents[i];
-  return text;
-}
-
-std::string readText(const std::filesystem::path &path,
-                     const std::string &textField) {
+bool readText(const std::filesystem::path &path, const std::string &textField,
+              const UsePiece &use) {
   if (!holdsRecords(path))
-    return readDocument({path, isCompressed(path)});
-  std::vector<std::string> documents;
-  readDocuments(path, textField, {}, [&](std::string text) {
-    documents.push_back(std::move(text));
-  });
-  return joinDocuments(documents);
+    return readDocument({path, isCompressed(path)}, use);
+  return readDocuments(path, textField, {}, joined(use)) && use("", true);
 }
 
-void readDocuments(const std::filesystem::path &path,
+UsePiece joined(UsePiece use) {
+  return [use = std::move(use), separate = false](std::string_view piece,
+                                                  bool ends) mutable {
+    if (std::exchange(separate, ends) && !use("\n\n", false))
+      return false;
+    return piece.empty() || use(piece, false);
+  };
+}
+
+bool readDocuments(const std::filesystem::path &path,
                    const std::string &textField,
                    const std::map<std::string, std::string> &where,
-                   const std::function<void(std::string text)> &use) {
-  ByteReader bytes = openDocuments(path);
+                   const UsePiece &use) {
   if (!holdsRecords(path)) {
     if (!where.empty())
       throw Error(path.string() + ": 'where' chooses records of .jsonl files");
-    std::string text = readDocument(std::move(bytes));
-    if (!text.empty())
-      use(std::move(text));
-    return;
+    return readDocument(openDocuments(path), use);
   }
-  std::string buffer;
-  int64_t line = 0;
-  size_t searched = 0; // of the buffer: a long line comes in many pieces
-  while (bytes.read(buffer)) {
-    size_t begin = 0;
-    for (size_t end; (end = buffer.find('\n', searched)) != std::string::npos;
-         begin = searched = end + 1)
-      useLine(std::string_view(buffer).substr(begin, end - begin), ++line,
-              path.string(), textField, where, use);
-    buffer.erase(0, begin);
-    searched = buffer.size();
-    if (buffer.size() > kLongestLine)
-      throw Error(path.string() + ":" + std::to_string(line + 1) +
-                  ": expected lines of at most 256 MiB");
+  Lines lines(path);
+  while (const std::optional<std::string_view> line = lines.next()) {
+    if (line->find_first_not_of(" \t\r") == std::string_view::npos)
+      continue;
+    const std::optional<std::string> text =
+        textOf(*line, lines.place(), textField, where);
+    if (text && !use(*text, true))
+      return false;
   }
-  useLine(buffer, line + 1, path.string(), textField, where, use);
+  return true;
 }
 
 } // namespace fairy2

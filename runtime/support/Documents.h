@@ -7,7 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
-#include <vector>
+#include <string_view>
 
 namespace fairy2 {
 
@@ -15,25 +15,31 @@ namespace fairy2 {
 /// .jsonl.zst, and not one text.
 bool holdsRecords(const std::filesystem::path &path);
 
-/// Calls `use` with every document of `path`, in order: the whole of a .txt
-/// file, or the field `textField` of each line of a .jsonl file whose other
-/// fields have the values of `where`; either may be compressed as .zst. Throws
-/// Error naming the file and the line.
-void readDocuments(const std::filesystem::path &path,
+/// Takes a document in pieces that are valid UTF-8 together, `ends` with its
+/// last one, which may be empty; returns whether to go on.
+using UsePiece = std::function<bool(std::string_view piece, bool ends)>;
+
+/// Hands on every document of `path`, in order: the whole of a .txt file,
+/// unless it is empty, or the field `textField` of each line of a .jsonl file
+/// whose other fields have the values of `where`; either may be compressed as
+/// .zst. Memory does not grow with the file. Returns false when `use` did.
+/// Throws Error naming the file and the line.
+bool readDocuments(const std::filesystem::path &path,
                    const std::string &textField,
                    const std::map<std::string, std::string> &where,
-                   const std::function<void(std::string text)> &use);
+                   const UsePiece &use);
 
 /// Throws Error when readDocuments() cannot begin: the name has another ending,
 /// or the file cannot be opened.
 void checkDocuments(const std::filesystem::path &path);
 
-/// A file as one text: its documents joined by blank lines. A name with another
-/// ending is that of a text, too. Throws Error.
-std::string readText(const std::filesystem::path &path,
-                     const std::string &textField = "text");
+/// The same with a file as one document: its documents joined by blank lines. A
+/// name with another ending is that of a text, too.
+bool readText(const std::filesystem::path &path, const std::string &textField,
+              const UsePiece &use);
 
-/// Documents as one text, with a blank line between two.
-std::string joinDocuments(const std::vector<std::string> &documents);
+/// What makes one document, without its end, of those that it takes: a blank
+/// line between two.
+UsePiece joined(UsePiece use);
 
 } // namespace fairy2

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 namespace fairy2 {
@@ -27,6 +28,27 @@ constexpr size_t kBufferBytes = 2 << 20;
 [[noreturn]] void failOn(const std::string &path, const std::string &what,
                          int error) {
   throw Error(path + ": " + what + ": " + std::strerror(error));
+}
+
+void writeAt(const FileDescriptor &file, const std::string &path,
+             uint64_t offset, std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put =
+        pwrite(file.get(), bytes.data(), bytes.size(), off_t(offset));
+    if (put < 0 && errno == EINTR)
+      continue;
+    if (put < 0)
+      failOn(path, "cannot write", errno);
+    bytes = bytes.subspan(size_t(put));
+    offset += uint64_t(put);
+  }
+}
+
+/// A file without a name is gone with the process, however that ends. Not every
+/// file system has them.
+FileDescriptor openUnnamed(const std::filesystem::path &folder, int mode) {
+  return FileDescriptor(
+      ::open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, mode));
 }
 
 } // namespace
@@ -125,12 +147,8 @@ OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
       kind != std::filesystem::file_type::regular)
     throw Error(path.string() + ": expected a regular file or a new name for "
                                 "the output, found a folder or device");
-  // A file without a name is gone with the process, however that ends. Not
-  // every file system has them.
-  const std::filesystem::path folder =
-      target.has_parent_path() ? target.parent_path() : ".";
-  descriptor = FileDescriptor(
-      ::open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, mode));
+  descriptor =
+      openUnnamed(target.has_parent_path() ? target.parent_path() : ".", mode);
   if (descriptor.get() < 0)
     nameTemporary([&](const char *name) {
       descriptor = FileDescriptor(
@@ -187,16 +205,7 @@ void OutputFile::flush() {
 void OutputFile::overwrite(uint64_t offset, std::span<const uint8_t> bytes) {
   if (!buffer.empty())
     flush();
-  while (!bytes.empty()) {
-    const ssize_t put =
-        pwrite(descriptor.get(), bytes.data(), bytes.size(), off_t(offset));
-    if (put < 0 && errno == EINTR)
-      continue;
-    if (put < 0)
-      fail("cannot write", errno);
-    bytes = bytes.subspan(size_t(put));
-    offset += uint64_t(put);
-  }
+  writeAt(descriptor, target.string(), offset, bytes);
 }
 
 void OutputFile::commit() {
@@ -215,6 +224,27 @@ void OutputFile::commit() {
   if (rename(temporary.c_str(), target.c_str()) != 0)
     fail("cannot rename the finished file", errno);
   temporary.clear();
+}
+
+ScratchFile::ScratchFile(std::filesystem::path folder) {
+  folder = std::filesystem::absolute(folder);
+  std::error_code error;
+  while (!std::filesystem::is_directory(folder, error) &&
+         folder != folder.parent_path())
+    folder = folder.parent_path();
+  file.path = folder.string();
+  file.descriptor = openUnnamed(folder, 0600);
+  if (file.descriptor.get() >= 0)
+    return;
+  std::string name = (folder / ".fairy2-XXXXXX").string();
+  file.descriptor = FileDescriptor(mkostemp(name.data(), O_CLOEXEC));
+  if (file.descriptor.get() < 0 || unlink(name.c_str()) != 0)
+    failOn(file.path, "cannot create a file", errno);
+}
+
+void ScratchFile::append(std::span<const uint8_t> bytes) {
+  writeAt(file.descriptor, file.path, file.bytes, bytes);
+  file.bytes += bytes.size();
 }
 
 } // namespace fairy2

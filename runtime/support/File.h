@@ -87,6 +87,24 @@ private:
   uint64_t flushed = 0;
 };
 
+/// A file without a name, gone with the process however that ends: for what
+/// memory need not hold.
+class ScratchFile {
+public:
+  /// On the disk of `folder`, or of the closest folder above it that exists.
+  explicit ScratchFile(std::filesystem::path folder);
+
+  void append(std::span<const uint8_t> bytes);
+  uint64_t size() const { return file.bytes; }
+  /// Fills `out` from `offset`.
+  void read(uint64_t offset, std::span<uint8_t> out) const {
+    file.read(offset, out);
+  }
+
+private:
+  InputFile file; ///< open for writing, too; named for its folder
+};
+
 /// Writes a file of this content, in one step as OutputFile does it.
 void writeTextFile(const std::filesystem::path &path, std::string_view text);
 

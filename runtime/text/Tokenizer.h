@@ -37,6 +37,12 @@ public:
   virtual std::vector<int32_t> encode(std::string_view text, bool addSpecial,
                                       bool parseSpecial = true) const = 0;
 
+  /// What `addSpecial` puts around the ids of a text.
+  struct Frame {
+    std::vector<int32_t> before, after;
+  };
+  virtual const Frame &frame() const = 0;
+
   /// As encode(text, false) for a text put together from a program's own text
   /// and `untrusted` parts of others (valid UTF-8; ranges sorted and disjoint):
   /// a special token is found only where all of its text is trusted.

@@ -9,12 +9,44 @@
 #include "trainer/Random.h"
 #include "trainer/data/TokenShards.h"
 
+#include <algorithm>
 #include <bit>
 #include <numeric>
 
 namespace fairy2::trainer {
+
+namespace {
+
+/// Tokens on their way to a corpus.
+class CorpusWriter {
+public:
+  CorpusWriter(const std::string &path, const Vocabulary &vocabulary,
+               const std::filesystem::path &scratch)
+      : path(path), vocabSize(vocabulary.size), file(scratch, vocabSize) {}
+
+  void append(std::span<const int32_t> tokens) {
+    checkTokens(tokens, vocabSize, path);
+    file.append(tokens);
+  }
+  int64_t size() const { return file.size(); }
+  Corpus finish() {
+    if (file.size() == 0)
+      throw Error(path + ": expected text, found none");
+    file.finish();
+    return Corpus(std::move(file));
+  }
+
+private:
+  const std::string &path;
+  const int64_t vocabSize;
+  TokenFile file;
+};
+
+} // namespace
+
 Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
-                    const Vocabulary &vocabulary) {
+                    const Vocabulary &vocabulary,
+                    const std::filesystem::path &scratch) {
   const std::string &path = source.path;
   const bool isFolder = TokenizedText::isFolder(path);
   if ((isFolder || isTokenShard(path)) && !source.where.empty())
@@ -27,24 +59,41 @@ Corpus Corpus::read(const DataSource &source, const Recipe::Data &data,
       throw Error(path + ": expected text, found none");
     return corpus;
   }
-  std::vector<int32_t> tokens;
+  CorpusWriter writer(path, vocabulary, scratch);
   if (isTokenShard(path)) {
     const auto separators = Separators::of(data.separator, vocabulary.special);
-    tokens = readTokenShard(path, separators.before, separators.after);
-  } else {
-    DocumentTokenizer work(
-        vocabulary.tokenizer, data.separator, vocabulary.special,
-        data.specialTokens, [&](std::span<const int32_t> more, int64_t) {
-          tokens.insert(tokens.end(), more.begin(), more.end());
-        });
-    readDocuments(path, data.textField, source.where,
-                  [&](std::string text) { work.add(std::move(text)); });
-    work.flush();
+    readTokenShard(
+        path, separators.before, separators.after,
+        [&](std::span<const int32_t> tokens) { writer.append(tokens); });
+    return writer.finish();
   }
-  if (tokens.empty())
-    throw Error(path + ": expected text, found none");
-  checkTokens(tokens, vocabulary.size, path);
-  return Corpus(std::move(tokens));
+  DocumentTokenizer work(vocabulary.tokenizer, path, data.separator,
+                         vocabulary.special, data.specialTokens,
+                         [&](std::span<const int32_t> tokens, int64_t) {
+                           writer.append(tokens);
+                           return true;
+                         });
+  readDocuments(path, data.textField, source.where, work.taking());
+  work.finish();
+  return writer.finish();
+}
+
+Corpus Corpus::readWhole(const std::string &path, const Recipe::Data &data,
+                         const Vocabulary &vocabulary,
+                         const std::filesystem::path &scratch, int64_t most) {
+  CorpusWriter writer(path, vocabulary, scratch);
+  DocumentTokenizer work(vocabulary.tokenizer, path, "none", {},
+                         data.specialTokens,
+                         [&](std::span<const int32_t> tokens, int64_t) {
+                           if (most > 0)
+                             tokens = tokens.first(std::min(
+                                 tokens.size(), size_t(most - writer.size())));
+                           writer.append(tokens);
+                           return most == 0 || writer.size() < most;
+                         });
+  if (readText(path, data.textField, work.taking()))
+    work.finish();
+  return writer.finish();
 }
 
 std::vector<int32_t> Corpus::window(int64_t begin, int64_t count) const {
@@ -52,7 +101,7 @@ std::vector<int32_t> Corpus::window(int64_t begin, int64_t count) const {
   if (text)
     text->read(begin, result);
   else
-    std::copy_n(tokens.begin() + begin, count, result.begin());
+    file->read(begin, result);
   return result;
 }
 

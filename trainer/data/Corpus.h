@@ -7,12 +7,14 @@
 
 #include "runtime/text/Tokenizer.h"
 #include "trainer/data/DocumentTokenizer.h"
+#include "trainer/data/TokenFile.h"
 #include "trainer/data/TokenizedText.h"
 #include "trainer/run/Recipe.h"
 
 #include <cstdint>
+#include <filesystem>
+#include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
 namespace fairy2::trainer {
@@ -29,22 +31,30 @@ struct Vocabulary {
 class Corpus {
 public:
   /// Tokenizes the documents of `source` on all threads, reads the tokens of a
-  /// shard, or opens a folder of `fairy2-train tokenize`, which stays on disk.
-  /// Throws Error when the file is unreadable, holds no token, or a token is
-  /// not in the vocabulary.
+  /// shard, or opens a folder of `fairy2-train tokenize`, which stays where it
+  /// is. What it tokenizes or reads goes to the disk of `scratch`, a folder
+  /// (see ScratchFile). Throws Error when the file is unreadable, holds no
+  /// token, or a token is not in the vocabulary.
   static Corpus read(const DataSource &source, const Recipe::Data &data,
-                     const Vocabulary &vocabulary);
+                     const Vocabulary &vocabulary,
+                     const std::filesystem::path &scratch);
+  /// A file as one text, as fairy2-eval reads it; its first `most` tokens
+  /// unless that is 0.
+  static Corpus readWhole(const std::string &path, const Recipe::Data &data,
+                          const Vocabulary &vocabulary,
+                          const std::filesystem::path &scratch, int64_t most);
 
-  explicit Corpus(std::vector<int32_t> tokens) : tokens(std::move(tokens)) {}
+  explicit Corpus(TokenFile file)
+      : file(std::make_shared<const TokenFile>(std::move(file))) {}
   explicit Corpus(TokenizedText text) : text(std::move(text)) {}
 
-  int64_t size() const { return text ? text->size() : int64_t(tokens.size()); }
+  int64_t size() const { return text ? text->size() : file->size(); }
   /// Tokens [begin, begin + count).
   std::vector<int32_t> window(int64_t begin, int64_t count) const;
 
 private:
-  std::vector<int32_t> tokens;
-  std::optional<TokenizedText> text; ///< in place of tokens
+  std::shared_ptr<const TokenFile> file;
+  std::optional<TokenizedText> text; ///< in place of the file
 };
 
 /// Cuts one corpus into windows of `length` targets, in another order and from

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Documents are gathered until a batch is worth all threads.
+// Puts separators around what TextEncoder gives.
 #include "trainer/data/DocumentTokenizer.h"
 
 #include "frontend/HFConfig.h"
 #include "runtime/support/Error.h"
-#include "trainer/Parallel.h"
+
+#include <ATen/Parallel.h>
+
+#include <utility>
 
 namespace fairy2::trainer {
 namespace {
 
-/// Documents are tokenized in batches of about this many bytes.
-constexpr size_t kBatchBytes = size_t(8) << 20;
-/// Joined documents are tokenized in texts of at least this many bytes.
-constexpr size_t kJoinedBytes = size_t(1) << 20;
+/// Tokens are handed on when they are about so many.
+constexpr size_t kHandedTokens = size_t(1) << 16;
 
 int32_t require(std::optional<int32_t> token, const char *field) {
   if (!token)
@@ -54,47 +55,55 @@ void checkTokens(std::span<const int32_t> tokens, int64_t vocabSize,
 }
 
 DocumentTokenizer::DocumentTokenizer(const Tokenizer &tokenizer,
+                                     const std::string &origin,
                                      const std::string &separator,
                                      SpecialTokens special,
                                      const std::string &specialTokens, Use use)
-    : tokenizer(tokenizer),
-      parsesSpecial(trainer::parsesSpecial(specialTokens)),
-      joins(separator == "blank_line"),
-      separators(Separators::of(separator, special)), use(std::move(use)) {}
+    : joins(separator == "blank_line"),
+      separators(Separators::of(separator, special)), use(std::move(use)),
+      encoder(tokenizer, origin, parsesSpecial(specialTokens),
+              at::get_num_threads(),
+              [this](std::span<const int32_t> ids, bool ends) {
+                take(ids, ends);
+              }) {}
 
-void DocumentTokenizer::add(std::string text) {
-  bytes += text.size();
-  ++documents;
-  // Joined documents are tokenized as one text, as a text file would be.
-  if (joins && !texts.empty() && texts.back().size() < kJoinedBytes)
-    texts.back() += text;
-  else
-    texts.push_back(std::move(text));
-  if (joins)
-    texts.back() += "\n\n";
-  if (bytes >= kBatchBytes)
-    flush();
+UsePiece DocumentTokenizer::taking() {
+  return [this](std::string_view piece, bool ends) {
+    encoder.append(piece);
+    holdsText = true;
+    if (ends && joins) {
+      encoder.append("\n\n");
+      ++documents;
+    } else if (ends) {
+      encoder.endDocument();
+    }
+    return wantsMore;
+  };
 }
 
-void DocumentTokenizer::flush() {
-  std::vector<std::vector<int32_t>> parts(texts.size());
-  parallelFor(int64_t(texts.size()), 1, [&](int64_t begin, int64_t end) {
-    for (auto i = size_t(begin); i < size_t(end); ++i)
-      parts[i] =
-          tokenizer.encode(texts[i], /*addSpecial=*/false, parsesSpecial);
-  });
-  std::vector<int32_t> tokens;
-  for (const std::vector<int32_t> &part : parts) {
-    if (separators.before)
-      tokens.push_back(*separators.before);
-    tokens.insert(tokens.end(), part.begin(), part.end());
-    if (separators.after)
-      tokens.push_back(*separators.after);
-  }
-  use(tokens, documents);
-  texts.clear();
-  bytes = 0;
-  documents = 0;
+void DocumentTokenizer::finish() {
+  if (joins && holdsText)
+    encoder.endDocument();
+  encoder.finish();
+  hand();
+}
+
+void DocumentTokenizer::take(std::span<const int32_t> ids, bool ends) {
+  if (startsDocument && separators.before)
+    tokens.push_back(*separators.before);
+  tokens.insert(tokens.end(), ids.begin(), ids.end());
+  if (ends && separators.after)
+    tokens.push_back(*separators.after);
+  startsDocument = ends;
+  documents += ends && !joins;
+  if (tokens.size() >= kHandedTokens)
+    hand();
+}
+
+void DocumentTokenizer::hand() {
+  if (wantsMore && !tokens.empty())
+    wantsMore = use(tokens, std::exchange(documents, 0));
+  tokens.clear();
 }
 
 } // namespace fairy2::trainer

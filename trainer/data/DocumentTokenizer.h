@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Documents to tokens, separators between them, on all threads.
+// Documents to tokens, separators between them, on all threads and in bounded
+// memory.
 #pragma once
 
-#include "runtime/text/Tokenizer.h"
+#include "runtime/support/Documents.h"
+#include "runtime/text/TextEncoder.h"
 #include "trainer/run/Recipe.h"
 
 #include <cstdint>
@@ -42,32 +44,41 @@ inline bool parsesSpecial(const std::string &specialTokens) {
 void checkTokens(std::span<const int32_t> tokens, int64_t vocabSize,
                  const std::string &origin);
 
-/// Gathers documents, tokenizes them in batches and hands the tokens on in the
-/// order of the documents.
+/// Tokenizes documents and hands the tokens on in their order. Documents joined
+/// by blank lines are tokenized as the text that they make together, with a
+/// blank line after the last one, too.
 class DocumentTokenizer {
 public:
-  /// Tokens of `documents` whole documents.
+  /// Tokens, and the number of documents that ended since the last call;
+  /// returns whether more are wanted.
   using Use =
-      std::function<void(std::span<const int32_t> tokens, int64_t documents)>;
+      std::function<bool(std::span<const int32_t> tokens, int64_t documents)>;
 
-  /// `specialTokens` is data.special_tokens.
-  DocumentTokenizer(const Tokenizer &tokenizer, const std::string &separator,
-                    SpecialTokens special, const std::string &specialTokens,
-                    Use use);
+  /// `origin` names the text in errors, `specialTokens` is data.special_tokens.
+  DocumentTokenizer(const Tokenizer &tokenizer, const std::string &origin,
+                    const std::string &separator, SpecialTokens special,
+                    const std::string &specialTokens, Use use);
+  DocumentTokenizer(const DocumentTokenizer &) = delete;
+  DocumentTokenizer &operator=(const DocumentTokenizer &) = delete;
 
-  void add(std::string text);
+  /// What takes the documents of a reader; refers to this.
+  UsePiece taking();
   /// To call after the last document.
-  void flush();
+  void finish();
 
 private:
-  const Tokenizer &tokenizer;
-  const bool parsesSpecial;
-  const bool joins; ///< documents by blank lines, before they are tokenized
+  void take(std::span<const int32_t> ids, bool ends);
+  void hand();
+
+  const bool joins; ///< documents by blank lines
   const Separators separators;
   const Use use;
-  std::vector<std::string> texts;
-  size_t bytes = 0;
-  int64_t documents = 0;
+  bool wantsMore = true;
+  std::vector<int32_t> tokens; ///< to hand on
+  int64_t documents = 0;       ///< that ended in them
+  bool startsDocument = true;
+  bool holdsText = false; ///< the joined text does
+  TextEncoder encoder;
 };
 
 } // namespace fairy2::trainer

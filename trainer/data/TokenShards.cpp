@@ -6,8 +6,10 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 namespace fairy2::trainer {
 
@@ -35,15 +37,18 @@ public:
   void skipTo(uint64_t offset) { at = offset; }
   uint64_t left() const { return file.bytes - std::min(at, file.bytes); }
 
+  /// Throws Error unless `count` values of `size` bytes are left.
+  void need(uint64_t count, uint64_t size, const char *what) const {
+    if (count > left() / size)
+      fail(std::string("the file ends before its ") + what);
+  }
+  uint64_t place() const { return at; }
+
   [[noreturn]] void fail(const std::string &text) const {
     throw Error(file.path + ": " + text);
   }
 
 private:
-  void need(uint64_t count, uint64_t size, const char *what) const {
-    if (count > left() / size)
-      fail(std::string("the file ends before its ") + what);
-  }
   void take(void *to, uint64_t bytes, const char *what) {
     need(bytes, 1, what);
     file.read(at, {static_cast<uint8_t *>(to), size_t(bytes)});
@@ -54,18 +59,48 @@ private:
   uint64_t at = 0;
 };
 
+using UseTokens = std::function<void(std::span<const int32_t>)>;
+
+/// Tokens on their way out, some at a time.
+class Pieces {
+public:
+  explicit Pieces(const UseTokens &use) : use(use) {}
+
+  void add(int32_t token) {
+    tokens.push_back(token);
+    if (tokens.size() == kPieceTokens)
+      finish();
+  }
+  void finish() {
+    use(tokens);
+    tokens.clear();
+  }
+
+  static constexpr size_t kPieceTokens = size_t(1) << 16;
+
+private:
+  const UseTokens &use;
+  std::vector<int32_t> tokens;
+};
+
 template <typename T>
-void appendTokens(Cursor &cursor, uint64_t count, std::vector<int32_t> &out) {
-  for (const T token : cursor.list<T>(count, "tokens")) {
-    if constexpr (sizeof(T) >= 4)
-      if (token < T(0) || int64_t(token) > std::numeric_limits<int32_t>::max())
-        cursor.fail("token " + std::to_string(token) +
-                    " is not in the range of a token");
-    out.push_back(int32_t(token));
+void addTokens(Cursor &cursor, uint64_t count, Pieces &out) {
+  cursor.need(count, sizeof(T), "tokens");
+  while (count > 0) {
+    const uint64_t piece = std::min<uint64_t>(count, Pieces::kPieceTokens);
+    for (const T token : cursor.list<T>(piece, "tokens")) {
+      if constexpr (sizeof(T) >= 4)
+        if (token < T(0) ||
+            int64_t(token) > std::numeric_limits<int32_t>::max())
+          cursor.fail("token " + std::to_string(token) +
+                      " is not in the range of a token");
+      out.add(int32_t(token));
+    }
+    count -= piece;
   }
 }
 
-std::vector<int32_t> readLlmC(const fs::path &path) {
+void readLlmC(const fs::path &path, Pieces &out) {
   constexpr uint64_t kHeaderBytes = 256 * 4;
   constexpr int32_t kMagic16 = 20240520, kMagic32 = 20240801;
   Cursor cursor(path);
@@ -78,21 +113,18 @@ std::vector<int32_t> readLlmC(const fs::path &path) {
   if (count < 0)
     cursor.fail("expected a number of tokens, found " + std::to_string(count));
   cursor.skipTo(kHeaderBytes);
-  std::vector<int32_t> tokens;
   if (magic == kMagic16)
-    appendTokens<uint16_t>(cursor, uint64_t(count), tokens);
+    addTokens<uint16_t>(cursor, uint64_t(count), out);
   else
-    appendTokens<uint32_t>(cursor, uint64_t(count), tokens);
+    addTokens<uint32_t>(cursor, uint64_t(count), out);
   if (cursor.left() > 0)
     cursor.fail("expected " + std::to_string(count) +
                 " tokens as its header says, found " +
                 std::to_string(cursor.left()) + " more bytes");
-  return tokens;
 }
 
-std::vector<int32_t> readMegatron(const fs::path &path,
-                                  std::optional<int32_t> before,
-                                  std::optional<int32_t> after) {
+void readMegatron(const fs::path &path, std::optional<int32_t> before,
+                  std::optional<int32_t> after, Pieces &out) {
   Cursor index(path);
   const auto magic = index.list<char>(9, "header");
   if (std::memcmp(magic.data(), "MMIDIDX\0", 9) != 0)
@@ -102,28 +134,42 @@ std::vector<int32_t> readMegatron(const fs::path &path,
   const auto type = index.value<uint8_t>("header");
   const auto count = index.value<uint64_t>("header");
   index.value<uint64_t>("header"); // documents, whose list is not needed
-  const auto sizes = index.list<int32_t>(count, "sizes");
-  const auto places = index.list<int64_t>(count, "pointers");
+  // The lists of sizes and places are as long as the data has documents.
+  const uint64_t sizesAt = index.place();
+  index.need(count, sizeof(int32_t), "sizes");
+  const uint64_t placesAt = sizesAt + count * sizeof(int32_t);
+  index.skipTo(placesAt);
+  index.need(count, sizeof(int64_t), "pointers");
   fs::path dataPath = path;
   Cursor data(dataPath.replace_extension(".bin"));
-  std::vector<int32_t> tokens;
+  constexpr uint64_t kEntries = uint64_t(1) << 16; // read at once
+  std::vector<int32_t> sizes;
+  std::vector<int64_t> places;
   for (uint64_t i = 0; i < count; ++i) {
-    if (sizes[i] < 0 || places[i] < 0)
+    const uint64_t entry = i % kEntries;
+    if (entry == 0) {
+      const uint64_t entries = std::min(count - i, kEntries);
+      index.skipTo(sizesAt + i * sizeof(int32_t));
+      sizes = index.list<int32_t>(entries, "sizes");
+      index.skipTo(placesAt + i * sizeof(int64_t));
+      places = index.list<int64_t>(entries, "pointers");
+    }
+    if (sizes[entry] < 0 || places[entry] < 0)
       index.fail("sequence " + std::to_string(i) +
                  " has a negative size or place");
-    data.skipTo(uint64_t(places[i]));
+    data.skipTo(uint64_t(places[entry]));
     if (before)
-      tokens.push_back(*before);
-    const auto size = uint64_t(sizes[i]);
+      out.add(*before);
+    const auto size = uint64_t(sizes[entry]);
     switch (type) {
     case 4:
-      appendTokens<int32_t>(data, size, tokens);
+      addTokens<int32_t>(data, size, out);
       break;
     case 5:
-      appendTokens<int64_t>(data, size, tokens);
+      addTokens<int64_t>(data, size, out);
       break;
     case 8:
-      appendTokens<uint16_t>(data, size, tokens);
+      addTokens<uint16_t>(data, size, out);
       break;
     default:
       index.fail("expected tokens of type 4 (int32), 5 (int64) or 8 (uint16), "
@@ -131,9 +177,8 @@ std::vector<int32_t> readMegatron(const fs::path &path,
                  std::to_string(type));
     }
     if (after)
-      tokens.push_back(*after);
+      out.add(*after);
   }
-  return tokens;
 }
 
 } // namespace
@@ -142,11 +187,14 @@ bool isTokenShard(const fs::path &path) {
   return path.extension() == ".bin" || path.extension() == ".idx";
 }
 
-std::vector<int32_t> readTokenShard(const fs::path &path,
-                                    std::optional<int32_t> before,
-                                    std::optional<int32_t> after) {
-  return path.extension() == ".idx" ? readMegatron(path, before, after)
-                                    : readLlmC(path);
+void readTokenShard(const fs::path &path, std::optional<int32_t> before,
+                    std::optional<int32_t> after, const UseTokens &use) {
+  Pieces out(use);
+  if (path.extension() == ".idx")
+    readMegatron(path, before, after, out);
+  else
+    readLlmC(path, out);
+  out.finish();
 }
 
 } // namespace fairy2::trainer

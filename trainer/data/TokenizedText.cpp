@@ -13,6 +13,7 @@
 #include "runtime/support/Json.h"
 #include "runtime/support/Words.h"
 #include "trainer/data/LoadTokenizer.h"
+#include "trainer/data/TokenFile.h"
 #include "trainer/run/Folders.h"
 
 #include <algorithm>
@@ -47,7 +48,7 @@ public:
   ShardWriter(const TokenizeOptions &options, std::string tokenizerSha256,
               int64_t vocabSize)
       : options(options), tokenizer(std::move(tokenizerSha256)),
-        vocabSize(vocabSize), width(vocabSize > 65536 ? 4 : 2) {}
+        vocabSize(vocabSize), width(tokenWidth(vocabSize)) {}
 
   void append(std::span<const int32_t> tokens, int64_t documents) {
     checkTokens(tokens, vocabSize, options.model);
@@ -137,16 +138,15 @@ TokenizeResult tokenizeFiles(const TokenizeOptions &options,
   makeFolder(options.output);
   ShardWriter writer(options, loaded.sha256, config.vocabSize);
   DocumentTokenizer work(
-      *loaded.tokenizer, options.separator, specialTokensOf(config),
-      options.specialTokens,
+      *loaded.tokenizer, joined(options.inputs), options.separator,
+      specialTokensOf(config), options.specialTokens,
       [&](std::span<const int32_t> tokens, int64_t documents) {
-        if (!tokens.empty())
-          writer.append(tokens, documents);
+        writer.append(tokens, documents);
+        return true;
       });
   for (const std::string &input : options.inputs)
-    readDocuments(input, options.textField, options.where,
-                  [&](std::string text) { work.add(std::move(text)); });
-  work.flush();
+    readDocuments(input, options.textField, options.where, work.taking());
+  work.finish();
   return writer.finish();
 }
 

@@ -5,7 +5,6 @@
 #include "trainer/run/Trainer.h"
 
 #include "frontend/DecoderCheckpoint.h"
-#include "runtime/support/Documents.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Words.h"
@@ -111,7 +110,8 @@ void Trainer::loadData() {
   std::vector<Corpus> corpora;
   std::vector<double> weights;
   for (const DataSource &source : settings.data.train) {
-    corpora.push_back(Corpus::read(source, settings.data, vocabulary));
+    corpora.push_back(
+        Corpus::read(source, settings.data, vocabulary, settings.output));
     weights.push_back(source.weight);
   }
   mixture = std::make_unique<Mixture>(std::move(corpora), std::move(weights),
@@ -122,16 +122,9 @@ void Trainer::loadData() {
   const std::string &path = settings.data.validation;
   if (isTokenShard(path) || TokenizedText::isFolder(path))
     throw Error(path + ": expected text, found tokens");
-  validation = tokenizer->encode(readText(path, settings.data.textField),
-                                 /*addSpecial=*/false,
-                                 parsesSpecial(settings.data.specialTokens));
-  const int64_t pieces = settings.data.validationPieces;
-  const auto most = size_t(pieces * settings.data.sequenceLength);
-  if (pieces > 0 && validation.size() > most)
-    validation.resize(most);
-  if (validation.empty())
-    throw Error(path + ": expected text, found none");
-  checkTokens(validation, config.vocabSize, path);
+  validation = Corpus::readWhole(
+      path, settings.data, vocabulary, settings.output,
+      settings.data.validationPieces * settings.data.sequenceLength);
 }
 
 int64_t Trainer::tokensPerStep() const {
@@ -248,28 +241,29 @@ StepResult Trainer::step() {
 }
 
 std::optional<double> Trainer::validate() {
-  if (validation.empty())
+  if (!validation)
     return std::nullopt;
   const at::NoGradGuard noGradients;
   latents->quantize(numerics());
   const auto length = size_t(settings.data.sequenceLength);
-  const auto batchTokens = length * size_t(settings.train.batchSequences);
-  const size_t turns = (validation.size() + batchTokens - 1) / batchTokens;
-  const auto size = size_t(ranks->size()), rank = size_t(ranks->rank());
+  const int64_t batchTokens =
+      settings.data.sequenceLength * settings.train.batchSequences;
+  const int64_t turns = (validation->size() + batchTokens - 1) / batchTokens;
+  const int64_t size = ranks->size(), rank = ranks->rank();
   double sum = 0;
   int64_t predictions = 0;
   // Each rank does as many passes as the others, whose gathers need it; the
   // last one may be over a batch that is not its own and does not count.
-  for (size_t turn = rank; turn < (turns + size - 1) / size * size;
+  for (int64_t turn = rank; turn < (turns + size - 1) / size * size;
        turn += size) {
     const bool counts = turn < turns;
-    const auto text =
-        std::span(validation).subspan(std::min(turn, turns - 1) * batchTokens);
+    const int64_t first = std::min(turn, turns - 1) * batchTokens;
+    const std::vector<int32_t> text = validation->window(
+        first, std::min(batchTokens, validation->size() - first));
     std::vector<std::span<const int32_t>> rows;
-    for (size_t begin = 0; begin < std::min(batchTokens, text.size());
-         begin += length)
-      rows.push_back(
-          text.subspan(begin, std::min(length, text.size() - begin)));
+    for (size_t begin = 0; begin < text.size(); begin += length)
+      rows.push_back(std::span(text).subspan(
+          begin, std::min(length, text.size() - begin)));
     const Batch batch = batches->make(rows, settings.data.sequenceLength);
     latents->beginPass(/*training=*/false, /*last=*/false);
     const double loss =

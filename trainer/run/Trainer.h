@@ -93,7 +93,7 @@ private:
   std::unique_ptr<Mixture> mixture;
   std::unique_ptr<BatchMaker> batches;
   std::unique_ptr<Metrics> metrics;
-  std::vector<int32_t> validation;
+  std::optional<Corpus> validation;
   RunIdentity identity; ///< on rank 0; others know its fingerprint
   std::unique_ptr<TrainingState> state;
   int64_t done = 0;      ///< steps

@@ -35,8 +35,7 @@ void PostProcessor::read(const JsonField &field, int64_t end) {
         field[name].fail("a token and its id");
       return int32_t(pair[1].integer(0, end - 1));
     };
-    before = {idOf("cls")};
-    after = {idOf("sep")};
+    around = {{idOf("cls")}, {idOf("sep")}};
   } else {
     field["type"].refuse("the post-processor " + quoteName(type, '"') +
                          " is not supported");
@@ -57,15 +56,11 @@ void PostProcessor::readTemplate(const JsonField &field, int64_t end) {
     const JsonField name = element["SpecialToken"]["id"];
     const JsonField ids = field["special_tokens"][name.string()]["ids"];
     for (const JsonField &id : ids.elements())
-      (seenText ? after : before).push_back(int32_t(id.integer(0, end - 1)));
+      (seenText ? around.after : around.before)
+          .push_back(int32_t(id.integer(0, end - 1)));
   }
   if (!seenText)
     field["single"].refuse("expected the text, \"A\", in the template");
-}
-
-void PostProcessor::apply(std::vector<int32_t> &ids) const {
-  ids.insert(ids.begin(), before.begin(), before.end());
-  ids.insert(ids.end(), after.begin(), after.end());
 }
 
 } // namespace fairy2::tokenizer

@@ -5,9 +5,9 @@
 #pragma once
 
 #include "runtime/support/Json.h"
+#include "runtime/text/Tokenizer.h"
 
 #include <cstdint>
-#include <vector>
 
 namespace fairy2::tokenizer {
 
@@ -17,14 +17,14 @@ public:
   /// Throws Error.
   PostProcessor(const JsonField &field, int64_t end);
 
-  /// Wraps the ids of one text.
-  void apply(std::vector<int32_t> &ids) const;
+  /// What surrounds the ids of one text.
+  const Tokenizer::Frame &frame() const { return around; }
 
 private:
   void read(const JsonField &field, int64_t end);
   void readTemplate(const JsonField &field, int64_t end);
 
-  std::vector<int32_t> before, after; // what surrounds the text
+  Tokenizer::Frame around;
   bool addsTokens = false;
 };
 

@@ -29,6 +29,7 @@ public:
 
   std::vector<int32_t> encode(std::string_view text, bool addSpecial,
                               bool parseSpecial) const override;
+  const Frame &frame() const override { return postProcessor.frame(); }
   std::vector<int32_t>
   encodeMixed(std::string_view text,
               std::span<const ByteRange> untrusted) const override;
@@ -97,8 +98,11 @@ std::vector<int32_t> FileTokenizer::encode(std::string_view text,
   const ByteRange whole = {0, text.size()};
   std::vector<int32_t> ids =
       encodeMixed(text, std::span(&whole, parseSpecial ? 0 : 1));
-  if (addSpecial)
-    postProcessor.apply(ids);
+  if (addSpecial) {
+    const auto &[before, after] = frame();
+    ids.insert(ids.begin(), before.begin(), before.end());
+    ids.insert(ids.end(), after.begin(), after.end());
+  }
   return ids;
 }
 

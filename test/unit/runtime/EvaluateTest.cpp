@@ -9,10 +9,36 @@
 
 #include <cmath>
 
+#include <sys/resource.h>
+
 using namespace fairy2;
 using namespace fairy2::test;
 
 namespace {
+
+using Texts = std::vector<std::string>;
+
+Documents documentsOf(const Texts &texts) {
+  return [texts](const UsePiece &use) {
+    for (const std::string &text : texts)
+      // In pieces, as a file is read.
+      if (!use(text.substr(0, 3), false) ||
+          !use(text.size() > 3 ? text.substr(3) : "", true))
+        return;
+  };
+}
+
+Texts textsOf(const std::string &path, Protocol protocol) {
+  Texts texts;
+  std::string open;
+  fairy2::documentsOf(path, protocol)([&](std::string_view piece, bool ends) {
+    open += piece;
+    if (ends)
+      texts.push_back(std::exchange(open, ""));
+    return true;
+  });
+  return texts;
+}
 
 class EvaluateTest : public testing::Test {
 protected:
@@ -59,7 +85,8 @@ TEST_F(EvaluateTest, MeanOverAllPredictions) {
       options.threads = 1;
       const auto [sum, count] =
           expected(size_t(chunk), most ? size_t(most) : 1000);
-      const Evaluation result = evaluate(model, {text}, options);
+      const Evaluation result =
+          evaluate(model, documentsOf(Texts{text}), options);
       EXPECT_EQ(result.tokens, count);
       EXPECT_NEAR(result.nllPerToken, sum / double(count), 1e-9 * sum);
       EXPECT_EQ(result.perplexity, std::exp(result.nllPerToken));
@@ -85,7 +112,7 @@ TEST_F(EvaluateTest, GptqPredictsAllButTheFirstOfEachWindow) {
     EvaluationOptions options;
     options.protocol = Protocol::Gptq;
     options.chunk = chunk;
-    const Evaluation result = evaluate(model, documents, options);
+    const Evaluation result = evaluate(model, documentsOf(documents), options);
     EXPECT_EQ(result.chunks, windows);
     EXPECT_EQ(result.tokens, windows * (chunk - 1));
     EXPECT_NEAR(result.nllPerToken, sum / double(result.tokens), 1e-9 * sum);
@@ -125,7 +152,8 @@ TEST_F(EvaluateTest, ReferencePacksWholeDocuments) {
     EvaluationOptions options;
     options.protocol = Protocol::Reference;
     options.chunk = 8;
-    const Evaluation result = evaluate(model, one.documents, options);
+    const Evaluation result =
+        evaluate(model, documentsOf(one.documents), options);
     EXPECT_EQ(result.chunks, std::ssize(one.sequences));
     EXPECT_EQ(result.tokens, count);
     EXPECT_NEAR(result.nllPerToken, sum / double(count), 1e-9 * sum);
@@ -133,16 +161,14 @@ TEST_F(EvaluateTest, ReferencePacksWholeDocuments) {
 }
 
 TEST_F(EvaluateTest, DocumentsOfAFile) {
-  using Documents = std::vector<std::string>;
   const std::string lines = folder.file("a.txt");
   writeFile(lines, "one\n\n two\n");
-  EXPECT_EQ(documentsOf(lines, Protocol::Gptq), Documents{"one\n\n two\n"});
-  EXPECT_EQ(documentsOf(lines, Protocol::Reference),
-            (Documents{"one", "", " two"}));
+  EXPECT_EQ(textsOf(lines, Protocol::Gptq), Texts{"one\n\n two\n"});
+  EXPECT_EQ(textsOf(lines, Protocol::Reference), (Texts{"one", "", " two"}));
   const std::string records = folder.file("a.jsonl");
   writeFile(records, "{\"text\": \"a\\nb\", \"id\": 3}\r\n\n{\"text\": \"\"}");
   for (const Protocol protocol : {Protocol::Chunks, Protocol::Reference})
-    EXPECT_EQ(documentsOf(records, protocol), (Documents{"a\nb", ""}));
+    EXPECT_EQ(textsOf(records, protocol), (Texts{"a\nb", ""}));
   for (const auto &[bad, expected] :
        {std::pair("{\"text\": 3}",
                   ": field 'text': expected a string, found 3"),
@@ -152,12 +178,12 @@ TEST_F(EvaluateTest, DocumentsOfAFile) {
                                "unexpected end of input; expected ':'"),
         std::pair("{}", ": field 'text': is missing")}) {
     writeFile(records, std::string("{\"text\": \"a\"}\n") + bad + "\n");
-    EXPECT_EQ(errorOf([&] { documentsOf(records, Protocol::Gptq); }),
+    EXPECT_EQ(errorOf([&] { textsOf(records, Protocol::Gptq); }),
               records + ":2" + expected);
   }
   for (const char *magic : {"\x1f\x8b\x08", "\x28\xb5\x2f\xfd\x04"}) {
     writeFile(lines, magic);
-    EXPECT_EQ(errorOf([&] { documentsOf(lines, Protocol::Gptq); }),
+    EXPECT_EQ(errorOf([&] { textsOf(lines, Protocol::Gptq); }),
               lines + ": expected text, found a compressed file");
   }
 }
@@ -166,9 +192,11 @@ TEST_F(EvaluateTest, ThreadsDoNotChangeTheFigure) {
   EvaluationOptions options;
   options.chunk = 31;
   options.threads = 1;
-  const double alone = evaluate(model, {text}, options).nllPerToken;
+  const double alone =
+      evaluate(model, documentsOf(Texts{text}), options).nllPerToken;
   options.threads = 0;
-  EXPECT_EQ(evaluate(model, {text}, options).nllPerToken, alone);
+  EXPECT_EQ(evaluate(model, documentsOf(Texts{text}), options).nllPerToken,
+            alone);
 }
 
 TEST_F(EvaluateTest, ProgressCountsPieces) {
@@ -178,7 +206,7 @@ TEST_F(EvaluateTest, ProgressCountsPieces) {
   options.onProgress = [&](int64_t done, int64_t total) {
     calls.emplace_back(done, total);
   };
-  evaluate(model, {text}, options);
+  evaluate(model, documentsOf(Texts{text}), options);
   EXPECT_EQ(calls,
             (std::vector<std::pair<int64_t, int64_t>>{{1, 3}, {2, 3}, {3, 3}}));
 }
@@ -188,7 +216,7 @@ TEST_F(EvaluateTest, BadRequestsAreNamed) {
     EvaluationOptions options;
     options.chunk = 10;
     edit(options);
-    return errorOf([&] { evaluate(model, {what}, options); });
+    return errorOf([&] { evaluate(model, documentsOf(Texts{what}), options); });
   };
   EXPECT_EQ(messageOf(text, [](EvaluationOptions &o) { o.chunk = 101; }),
             "chunk: expected 1 to 100, the model's positions, found 101");
@@ -222,12 +250,36 @@ TEST_F(EvaluateTest, BosIsNeeded) {
   });
   EvaluationOptions options;
   options.chunk = 10;
-  EXPECT_EQ(errorOf([&] { evaluate(Model::open(path), {text}, options); }),
+  EXPECT_EQ(errorOf([&] {
+              evaluate(Model::open(path), documentsOf(Texts{text}), options);
+            }),
             path + ": manifest.model.bos_token: expected one to start each "
                    "piece with, found none");
   // The others do without.
   options.protocol = Protocol::Gptq;
-  EXPECT_GT(evaluate(Model::open(path), {text}, options).tokens, 0);
+  EXPECT_GT(
+      evaluate(Model::open(path), documentsOf(Texts{text}), options).tokens, 0);
+}
+
+/// A document of 24 MB is read to its end, encoded, and not held.
+TEST_F(EvaluateTest, MemoryDoesNotGrowWithTheText) {
+  EvaluationOptions options;
+  options.protocol = Protocol::Reference;
+  options.chunk = 100;
+  const Documents documents = [&](const UsePiece &use) {
+    for (int i = 0; i < 256'000; ++i)
+      use(text, false);
+    use("", true);
+  };
+  const auto peak = [] {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss; // in KiB
+  };
+  const long before = peak();
+  EXPECT_EQ(errorOf([&] { evaluate(model, documents, options); }),
+            "text: expected a document of at most 100 tokens, found none");
+  EXPECT_LT(peak() - before, 12 << 10);
 }
 
 } // namespace

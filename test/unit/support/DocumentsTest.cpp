@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 #include <zstd.h>
 
+#include <utility>
+
 using namespace fairy2;
 
 namespace {
@@ -19,12 +21,31 @@ std::string compressed(const std::string &text) {
   return out;
 }
 
-std::vector<std::string> documentsOf(const std::string &path) {
+std::vector<std::string>
+documentsOf(const std::string &path,
+            const std::map<std::string, std::string> &where = {}) {
   std::vector<std::string> documents;
-  readDocuments(path, "text", {}, [&](std::string text) {
-    documents.push_back(std::move(text));
+  std::string open;
+  readDocuments(path, "text", where, [&](std::string_view piece, bool ends) {
+    open += piece;
+    if (ends)
+      documents.push_back(std::exchange(open, ""));
+    return true;
   });
+  EXPECT_EQ(open, "");
   return documents;
+}
+
+std::string textOf(const std::string &path) {
+  std::string text;
+  int ended = 0;
+  readText(path, "text", [&](std::string_view piece, bool ends) {
+    text += piece;
+    ended += ends;
+    return true;
+  });
+  EXPECT_EQ(ended, text.empty() ? 0 : 1);
+  return text;
 }
 
 TEST(DocumentsTest, ReadsAllKindsOfFiles) {
@@ -92,12 +113,10 @@ TEST(DocumentsTest, RecordsAreChosenByTheirFields) {
       folder.write("a.jsonl", "{\"text\": \"a\", \"from\": \"x\"}\n"
                               "{\"text\": \"b\", \"from\": \"y\"}\n"
                               "{\"text\": \"c\", \"from\": \"x\"}\n");
-  std::string chosen;
-  const auto add = [&](std::string text) { chosen += text; };
-  readDocuments(path, "text", {{"from", "x"}}, add);
-  EXPECT_EQ(chosen, "ac");
+  EXPECT_EQ(documentsOf(path, {{"from", "x"}}),
+            (std::vector<std::string>{"a", "c"}));
   EXPECT_NE(errorOf([&] {
-              readDocuments(path, "text", {{"form", "x"}}, add);
+              documentsOf(path, {{"form", "x"}});
             }).find("a.jsonl:1: field 'form'"),
             std::string::npos);
 }
@@ -106,14 +125,69 @@ TEST(DocumentsTest, AFileIsOneText) {
   const TemporaryFolder folder;
   const std::string lines = "{\"text\": \"\"}\n{\"text\": \"a\"}\n{\"text\": "
                             "\"b\\n\"}\n{\"text\": \"\"}";
-  EXPECT_EQ(readText(folder.write("a.jsonl", lines)), "\n\na\n\nb\n\n\n");
-  EXPECT_EQ(readText(folder.write("a.jsonl.zst", compressed(lines))),
+  EXPECT_EQ(textOf(folder.write("a.jsonl", lines)), "\n\na\n\nb\n\n\n");
+  EXPECT_EQ(textOf(folder.write("a.jsonl.zst", compressed(lines))),
             "\n\na\n\nb\n\n\n");
-  EXPECT_EQ(readText(folder.write("a.txt.zst", compressed("a\n"))), "a\n");
-  EXPECT_EQ(readText(folder.write("any.name", "a\n")), "a\n");
-  EXPECT_EQ(readText(folder.write("empty", "")), "");
-  EXPECT_EQ(folder.errorOf([&] { readText(folder.write("a.gz", "\x1f\x8b")); }),
+  EXPECT_EQ(textOf(folder.write("a.txt.zst", compressed("a\n"))), "a\n");
+  EXPECT_EQ(textOf(folder.write("any.name", "a\n")), "a\n");
+  EXPECT_EQ(textOf(folder.write("empty", "")), "");
+  EXPECT_EQ(folder.errorOf([&] { textOf(folder.write("a.gz", "\x1f\x8b")); }),
             "DIR/a.gz: expected text, found a compressed file");
+}
+
+TEST(DocumentsTest, ReadingStopsWhenAsked) {
+  const TemporaryFolder folder;
+  const std::string bad = "{\"text\": \"a\"}\n{\"text\": \"b\"}\nno record";
+  std::string seen;
+  const auto untilB = [&](std::string_view piece, bool) {
+    seen += piece;
+    return piece != "b";
+  };
+  EXPECT_FALSE(readDocuments(folder.write("a.jsonl", bad), "text", {}, untilB));
+  EXPECT_EQ(seen, "ab");
+  seen.clear();
+  EXPECT_FALSE(readText(folder / "a.jsonl", "text", untilB));
+  EXPECT_EQ(seen, "a\n\nb");
+}
+
+/// A line is whole in memory, a text is not.
+TEST(DocumentsTest, LongLinesAreRefusedAndLongTextsAreNot) {
+  const TemporaryFolder folder;
+  const std::string text((size_t(17) << 20) + 5, 'a');
+  EXPECT_EQ(documentsOf(folder.write("a.txt", text)),
+            std::vector<std::string>{text});
+  const std::string record = "{\"text\": \"" + text + "\"}\n";
+  for (const auto &[name, content] :
+       {std::pair("a.jsonl", "\n" + record),
+        std::pair("a.jsonl.zst", compressed("\n" + record))})
+    EXPECT_EQ(folder.errorOf([&] { documentsOf(folder.write(name, content)); }),
+              "DIR/" + std::string(name) +
+                  ":2: expected lines of at most 16 MiB");
+  const std::string fits(size_t(15) << 20, 'a');
+  EXPECT_EQ(
+      documentsOf(folder.write("b.jsonl", "{\"text\": \"" + fits + "\"}"))[0],
+      fits);
+}
+
+/// What a frame refers back to must be held.
+TEST(DocumentsTest, WideWindowsAreRefused) {
+  const TemporaryFolder folder;
+  ZSTD_CCtx *context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_windowLog, 27);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 0);
+  const std::string text(1000, 'a');
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  ZSTD_inBuffer from{text.data(), text.size(), 0};
+  ZSTD_outBuffer to{out.data(), out.size(), 0};
+  // Two calls: a frame whose size is known has a window of that size.
+  ZSTD_compressStream2(context, &to, &from, ZSTD_e_flush);
+  ZSTD_compressStream2(context, &to, &from, ZSTD_e_end);
+  ZSTD_freeCCtx(context);
+  out.resize(to.pos);
+  EXPECT_EQ(
+      folder.errorOf([&] { documentsOf(folder.write("a.txt.zst", out)); }),
+      "DIR/a.txt.zst: needs a window of more than 32 MiB to decompress; "
+      "compress it at a level of at most 20 and without --long");
 }
 
 } // namespace

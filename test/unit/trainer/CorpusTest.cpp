@@ -6,15 +6,27 @@
 #include "test/unit/trainer/TinyModels.h"
 #include "trainer/data/LoadTokenizer.h"
 #include "trainer/data/TokenShards.h"
+#include "trainer/run/Memory.h"
 
 #include <gtest/gtest.h>
+#include <zstd.h>
 
+#include <cstdlib>
+#include <iostream>
 #include <set>
 
 using namespace fairy2;
 using namespace fairy2::trainer;
 
 namespace {
+
+/// A corpus of these tokens, on the disk of the working directory.
+Corpus corpusOf(const std::vector<int32_t> &tokens) {
+  TokenFile file(".", 65536);
+  file.append(tokens);
+  file.finish();
+  return Corpus(std::move(file));
+}
 
 /// 910 tokens, as transformers counts the texts of that file, in training and
 /// in validation.
@@ -29,7 +41,7 @@ TEST(CorpusTest, SpecialTokensOfRealTextAreParsed) {
   data.separator = "none";
   const auto size = [&] {
     return Corpus::read({file.string(), 1, {}}, data,
-                        {*tokenizer, "", {{1}, {2}}, 512})
+                        {*tokenizer, "", {{1}, {2}}, 512}, ".")
         .size();
   };
   EXPECT_EQ(size(), 910);
@@ -48,7 +60,7 @@ TEST(CorpusTest, TextThatSpellsSpecialTokens) {
   data.separator = "bos";
   const auto tokens = [&] {
     const Corpus corpus =
-        Corpus::read(source, data, {*tokenizer, "", {{1}, {2}}, 264});
+        Corpus::read(source, data, {*tokenizer, "", {{1}, {2}}, 264}, ".");
     return corpus.window(0, corpus.size());
   };
   const std::vector<int32_t> parsed = tokens();
@@ -63,8 +75,7 @@ std::vector<int32_t> allOf(const Corpus &corpus) {
   return corpus.window(0, corpus.size());
 }
 
-/// Joined documents have the tokens of the text file that holds them, in pieces
-/// of a mebibyte.
+/// Joined documents have the tokens of the text file that holds them.
 TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
   const TemporaryFolder folder;
   writeTinyModel(folder / "model");
@@ -73,8 +84,49 @@ TEST(CorpusTest, BlankLinesJoinDocumentsToOneText) {
       folder.write("a.jsonl", "{\"text\": \"Aa b\"}\n{\"text\": \"Bc\"}\n");
   Recipe::Data data;
   data.separator = "blank_line";
-  EXPECT_EQ(allOf(Corpus::read({file, 1, {}}, data, {*tokenizer, "", {}, 264})),
-            tokenizer->encode("Aa b\n\nBc\n\n", false));
+  EXPECT_EQ(
+      allOf(Corpus::read({file, 1, {}}, data, {*tokenizer, "", {}, 264}, ".")),
+      tokenizer->encode("Aa b\n\nBc\n\n", false));
+}
+
+/// What holds 12 MB of tokens, be it one text, records, or a file that unpacks
+/// a thousandfold, is not held in memory: before it took 12.7 bytes of memory
+/// for each of text.
+TEST(CorpusTest, MemoryDoesNotGrowWithTheText) {
+  const TemporaryFolder folder;
+  writeTinyModel(folder / "model");
+  const auto tokenizer = loadTokenizer(folder / "model").tokenizer;
+  const std::string line = tinyText(40, 1);
+  std::vector<std::string> files;
+  {
+    constexpr size_t kBytes = 12 << 20;
+    std::string text, records;
+    while (text.size() < kBytes) {
+      text += line;
+      records += "{\"text\": \"" + line + "\"}\n";
+    }
+    std::string packed(ZSTD_compressBound(text.size()), '\0');
+    packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(),
+                                text.size(), 3));
+    files = {folder.write("a.txt", text), folder.write("a.jsonl", records),
+             folder.write("b.txt.zst", packed)};
+    EXPECT_LT(std::filesystem::file_size(files[2]), kBytes / 1000);
+  }
+  Recipe::Data data;
+  for (const std::string &file : files) {
+    // In a process of its own, whose peak begins at what it holds now.
+    EXPECT_EXIT(
+        {
+          const int64_t before = peakResidentBytes();
+          const Corpus corpus =
+              Corpus::read({file, 1, {}}, data,
+                           {*tokenizer, "", {{1}, {2}}, 264}, folder.path());
+          const int64_t taken = peakResidentBytes() - before;
+          std::cerr << corpus.size() << " tokens, " << taken << " bytes\n";
+          std::_Exit(corpus.size() > 12'000'000 && taken < (24 << 20) ? 0 : 1);
+        },
+        testing::ExitedWithCode(0), "");
+  }
 }
 
 TEST(CorpusTest, SeparatesDocuments) {
@@ -87,7 +139,7 @@ TEST(CorpusTest, SeparatesDocuments) {
   const auto tokens = [&](const char *separator, SpecialTokens special) {
     data.separator = separator;
     return allOf(
-        Corpus::read({file, 1, {}}, data, {*tokenizer, "", special, 256}));
+        Corpus::read({file, 1, {}}, data, {*tokenizer, "", special, 256}, "."));
   };
   const SpecialTokens both{0, 10};
   const int32_t a = tokenizer->encode("A", false)[0],
@@ -100,13 +152,13 @@ TEST(CorpusTest, SeparatesDocuments) {
             std::string::npos);
   data.separator = "none";
   EXPECT_NE(errorOf([&] {
-              Corpus::read({file, 1, {}}, data, {*tokenizer, "", both, 1});
+              Corpus::read({file, 1, {}}, data, {*tokenizer, "", both, 1}, ".");
             }).find("does not fit the model's vocabulary of 1"),
             std::string::npos);
   const std::string shard = folder.write("a.bin", "");
   EXPECT_EQ(errorOf([&] {
               Corpus::read({shard, 1, {{"from", "x"}}}, data,
-                           {*tokenizer, "", both, 256});
+                           {*tokenizer, "", both, 256}, ".");
             }),
             shard + ": key 'where' chooses records of .jsonl files, and this "
                     "one is tokenized already");
@@ -115,6 +167,16 @@ TEST(CorpusTest, SeparatesDocuments) {
 template <typename T> std::string bytesOf(const std::vector<T> &values) {
   return {reinterpret_cast<const char *>(values.data()),
           values.size() * sizeof(T)};
+}
+
+std::vector<int32_t> tokensOf(const std::filesystem::path &shard,
+                              std::optional<int32_t> before = {},
+                              std::optional<int32_t> after = {}) {
+  std::vector<int32_t> tokens;
+  readTokenShard(shard, before, after, [&](std::span<const int32_t> more) {
+    tokens.insert(tokens.end(), more.begin(), more.end());
+  });
+  return tokens;
 }
 
 std::string llmC(int32_t magic, int32_t count, const std::string &tokens) {
@@ -135,25 +197,40 @@ std::string megatron(uint8_t type, const std::vector<int32_t> &sizes,
 TEST(TokenShardsTest, ReadsLlmCAndMegatron) {
   const TemporaryFolder folder;
   const std::vector<int32_t> expected = {5, 65000, 7};
-  EXPECT_EQ(readTokenShard(
-                folder.write("a.bin", llmC(20240520, 3,
-                                           bytesOf<uint16_t>({5, 65000, 7}))),
-                {}, {}),
+  EXPECT_EQ(tokensOf(folder.write(
+                "a.bin", llmC(20240520, 3, bytesOf<uint16_t>({5, 65000, 7})))),
             expected);
-  EXPECT_EQ(readTokenShard(
-                folder.write("b.bin", llmC(20240801, 3,
-                                           bytesOf<uint32_t>({5, 65000, 7}))),
-                {}, {}),
+  EXPECT_EQ(tokensOf(folder.write(
+                "b.bin", llmC(20240801, 3, bytesOf<uint32_t>({5, 65000, 7})))),
             expected);
   folder.write("c.bin", bytesOf<uint16_t>({5, 65000, 7}));
   const std::string index = folder.write("c.idx", megatron(8, {1, 2}, {0, 2}));
-  EXPECT_EQ(readTokenShard(index, {}, {}), expected);
-  EXPECT_EQ(readTokenShard(index, 1, 2),
+  EXPECT_EQ(tokensOf(index), expected);
+  EXPECT_EQ(tokensOf(index, 1, 2),
             (std::vector<int32_t>{1, 5, 2, 1, 65000, 7, 2}));
   folder.write("d.bin", bytesOf<int32_t>({5, 65000, 7}));
+  EXPECT_EQ(tokensOf(folder.write("d.idx", megatron(4, {3}, {0}))), expected);
+}
+
+/// More than is read at once, of tokens and of documents.
+TEST(TokenShardsTest, ReadsLongShards) {
+  const TemporaryFolder folder;
+  std::vector<uint16_t> stored(200'001);
+  for (size_t i = 0; i < stored.size(); ++i)
+    stored[i] = uint16_t(i * 7919);
+  const std::vector<int32_t> expected(stored.begin(), stored.end());
   EXPECT_EQ(
-      readTokenShard(folder.write("d.idx", megatron(4, {3}, {0})), {}, {}),
+      tokensOf(folder.write(
+          "a.bin", llmC(20240520, int32_t(stored.size()), bytesOf(stored)))),
       expected);
+  folder.write("b.bin", bytesOf(stored));
+  std::vector<int64_t> places(stored.size());
+  for (size_t i = 0; i < places.size(); ++i)
+    places[i] = int64_t(2 * i);
+  EXPECT_EQ(tokensOf(folder.write(
+                "b.idx",
+                megatron(8, std::vector<int32_t>(stored.size(), 1), places))),
+            expected);
 }
 
 TEST(TokenShardsTest, BadShardsAreNamed) {
@@ -182,7 +259,7 @@ TEST(TokenShardsTest, BadShardsAreNamed) {
        "i.idx: expected Megatron's MMIDIDX at its start"},
   };
   for (const auto &[path, expected] : cases) {
-    const std::string message = errorOf([&] { readTokenShard(path, {}, {}); });
+    const std::string message = errorOf([&] { tokensOf(path); });
     EXPECT_NE(message.find(expected), std::string::npos)
         << "found: " << message << "\nexpected: " << expected;
   }
@@ -210,7 +287,7 @@ TEST(WindowOrderTest, EveryWindowOncePerEpoch) {
 TEST(MixtureTest, SharesAreExactToWithinOne) {
   std::vector<Corpus> corpora;
   for (int32_t i = 0; i < 3; ++i)
-    corpora.emplace_back(std::vector<int32_t>(1000, i));
+    corpora.push_back(corpusOf(std::vector<int32_t>(1000, i)));
   const std::vector<double> weights = {25, 60, 15};
   Mixture mixture(corpora, weights, 10, 1);
   std::vector<int64_t> counts(3);
@@ -227,9 +304,9 @@ TEST(MixtureTest, SkippingIsTheSameAsTaking) {
   for (size_t i = 0; i < b.size(); ++i)
     b[i] = int32_t(i);
   for (size_t i = 0; i < a.size(); ++i)
-    a[i] = -int32_t(i);
+    a[i] = 10000 + int32_t(i);
   const auto make = [&] {
-    return Mixture({Corpus(a), Corpus(b)}, {1, 2}, 16, 3);
+    return Mixture({corpusOf(a), corpusOf(b)}, {1, 2}, 16, 3);
   };
   Mixture taking = make(), skipping = make();
   for (int i = 0; i < 777; ++i)
@@ -243,7 +320,7 @@ TEST(MixtureTest, SkippingIsTheSameAsTaking) {
 
 TEST(MixtureTest, TooShortSourcesAreRefused) {
   EXPECT_EQ(
-      errorOf([] { Mixture({Corpus(std::vector<int32_t>(9))}, {1}, 10, 1); }),
+      errorOf([] { Mixture({corpusOf(std::vector<int32_t>(9))}, {1}, 10, 1); }),
       "data.train[0]: expected at least 10 tokens, one sequence, found "
       "9");
 }

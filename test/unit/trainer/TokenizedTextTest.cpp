@@ -43,8 +43,9 @@ protected:
     data.separator = separator;
     std::vector<int32_t> all;
     for (const std::string &input : options.inputs) {
-      const Corpus corpus = Corpus::read({input, 1, options.where}, data,
-                                         {*tokenizer, "", {{1}, {2}}, 264});
+      const Corpus corpus =
+          Corpus::read({input, 1, options.where}, data,
+                       {*tokenizer, "", {{1}, {2}}, 264}, folder.path());
       const std::vector<int32_t> more = corpus.window(0, corpus.size());
       all.insert(all.end(), more.begin(), more.end());
     }
@@ -95,7 +96,6 @@ TEST_F(TokenizedTextTest, HoldsWhatTheFilesHold) {
     }
 }
 
-/// Batches of 8 MiB go to shards, so several shards take more text than that.
 TEST_F(TokenizedTextTest, WindowsCrossShards) {
   options.inputs = {};
   for (int i = 0; i < 3; ++i)
@@ -103,7 +103,7 @@ TEST_F(TokenizedTextTest, WindowsCrossShards) {
         folder.write("big" + std::to_string(i) + ".txt",
                      tinyText(1, unsigned(i)) +
                          std::string((size_t(8) << 20) + i, 'a' + i)));
-  options.shardTokens = 1;
+  options.shardTokens = int64_t(8) << 20;
   const TokenizeResult result = tokenize();
   EXPECT_EQ(result.shards, 3);
   EXPECT_EQ(result.documents, 3);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Tokens of one run on its disk, so that memory does not grow with a text.
+#pragma once
+
+#include "runtime/support/File.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <vector>
+
+namespace fairy2::trainer {
+
+/// How many bytes hold a token of a vocabulary.
+inline size_t tokenWidth(int64_t vocabSize) {
+  return vocabSize > 65536 ? 4 : 2;
+}
+
+class TokenFile {
+public:
+  /// An empty one on the disk of `folder` (see ScratchFile), of tokens below
+  /// `vocabSize`.
+  TokenFile(const std::filesystem::path &folder, int64_t vocabSize);
+
+  void append(std::span<const int32_t> tokens);
+  /// To call after the last token, before the first read.
+  void finish();
+
+  int64_t size() const { return count; }
+  /// Fills `out` with the tokens from `begin`.
+  void read(int64_t begin, std::span<int32_t> out) const;
+
+private:
+  ScratchFile file;
+  size_t width;
+  int64_t count = 0;
+  std::vector<uint8_t> pending;
+};
+
+} // namespace fairy2::trainer
