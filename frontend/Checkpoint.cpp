@@ -225,7 +225,13 @@ struct Checkpoint::State {
   /// they have in one with it.
   void completeNames() {
     constexpr std::string_view kPrefix = "model.";
-    if (!tensors.count("embed_tokens.weight"))
+    // The embedding may be stored as the head alone.
+    const bool isShort =
+        std::any_of(tensors.begin(), tensors.end(), [](const auto &entry) {
+          return entry.first == "embed_tokens.weight" ||
+                 entry.first.starts_with("layers.");
+        });
+    if (!isShort)
       return;
     const auto complete = [&](auto &map) {
       std::remove_reference_t<decltype(map)> named;

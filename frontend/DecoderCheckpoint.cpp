@@ -32,23 +32,32 @@ bool areEqual(const Checkpoint &checkpoint, const TensorInfo &a,
   return true;
 }
 
+bool holdsNothing(const StoredTensor &tensor) {
+  return tensor.bytes == 0 || isRotaryBuffer(tensor.name);
+}
+
+/// The tensor of that name, or null; trainers that divide weights leave some
+/// without values.
+const TensorInfo *find(const Checkpoint &checkpoint, const char *name) {
+  const auto place = checkpoint.tensors().find(name);
+  return place == checkpoint.tensors().end() || holdsNothing(place->second)
+             ? nullptr
+             : &place->second;
+}
+
 void settleTies(Checkpoint &checkpoint, HFConfig &config) {
   if (!config.tieWordEmbeddings)
     return;
-  const auto &tensors = checkpoint.tensors();
-  const auto head = tensors.find(kHeadName), table = tensors.find(kTableName);
+  const TensorInfo *head = find(checkpoint, kHeadName),
+                   *table = find(checkpoint, kTableName);
   // A head of phases is never its embedding.
   const bool isPacked = checkpoint.otherTensors().count("lm_head.codes");
-  if (isPacked || (head != tensors.end() && table != tensors.end() &&
-                   (head->second.shape != table->second.shape ||
-                    !areEqual(checkpoint, head->second, table->second))))
+  if (isPacked ||
+      (head && table &&
+       (head->shape != table->shape || !areEqual(checkpoint, *head, *table))))
     config.tieWordEmbeddings = false;
-  else if (head != tensors.end() && table == tensors.end())
+  else if (head && !table)
     checkpoint.share(kHeadName, kTableName);
-}
-
-bool holdsNothing(const StoredTensor &tensor) {
-  return tensor.bytes == 0 || isRotaryBuffer(tensor.name);
 }
 
 } // namespace

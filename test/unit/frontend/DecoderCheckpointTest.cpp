@@ -11,6 +11,7 @@
 #include "test/unit/frontend/TestFiles.h"
 
 #include <cstring>
+#include <utility>
 
 using namespace fairy2;
 
@@ -107,6 +108,20 @@ TEST_F(DecoderCheckpointTest, WhatIsStoredDecidesAboutTheHead) {
   EXPECT_FALSE(open().config.tieWordEmbeddings);
 }
 
+/// DeepSpeed leaves a tied tensor without values; which of the two is chance.
+TEST_F(DecoderCheckpointTest, AnEmptyTensorIsNoHead) {
+  const std::vector<float> table = valuesOf(open().checkpoint, kTableName);
+  const Tensor empty = {"F32", {0}, ""};
+  tensors[kHeadName] = empty;
+  const DecoderCheckpoint headless = open();
+  EXPECT_TRUE(headless.config.tieWordEmbeddings);
+  EXPECT_EQ(valuesOf(headless.checkpoint, kTableName), table);
+  tensors[kHeadName] = std::exchange(tensors[kTableName], empty);
+  const DecoderCheckpoint shared = open();
+  EXPECT_TRUE(shared.config.tieWordEmbeddings);
+  EXPECT_EQ(valuesOf(shared.checkpoint, kTableName), table);
+}
+
 TEST_F(DecoderCheckpointTest, ATypeDoesNotUntieTheHead) {
   const std::vector<float> table = valuesOf(open().checkpoint, kTableName);
   Tensor &head = tensors[kHeadName];
@@ -144,6 +159,13 @@ TEST_F(DecoderCheckpointTest, AModelWithoutItsHeadHasShorterNames) {
   EXPECT_EQ(
       valuesOf(open().checkpoint, "model.layers.1.input_layernorm.weight"),
       norm);
+  // With the head in the embedding's place.
+  tensors[kHeadName] = std::exchange(tensors["embed_tokens.weight"], {});
+  tensors.erase("embed_tokens.weight");
+  EXPECT_EQ(
+      valuesOf(open().checkpoint, "model.layers.1.input_layernorm.weight"),
+      norm);
+  tensors = shorter;
   tensors["model.norm.weight"] = tensors["norm.weight"];
   EXPECT_EQ(error(), "DIR: tensor 'norm.weight': stands beside "
                      "'model.norm.weight'");
