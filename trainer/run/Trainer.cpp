@@ -5,6 +5,7 @@
 #include "trainer/run/Trainer.h"
 
 #include "frontend/DecoderCheckpoint.h"
+#include "frontend/TokenizerFolder.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Words.h"
@@ -53,6 +54,30 @@ Model loadTeacher(const Recipe &recipe, const Model &student) {
                 std::to_string(tokens) + " tokens, found " +
                 std::to_string(teacher.config().vocabSize));
   return teacher;
+}
+
+/// As many tokens may be others, and what their logits teach is nonsense. Files
+/// that differ may hold the same ones, so all are compared that both have; each
+/// twice, as a decoder drops the space that begins a text. Special ones are
+/// often renamed by who tunes a model.
+void requireSameTokens(const std::string &folder, const Tokenizer &own,
+                       int64_t vocabSize) {
+  const TokenizerFolder files = readTokenizerFolder(folder);
+  if (files.json.empty())
+    return;
+  const auto other = Tokenizer::fromJson(files.json, files.origin);
+  for (int32_t id = 0; id < vocabSize; ++id) {
+    if (own.isSpecial(id) || other->isSpecial(id))
+      continue;
+    const std::vector<int32_t> twice = {id, id};
+    const std::string found = other->decode(twice, false),
+                      expected = own.decode(twice, false);
+    if (found != expected && !found.empty() && !expected.empty())
+      throw Error(files.origin +
+                  ": expected a teacher with the model's tokens, found " +
+                  quoteName(found) + " where token " + std::to_string(id) +
+                  " twice is " + quoteName(expected));
+  }
 }
 
 /// With `initialize` of its own the folder may hold no weights.
@@ -107,6 +132,8 @@ void Trainer::loadData() {
   const HFConfig &config = network->config();
   const Vocabulary vocabulary{*tokenizer, sha256, specialTokensOf(config),
                               config.vocabSize};
+  if (teacher)
+    requireSameTokens(settings.teacher.model, *tokenizer, config.vocabSize);
   std::vector<Corpus> corpora;
   std::vector<double> weights;
   for (const DataSource &source : settings.data.train) {

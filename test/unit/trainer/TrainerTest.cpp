@@ -199,6 +199,24 @@ TEST_F(TrainerTest, DistillationFollowsTheTeacher) {
   EXPECT_NEAR(student.run().validationLoss.value(), taught, 0.4);
 }
 
+/// Logits of other tokens teach nonsense, however many there are. A file that
+/// is written otherwise may hold the same ones.
+TEST_F(TrainerTest, ATeacherHasTheTokensOfTheModel) {
+  std::filesystem::copy(folder / "model", folder / "other");
+  recipe.teacher = {(folder / "other").string(), 1, 1};
+  nlohmann::json tokenizer = readJson(folder / "other/tokenizer.json");
+  const auto error = [&] {
+    folder.write("other/tokenizer.json", tokenizer.dump());
+    return folder.errorOf([&] { Trainer trainer(recipe); });
+  };
+  EXPECT_EQ(error(), "no error");
+  nlohmann::json &vocabulary = tokenizer["model"]["vocab"];
+  std::swap(vocabulary["<0x41>"], vocabulary["<0x42>"]);
+  EXPECT_EQ(error(), "DIR/other/tokenizer.json: expected a teacher with the "
+                     "model's tokens, found 'BB' where token " +
+                         vocabulary["<0x42>"].dump() + " twice is 'AA'");
+}
+
 /// Each model attends by its own plan: a teacher with a window, another width
 /// of heads and another rotary embedding. By itself it gives the logits that
 /// the student learns from.
