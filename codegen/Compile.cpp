@@ -269,7 +269,7 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   }
   summary.fileBytes = writer.finish(manifest.json());
   summary.layers = manifest.layers();
-  summary.linears = quantizedLayers(module, errors, reasons);
+  summary.quantized = quantizedLayers(module, errors, reasons);
   return summary;
 }
 

@@ -4,6 +4,7 @@
 // tables that fairy2-compile prints.
 #include "codegen/CompileSummary.h"
 
+#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2QuantizedOps.h"
 #include "dialect/Fairy2WeightOps.h"
@@ -11,6 +12,7 @@
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -21,7 +23,7 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
-/// What the weight behind a source of a linear layer's pack became.
+/// What the weight behind a source of a layer's pack became.
 QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
                               const WeightErrors &errors,
                               const DenseReasons &reasons) {
@@ -36,14 +38,16 @@ QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
   } else if (auto signs = dyn_cast<SignQuantizeOp>(recipe)) {
     const SignScheme scheme = signSchemeOf(signs.getScheme());
     form << nameOf(scheme.method) << ", " << nameOf(scheme.scales);
-  } else if (pack.getKind() == PackingKind::Int8) {
-    form << "int8";
+  } else if (pack.holdsIntegers()) {
+    form << stringifyPackingKind(pack.getKind());
   } else {
     form << weight.getTensorType().getElementType();
   }
+  layer.onPlanes = pack.holdsPlanes();
   layer.name = layerName(weight.getSymName()).str();
-  if (const auto found = errors.find(weight.getSymName().str());
-      found != errors.end())
+  const StringRef measured =
+      pack.holdsIntegers() ? pack.getSymName() : weight.getSymName();
+  if (const auto found = errors.find(measured.str()); found != errors.end())
     layer.relativeError = found->second.relative();
   if (const auto found = reasons.find(layer.name);
       found != reasons.end() && pack.getKind() == PackingKind::Dense)
@@ -89,8 +93,9 @@ void printWeights(llvm::raw_ostream &out,
 
 /// One line for the layers of one kind and form: their mean error, the worst
 /// and whose it is.
-void printLinears(llvm::raw_ostream &out,
-                  const std::vector<QuantizedLayer> &layers, bool everyLayer) {
+void printQuantized(llvm::raw_ostream &out,
+                    const std::vector<QuantizedLayer> &layers,
+                    bool everyLayer) {
   struct Group {
     int64_t count = 0;
     double sum = 0;
@@ -109,8 +114,8 @@ void printLinears(llvm::raw_ostream &out,
       group.worst = &layer;
   }
   if (!groups.empty())
-    out << llvm::format("%-36s %-16s %6s %14s\n", "linear layers", "form",
-                        "number", "|A-Aq|/|A|");
+    out << llvm::format("%-36s %-16s %6s %14s\n", "layers", "form", "number",
+                        "|A-Aq|/|A|");
   for (const auto &[key, group] : groups) {
     const auto &[kind, form, reason] = key;
     out << llvm::format("%-36s %-16s %6lld", kind.c_str(), form.c_str(),
@@ -136,7 +141,7 @@ void printAdvice(llvm::raw_ostream &out,
   double sum = 0;
   int64_t count = 0;
   for (const QuantizedLayer &layer : layers)
-    if (layer.relativeError) {
+    if (layer.relativeError && layer.onPlanes) {
       sum += *layer.relativeError;
       ++count;
     }
@@ -154,11 +159,20 @@ std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
                                             const WeightErrors &errors,
                                             const DenseReasons &reasons) {
   std::vector<QuantizedLayer> layers;
-  packed.walk([&](PackedLinearOp linear) {
-    auto pack = cast<PackOp>(
-        SymbolTable::lookupNearestSymbolFrom(linear, linear.getPackAttr()));
+  llvm::StringSet<> ofLinears; // Packs: a tied embedding is listed as the head.
+  packed.walk(
+      [&](PackedLinearOp linear) { ofLinears.insert(linear.getPack()); });
+  auto add = [&](Operation *op, FlatSymbolRefAttr symbol) {
+    auto pack = cast<PackOp>(SymbolTable::lookupNearestSymbolFrom(op, symbol));
     for (auto source : pack.getSources().getAsRange<FlatSymbolRefAttr>())
       layers.push_back(quantizedLayer(pack, source, errors, reasons));
+  };
+  packed.walk([&](Operation *op) {
+    if (auto linear = dyn_cast<PackedLinearOp>(op))
+      add(op, linear.getPackAttr());
+    else if (auto embedding = dyn_cast<EmbeddingOp>(op);
+             embedding && !ofLinears.contains(embedding.getWeight()))
+      add(op, embedding.getWeightAttr());
   });
   return layers;
 }
@@ -167,8 +181,8 @@ std::string toTables(const CompileSummary &summary, bool everyLayer) {
   std::string text;
   llvm::raw_string_ostream out(text);
   printWeights(out, summary.layers);
-  printLinears(out, summary.linears, everyLayer);
-  printAdvice(out, summary.linears);
+  printQuantized(out, summary.quantized, everyLayer);
+  printAdvice(out, summary.quantized);
   return text;
 }
 

@@ -22,12 +22,13 @@ struct LayerSummary {
   int64_t parameters = 0, bytes = 0;
 };
 
-/// What became of one linear layer.
+/// What became of one linear layer, or of the embedding.
 struct QuantizedLayer {
   std::string name; ///< such as model.layers.0.mlp.up_proj
   std::string form; ///< such as "2 stages, tensor", "int8", "bf16"
   std::optional<double> relativeError; ///< ||A - Aq|| / ||A||, if measured
-  std::string reason; ///< why it is dense though a method was asked for
+  bool onPlanes = false; ///< on phases or signs, which training is for
+  std::string reason;    ///< why it is dense though a method was asked for
 };
 
 /// Why layers stay dense, by their names.
@@ -35,17 +36,17 @@ using DenseReasons = std::map<std::string, std::string>;
 
 struct CompileSummary {
   std::vector<LayerSummary> layers;
-  std::vector<QuantizedLayer> linears; ///< in the order of their use
+  std::vector<QuantizedLayer> quantized; ///< in the order of their use
   int64_t fileBytes = 0;
 };
 
-/// The linear layers of a module of stage packed.
+/// The embedding and the linear layers of a module of stage packed.
 std::vector<QuantizedLayer> quantizedLayers(mlir::ModuleOp packed,
                                             const WeightErrors &errors,
                                             const DenseReasons &reasons);
 
-/// Aligned columns for a terminal: weights by kernel, and linear layers, each
-/// on a line of its own or those of one kind and form together. Ends with a
+/// Aligned columns for a terminal: weights by kernel, and layers, each on
+/// a line of its own or those of one kind and form together. Ends with a
 /// sentence where the weights lose more than a model that was not trained for
 /// it bears.
 std::string toTables(const CompileSummary &summary, bool everyLayer);

@@ -4,6 +4,7 @@
 // manifest, so that it tells what the code does and not what was planned.
 #include "codegen/Manifest.h"
 
+#include "dialect/Fairy2ModelOps.h"
 #include "dialect/Fairy2PackedOps.h"
 #include "dialect/Fairy2WeightOps.h"
 #include "runtime/support/Error.h"
@@ -46,6 +47,21 @@ std::vector<std::string> readersOf(ModuleOp module, PackOp pack) {
           names.push_back(op->getName().stripDialect().str());
   });
   return names;
+}
+
+/// What became of the embedding; one that is tied to the head may have been
+/// kept against the options.
+EmbeddingKind embeddingOf(ModuleOp packed) {
+  auto kind = EmbeddingKind::Keep;
+  packed.walk([&](EmbeddingOp embedding) {
+    auto pack = cast<PackOp>(SymbolTable::lookupNearestSymbolFrom(
+        embedding, embedding.getWeightAttr()));
+    if (pack.getKind() == PackingKind::Int8)
+      kind = EmbeddingKind::Int8;
+    else if (pack.getKind() == PackingKind::Int4)
+      kind = EmbeddingKind::Int4;
+  });
+  return kind;
 }
 
 /// The layer whose bytes of the weight section an operand of a step points at,
@@ -102,6 +118,7 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
       {"activations",
        nameOf(stages == 0 ? ActivationKind::Float : quantize.activations)},
       {"lm_head", nameOf(quantize.head)},
+      {"embedding", nameOf(embeddingOf(packed))},
       {"kv_cache", nameOf(quantize.cache)}};
   manifest["batch"] = int64_t(options.loops.batch);
   manifest["variants"] = nlohmann::json::array();

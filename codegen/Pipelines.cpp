@@ -57,6 +57,12 @@ void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
   }
   if (options.head == HeadKind::Int8)
     pm.addPass(createFairy2QuantizeHeadPass());
+  // After the head: a table that it keeps as it is serves both.
+  if (options.embedding != EmbeddingKind::Keep) {
+    Fairy2QuantizeEmbeddingPassOptions embedding;
+    embedding.element = options.embedding;
+    pm.addPass(createFairy2QuantizeEmbeddingPass(embedding));
+  }
   if (options.cache != CacheKind::F32) {
     Fairy2QuantizeCachePassOptions cache;
     cache.element = options.cache;

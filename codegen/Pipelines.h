@@ -49,6 +49,10 @@ struct QuantizeOptions : PipelineOptions<QuantizeOptions> {
       "Input of layers on phases"};
   Choice<HeadKind, kHeadKinds.size()> head{
       *this, "lm-head", kHeadKinds, HeadKind::Keep, "What becomes of the head"};
+  Choice<EmbeddingKind, kEmbeddingKinds.size()> embedding{
+      *this, "embedding", kEmbeddingKinds, EmbeddingKind::Int8,
+      "What the embedding is stored as; one that is tied to a head of stored "
+      "precision stays"};
   Choice<CacheKind, kCacheKinds.size()> cache{
       *this, "kv-cache", kCacheKinds, CacheKind::F16,
       "What keys and values are stored as"};

@@ -224,36 +224,90 @@ void denseRows(PackOp pack, const Tensors &tensors,
   }
 }
 
-void int8Rows(PackOp pack, const Tensors &tensors,
-              const ParallelFor &parallelFor, std::vector<uint8_t> &out) {
+/// Calls place(row, its codes, their scale) for every row of a matrix, in any
+/// order: scale = max |v| / limit, and codes are rounded ties to even.
+template <typename Place>
+QuantizationError quantizeRows(WeightOp weight, int limit,
+                               const Tensors &tensors,
+                               const ParallelFor &parallelFor, Place place) {
+  const int64_t rows = weight.getTensorType().getDimSize(0);
+  const int64_t columns = weight.getTensorType().getDimSize(1);
+  std::vector<QuantizationError> ofRow(rows);
+  parallelFor(rows, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(columns);
+    std::vector<int8_t> codes(columns);
+    for (int64_t i = begin; i < end; ++i) {
+      tensors.floats(weight, i * columns, (i + 1) * columns, row.data());
+      fairy2::requireFinite(weight.getSymName().str(), i, columns, row.data());
+      float largest = 0;
+      for (float v : row)
+        largest = std::max(largest, std::fabs(v));
+      // Infinite for zeros, and for what a float cannot divide by.
+      float inverse = float(limit) / largest;
+      if (!std::isfinite(inverse))
+        inverse = 0;
+      const float scale = largest / float(limit);
+      for (int64_t j = 0; j < columns; ++j) {
+        const int code = int(std::nearbyint(row[j] * inverse));
+        codes[j] = int8_t(std::clamp(code, -limit, limit));
+        const double left = double(row[j]) - double(codes[j]) * double(scale);
+        ofRow[i].error += left * left;
+      }
+      ofRow[i].norm = squaredNorm(row.data(), columns);
+      place(i, ArrayRef<int8_t>(codes), scale);
+    }
+  });
+  QuantizationError sum; // Whatever the partition, in one order.
+  for (const QuantizationError &row : ofRow) {
+    sum.norm += row.norm;
+    sum.error += row.error;
+  }
+  return sum;
+}
+
+QuantizationError int8Rows(PackOp pack, const Tensors &tensors,
+                           const ParallelFor &parallelFor,
+                           std::vector<uint8_t> &out) {
   WeightOp weight = tensors.weight(pack.getSources()[0]);
   RankedTensorType type = weight.getTensorType();
   const Int8Pack layout{type.getDimSize(0), type.getDimSize(1)};
   out.assign(layout.bytes(), 0);
   auto *scales = reinterpret_cast<float *>(out.data() + layout.scaleOffset());
   auto *sums = reinterpret_cast<int32_t *>(out.data() + layout.sumOffset());
-  parallelFor(layout.rows, [&](int64_t begin, int64_t end) {
-    std::vector<float> row(layout.columns);
-    for (int64_t i = begin; i < end; ++i) {
-      tensors.floats(weight, i * layout.columns, (i + 1) * layout.columns,
-                     row.data());
-      requireFinite(row.data(), layout.columns, weight.getSymName());
-      float largest = 0;
-      for (float v : row)
-        largest = std::max(largest, std::fabs(v));
-      scales[i] = largest / 127;
-      uint8_t *tile = out.data() + layout.valueOffset() +
-                      i / Int8Pack::kTileRows * layout.tileBytes() +
-                      i % Int8Pack::kTileRows * Int8Pack::kGroupColumns;
-      for (int64_t j = 0; j < layout.columns; ++j) {
-        const int value =
-            largest > 0 ? int(std::nearbyint(row[j] * (127 / largest))) : 0;
-        const int clamped = std::clamp(value, -127, 127);
-        sums[i] += clamped;
-        tile[j / 4 * (Int8Pack::kTileRows * 4) + j % 4] = uint8_t(clamped);
-      }
-    }
-  });
+  return quantizeRows(weight, 127, tensors, parallelFor,
+                      [&](int64_t i, ArrayRef<int8_t> codes, float scale) {
+                        scales[i] = scale;
+                        uint8_t *tile =
+                            out.data() + layout.valueOffset() +
+                            i / Int8Pack::kTileRows * layout.tileBytes() +
+                            i % Int8Pack::kTileRows * Int8Pack::kGroupColumns;
+                        for (int64_t j = 0; j < layout.columns; ++j) {
+                          sums[i] += codes[j];
+                          tile[j / 4 * (Int8Pack::kTileRows * 4) + j % 4] =
+                              uint8_t(codes[j]);
+                        }
+                      });
+}
+
+QuantizationError int4Rows(PackOp pack, const Tensors &tensors,
+                           const ParallelFor &parallelFor,
+                           std::vector<uint8_t> &out) {
+  constexpr int64_t kHalf = Int4Pack::kGroupColumns / 2;
+  WeightOp weight = tensors.weight(pack.getSources()[0]);
+  RankedTensorType type = weight.getTensorType();
+  const Int4Pack layout{type.getDimSize(0), type.getDimSize(1)};
+  out.assign(layout.bytes(), 0);
+  auto *scales = reinterpret_cast<float *>(out.data() + layout.scaleOffset());
+  return quantizeRows(
+      weight, 7, tensors, parallelFor,
+      [&](int64_t i, ArrayRef<int8_t> codes, float scale) {
+        scales[i] = scale;
+        uint8_t *row =
+            out.data() + layout.valueOffset() + i * layout.rowBytes();
+        for (int64_t j = 0; j < layout.columns; ++j)
+          row[j / Int4Pack::kGroupColumns * Int4Pack::kGroupBytes +
+              j % kHalf] |= (codes[j] & 15) << (j / kHalf % 2 * 4);
+      });
 }
 
 } // namespace
@@ -272,7 +326,12 @@ std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
     denseRows(pack, tensors, parallelFor, bytes);
     break;
   case PackingKind::Int8:
-    int8Rows(pack, tensors, parallelFor, bytes);
+    errors[pack.getSymName().str()] =
+        int8Rows(pack, tensors, parallelFor, bytes);
+    break;
+  case PackingKind::Int4:
+    errors[pack.getSymName().str()] =
+        int4Rows(pack, tensors, parallelFor, bytes);
     break;
   }
   return bytes;

@@ -20,8 +20,8 @@ class PackOp;
 /// Told the packed bytes written so far and in all.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
-/// How near the phases of each weight are, by its name; weights that were
-/// stored as phases have no entry.
+/// How near the phases or signs of each weight are, by its name, and integers
+/// by the name of their pack; weights that were stored as phases have no entry.
 using WeightErrors = std::map<std::string, QuantizationError>;
 
 /// Bytes of one pack (dialect/phase/Packing.h). Throws Error naming the tensor.

@@ -84,7 +84,8 @@ def Fairy2_PackingKind : I32EnumAttr<"PackingKind",
       I32EnumAttrCase<"SignPlanes", 0, "plane_stream">,
       I32EnumAttrCase<"Dense", 1, "dense">,
       I32EnumAttrCase<"Int8", 2, "int8">,
-      I32EnumAttrCase<"RealSignPlanes", 3, "real_plane_stream">
+      I32EnumAttrCase<"RealSignPlanes", 3, "real_plane_stream">,
+      I32EnumAttrCase<"Int4", 4, "int4">
     ]> {
   let cppNamespace = "::fairy2";
   let genSpecializedAttr = 0;

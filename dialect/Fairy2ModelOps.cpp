@@ -24,13 +24,11 @@ static LogicalResult verifyCap(Operation *op, const APFloat &cap) {
 }
 
 LogicalResult EmbeddingOp::verifySymbolUses(SymbolTableCollection &symbols) {
-  RankedTensorType weight = weightType(*this, getWeightAttr(), symbols);
-  if (!weight)
-    return failure();
-  if (weight.getRank() != 2 || weight.getDimSize(1) != featuresOf(getResult()))
-    return emitOpError("expected a weight of shape [vocabulary, ")
-           << featuresOf(getResult()) << "], found " << weight;
-  return success();
+  return verifyTable(
+      *this,
+      weightType(*this, getWeightAttr(), symbols,
+                 {PackingKind::Dense, PackingKind::Int8, PackingKind::Int4}),
+      featuresOf(getResult()));
 }
 
 LogicalResult RmsNormOp::verifySymbolUses(SymbolTableCollection &symbols) {

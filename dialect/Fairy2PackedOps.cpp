@@ -118,17 +118,21 @@ LogicalResult PackOp::verifySymbolUses(SymbolTableCollection &symbols) {
     const int64_t columns = type.getShape().back();
     const int64_t rows = type.getNumElements() / columns;
     features.push_back(rows);
-    expected = getKind() == PackingKind::Dense
-                   ? DensePack{rows, columns, type.getElementTypeBitWidth() / 8,
-                               bool(getBiases())}
-                         .bytes()
-                   : Int8Pack{rows, columns}.bytes();
+    if (getKind() == PackingKind::Int8)
+      expected = Int8Pack{rows, columns}.bytes();
+    else if (getKind() == PackingKind::Int4)
+      expected = Int4Pack{rows, columns}.bytes();
+    else
+      expected = DensePack{rows, columns, type.getElementTypeBitWidth() / 8,
+                           bool(getBiases())}
+                     .bytes();
   }
   if (int64_t(getBytes()) != expected)
     return emitOpError("expected ")
            << expected << " bytes for this layout, found " << getBytes();
-  if (getBiases() && getKind() == PackingKind::Int8)
-    return emitOpError("expected no bias beside int8 weights");
+  if (getBiases() && holdsIntegers())
+    return emitOpError("expected no bias beside ")
+           << stringifyPackingKind(getKind()) << " weights";
   return verifyBiases(*this, getBiases(), features, symbols);
 }
 
@@ -136,6 +140,8 @@ LogicalResult PackedLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
   auto pack = lookUp<PackOp>(*this, getPackAttr(), symbols, "a fairy2.pack");
   if (!pack)
     return failure();
+  if (pack.getKind() == PackingKind::Int4)
+    return emitOpError("expected no pack of int4, which embeddings alone read");
   if (pack.getSources().size() != getNumResults())
     return emitOpError("expected one result per source of the pack, ")
            << pack.getSources().size() << ", found " << getNumResults();

@@ -21,7 +21,8 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack",
       biases (if any), scales per tile, sign planes;
     * `real_plane_stream`: the same of `fairy2.sign_quantize` symbols;
     * `dense`: one `fairy2.weight`, rows padded to 64 bytes, stored type;
-    * `int8`: one `fairy2.weight`, tiles of 16 rows, a scale per row.
+    * `int8`: one `fairy2.weight`, tiles of 16 rows, a scale per row;
+    * `int4`: one `fairy2.weight`, of an embedding, a scale per row.
 
     Example:
     ```mlir
@@ -46,6 +47,10 @@ def Fairy2_PackOp : Fairy2_SymbolOp<"pack",
     bool holdsPlanes() {
       return getKind() == PackingKind::SignPlanes ||
              getKind() == PackingKind::RealSignPlanes;
+    }
+    /// Whether the weight is integers with a scale per row.
+    bool holdsIntegers() {
+      return getKind() == PackingKind::Int8 || getKind() == PackingKind::Int4;
     }
   }];
 }

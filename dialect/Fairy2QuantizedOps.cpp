@@ -120,7 +120,19 @@ LogicalResult SignLinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
 }
 
 LogicalResult Int8LinearOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  // Not of a pack, whose bytes are another's.
+  if (!lookUp<WeightOp>(*this, getWeightAttr(), symbols, "a fairy2.weight"))
+    return failure();
   return verifyLinear(*this, symbols);
+}
+
+LogicalResult
+QuantizedEmbeddingOp::verifySymbolUses(SymbolTableCollection &symbols) {
+  auto weight =
+      lookUp<WeightOp>(*this, getWeightAttr(), symbols, "a fairy2.weight");
+  return verifyTable(*this,
+                     weight ? weight.getTensorType() : RankedTensorType(),
+                     featuresOf(getResult()));
 }
 
 } // namespace fairy2

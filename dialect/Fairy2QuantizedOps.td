@@ -189,4 +189,30 @@ def Fairy2_Int8LinearOp : Fairy2_Op<"int8_linear",
   }];
 }
 
+def Fairy2_QuantizedEmbeddingOp : Fairy2_Op<"quantized_embedding",
+    Fairy2_Stages<"Quantized", "Quantized">, [Pure,
+    DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
+  let summary = "the rows of a table of integers, one scale per row";
+  let description = [{
+    The weight's row r is quantized to q[r] = round(A[r] / s_r) with s_r = max
+    |A[r]| / 127, or / 7 for i4; result[i] = q[tokens[i]] * s_tokens[i].
+
+    Example:
+    ```mlir
+    fairy2.weight @embed : tensor<512x64xf32> from "model.safetensors" at 0
+    func.func @f(%tokens: tensor<?xi32>) -> tensor<?x64xf32> {
+      %0 = fairy2.quantized_embedding %tokens, @embed as i8 : tensor<?xi32> -> tensor<?x64xf32>
+      return %0 : tensor<?x64xf32>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_TokenIds:$tokens, FlatSymbolRefAttr:$weight,
+                       TypeAttrOf<AnyTypeOf<[I8, I<4>]>>:$element);
+  let results = (outs Fairy2_Activations:$result);
+  let assemblyFormat = [{
+    $tokens `,` $weight `as` $element attr-dict
+    `:` type($tokens) `->` type($result)
+  }];
+}
+
 #endif // FAIRY2_QUANTIZED_OPS_TD

@@ -10,14 +10,28 @@ using namespace mlir;
 namespace fairy2 {
 
 RankedTensorType weightType(Operation *op, FlatSymbolRefAttr symbol,
-                            SymbolTableCollection &symbols) {
+                            SymbolTableCollection &symbols,
+                            ArrayRef<PackingKind> kinds) {
   Operation *found = symbols.lookupNearestSymbolFrom(op, symbol);
   if (auto pack = dyn_cast_or_null<PackOp>(found))
-    if (pack.getKind() == PackingKind::Dense && pack.getSources().size() == 1)
+    if (llvm::is_contained(kinds, pack.getKind()) &&
+        pack.getSources().size() == 1)
       symbol = cast<FlatSymbolRefAttr>(pack.getSources()[0]);
-  WeightOp weight =
-      lookUp<WeightOp>(op, symbol, symbols, "a fairy2.weight or dense pack");
+  std::string what = "a fairy2.weight";
+  for (PackingKind kind : kinds)
+    what += " or " + stringifyPackingKind(kind).str() + " pack";
+  WeightOp weight = lookUp<WeightOp>(op, symbol, symbols, what);
   return weight ? weight.getTensorType() : RankedTensorType();
+}
+
+LogicalResult verifyTable(Operation *op, RankedTensorType table,
+                          int64_t features) {
+  if (!table)
+    return failure();
+  if (table.getRank() == 2 && table.getDimSize(1) == features)
+    return success();
+  return op->emitOpError("expected a weight of shape [vocabulary, ")
+         << features << "], found " << table;
 }
 
 LogicalResult verifyShape(Operation *op, RankedTensorType weight,

@@ -28,15 +28,21 @@ OpTy lookUp(mlir::Operation *op, mlir::FlatSymbolRefAttr symbol,
 }
 
 /// The shape behind a symbol that is a checkpoint weight or, from the packed
-/// stage on, a dense pack of one. Null, after an error, where it is neither.
-mlir::RankedTensorType weightType(mlir::Operation *op,
-                                  mlir::FlatSymbolRefAttr symbol,
-                                  mlir::SymbolTableCollection &symbols);
+/// stage on, a pack of one, of one of the kinds. Null, after an error, where it
+/// is neither.
+mlir::RankedTensorType
+weightType(mlir::Operation *op, mlir::FlatSymbolRefAttr symbol,
+           mlir::SymbolTableCollection &symbols,
+           llvm::ArrayRef<PackingKind> kinds = {PackingKind::Dense});
 
 /// Fails where `weight`, which may be null, has another shape.
 mlir::LogicalResult verifyShape(mlir::Operation *op,
                                 mlir::RankedTensorType weight,
                                 llvm::ArrayRef<int64_t> expected);
+
+/// Fails where `table`, which may be null, has rows of another width.
+mlir::LogicalResult verifyTable(mlir::Operation *op,
+                                mlir::RankedTensorType table, int64_t features);
 
 /// One symbol of a weight of shape [features], or unit, per matrix.
 mlir::LogicalResult verifyBiases(mlir::Operation *op,

@@ -30,6 +30,16 @@ inline constexpr std::array kCacheKinds = {CacheKind::F32, CacheKind::F16,
 /// "f32", "f16" or "int8", on command lines and in the manifest.
 const char *nameOf(CacheKind cache);
 
+/// What a number of the embedding is stored as.
+enum class EmbeddingKind { Keep, Int8, Int4 };
+inline constexpr std::array kEmbeddingKinds = {
+    EmbeddingKind::Keep, EmbeddingKind::Int8, EmbeddingKind::Int4};
+/// Those that are not the checkpoint's own.
+inline constexpr std::array kIntegerEmbeddings = {EmbeddingKind::Int8,
+                                                  EmbeddingKind::Int4};
+/// "keep", "int8" or "int4", on command lines and in the manifest.
+const char *nameOf(EmbeddingKind embedding);
+
 /// The largest number of tokens of one step.
 constexpr int64_t kMaxBatch = 4096;
 

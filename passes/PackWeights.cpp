@@ -37,12 +37,23 @@ private:
         .Case<EmbeddingOp, RmsNormOp>([&](auto op) {
           op.setWeightAttr(dense(op.getWeightAttr(), nullptr));
         })
+        .Case<QuantizedEmbeddingOp>([&](auto op) {
+          OpBuilder builder(op);
+          auto packed = EmbeddingOp::create(
+              builder, op.getLoc(), op.getResult().getType(), op.getTokens(),
+              integers(op.getWeightAttr(), op.getElement().isInteger(8)
+                                               ? PackingKind::Int8
+                                               : PackingKind::Int4));
+          op.replaceAllUsesWith(packed.getResult());
+          op.erase();
+        })
         .Case<LinearOp>([&](auto op) {
           replace(op, op.getInput(), Value(),
                   dense(op.getWeightAttr(), op.getBiasAttr()));
         })
         .Case<Int8LinearOp>([&](auto op) {
-          replace(op, op.getInput(), op.getScales(), int8(op.getWeightAttr()));
+          replace(op, op.getInput(), op.getScales(),
+                  integers(op.getWeightAttr(), PackingKind::Int8));
         })
         .Case<PhaseLinearOp>([&](auto op) {
           replace(op, op.getInput(), op.getScales(),
@@ -105,11 +116,13 @@ private:
                  symbols->lookup(weight.getValue())->getLoc());
   }
 
-  FlatSymbolRefAttr int8(FlatSymbolRefAttr weight) {
+  FlatSymbolRefAttr integers(FlatSymbolRefAttr weight, PackingKind kind) {
     RankedTensorType type = typeOf(weight);
-    const Int8Pack pack{type.getDimSize(0), type.getDimSize(1)};
-    return place((weight.getValue() + ".int8").str(), PackingKind::Int8,
-                 {weight}, ArrayAttr(), pack.bytes(),
+    const int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+    return place((weight.getValue() + "." + stringifyPackingKind(kind)).str(),
+                 kind, {weight}, ArrayAttr(),
+                 kind == PackingKind::Int8 ? Int8Pack{rows, columns}.bytes()
+                                           : Int4Pack{rows, columns}.bytes(),
                  symbols->lookup(weight.getValue())->getLoc());
   }
 

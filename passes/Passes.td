@@ -119,6 +119,29 @@ def Fairy2QuantizeHeadPass : Pass<"fairy2-quantize-head", "::mlir::ModuleOp"> {
   let dependentDialects = ["::fairy2::Fairy2Dialect"];
 }
 
+def Fairy2QuantizeEmbeddingPass
+    : Pass<"fairy2-quantize-embedding", "::mlir::ModuleOp"> {
+  let summary = "give the embedding integers with a scale per row";
+  let description = [{
+    A table that a dense linear layer reads too, a
+    tied head that keeps its precision, stays as it is, with a remark: integers
+    beside it would make the file larger. A tied head of int8 shares the int8
+    rows.
+
+    ```mlir
+    %0 = fairy2.embedding %tokens, @embed : tensor<?xi32> -> tensor<?x64xf32>
+    ==>
+    %0 = fairy2.quantized_embedding %tokens, @embed as i8 : tensor<?xi32> -> tensor<?x64xf32>
+    ```
+  }];
+  let options = [
+    Option<"element", "element", "::fairy2::EmbeddingKind",
+           "::fairy2::EmbeddingKind::Int8",
+           "what a number of the table is stored as",
+           "::fairy2::Choices(::fairy2::kIntegerEmbeddings)">
+  ];
+}
+
 def Fairy2QuantizeCachePass
     : Pass<"fairy2-quantize-cache", "::mlir::ModuleOp"> {
   let summary = "store keys and values in fewer bits";

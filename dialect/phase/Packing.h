@@ -118,9 +118,10 @@ struct DensePack {
   }
 };
 
-/// int8 weights, one scale per row. Scales: float32 [tile][16]; sums: int32
-/// [tile][16], the sum of each row's weights; values: [tile][group of 4
-/// columns][16 rows][4 columns].
+/// int8 weights, one scale per row, of a head and of an embedding: one that is
+/// tied to an int8 head needs no bytes of its own. Scales: float32 [tile][16];
+/// sums: int32 [tile][16], the sum of each row's weights; values: [tile][group
+/// of 4 columns][16 rows][4 columns].
 struct Int8Pack {
   static constexpr int64_t kTileRows = 16;
   static constexpr int64_t kGroupColumns = 4;
@@ -136,6 +137,26 @@ struct Int8Pack {
   int64_t sumOffset() const { return tiles() * kTileRows * 4; }
   int64_t valueOffset() const { return 2 * sumOffset(); }
   int64_t bytes() const { return valueOffset() + tiles() * tileBytes(); }
+};
+
+/// int4 rows of an embedding, one scale per row. Scales: float32 [rows];
+/// values: [row][group of 32 columns][16 bytes], two's complement; of byte j of
+/// a group the low nibble is column j, the high one column 16 + j.
+struct Int4Pack {
+  static constexpr int64_t kGroupColumns = 32;
+  static constexpr int64_t kGroupBytes = kGroupColumns / 2;
+
+  int64_t rows = 0, columns = 0;
+
+  int64_t groups() const {
+    return (columns + kGroupColumns - 1) / kGroupColumns;
+  }
+  int64_t rowBytes() const { return groups() * kGroupBytes; }
+  int64_t scaleOffset() const { return 0; }
+  int64_t valueOffset() const { return roundUp(rows * 4, kPackAlignment); }
+  int64_t bytes() const {
+    return valueOffset() + roundUp(rows * rowBytes(), kPackAlignment);
+  }
 };
 
 } // namespace fairy2

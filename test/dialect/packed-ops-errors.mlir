@@ -143,3 +143,38 @@ func.func @shape(%x: tensor<?x4xf32>) {
   %0 = fairy2.packed_linear %x @p : tensor<?x4xf32> -> tensor<?x4xf32>
   return
 }
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+// expected-error @+1 {{expected 128 bytes for this layout, found 64}}
+fairy2.pack @p <int4> [@w] {bytes = 64 : i64, offset = 0 : i64}
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+fairy2.weight @b : tensor<4xf32> from "a.safetensors" at 64
+// expected-error @+1 {{expected no bias beside int4 weights}}
+fairy2.pack @p <int4> [@w] biases [@b] {bytes = 128 : i64, offset = 0 : i64}
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+fairy2.pack @p <int4> [@w] {bytes = 128 : i64, offset = 0 : i64}
+func.func @int4_linear(%x: tensor<?x4xi8>, %s: tensor<?xf32>) {
+  // expected-error @+1 {{expected no pack of int4, which embeddings alone read}}
+  %0 = fairy2.packed_linear %x scales %s @p : tensor<?x4xi8>, tensor<?xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+fairy2.phase_quantize @q of @w #fairy2.scheme<stages = 1, activations = int8>
+// expected-note @+1 {{defined here}}
+fairy2.pack @p <plane_stream> [@q] {bytes = 192 : i64, offset = 0 : i64}
+func.func @table_of_planes(%t: tensor<?xi32>) {
+  // expected-error @+1 {{expected a fairy2.weight or dense pack or int8 pack or int4 pack named @p, found a fairy2.pack}}
+  %0 = fairy2.embedding %t, @p : tensor<?xi32> -> tensor<?x4xf32>
+  return
+}

@@ -18,6 +18,9 @@ fairy2.pack @head.pack <dense> [@head] {bytes = 1088 : i64, offset = 2688 : i64}
 // 2 tiles: 128 bytes of scales, 128 of sums, 5 groups of 64 bytes each.
 // CHECK: fairy2.pack @head.int8 <int8> [@head] {bytes = 896 : i64, offset = 3776 : i64}
 fairy2.pack @head.int8 <int8> [@head] {bytes = 896 : i64, offset = 3776 : i64}
+// 17 scales in 128 bytes, 17 rows of one group of 16 bytes, padded to 320.
+// CHECK: fairy2.pack @head.int4 <int4> [@head] {bytes = 448 : i64, offset = 4672 : i64}
+fairy2.pack @head.int4 <int4> [@head] {bytes = 448 : i64, offset = 4672 : i64}
 
 // CHECK-LABEL: func @phases
 func.func @phases(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> (tensor<?x64xf32>, tensor<?x34xf32>) {
@@ -40,4 +43,13 @@ func.func @int8(%x: tensor<?x20xi8>, %s: tensor<?xf32>) -> tensor<?x17xf32> {
   // CHECK: fairy2.packed_linear %{{.*}} scales %{{.*}} @head.int8 : tensor<?x20xi8>, tensor<?xf32> -> tensor<?x17xf32>
   %0 = fairy2.packed_linear %x scales %s @head.int8 : tensor<?x20xi8>, tensor<?xf32> -> tensor<?x17xf32>
   return %0 : tensor<?x17xf32>
+}
+
+// CHECK-LABEL: func @embeddings
+func.func @embeddings(%t: tensor<?xi32>) -> (tensor<?x20xf32>, tensor<?x20xf32>) {
+  // CHECK: fairy2.embedding %{{.*}}, @head.int8 : tensor<?xi32> -> tensor<?x20xf32>
+  %0 = fairy2.embedding %t, @head.int8 : tensor<?xi32> -> tensor<?x20xf32>
+  // CHECK: fairy2.embedding %{{.*}}, @head.int4 : tensor<?xi32> -> tensor<?x20xf32>
+  %1 = fairy2.embedding %t, @head.int4 : tensor<?xi32> -> tensor<?x20xf32>
+  return %0, %1 : tensor<?x20xf32>, tensor<?x20xf32>
 }

@@ -134,3 +134,43 @@ func.func @int8(%x: tensor<?x4xi8>, %s: tensor<?xf32>) {
   %0 = fairy2.int8_linear %x scales %s @w : tensor<?x4xi8>, tensor<?xf32> -> tensor<?x4xf32>
   return
 }
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+// expected-note @+1 {{defined here}}
+fairy2.pack @p <dense> [@w] {bytes = 256 : i64, offset = 0 : i64}
+func.func @int8_of_a_pack(%x: tensor<?x4xi8>, %s: tensor<?xf32>) {
+  // expected-error @+1 {{expected a fairy2.weight named @p, found a fairy2.pack}}
+  %0 = fairy2.int8_linear %x scales %s @p : tensor<?x4xi8>, tensor<?xf32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+// expected-note @+1 {{defined here}}
+fairy2.pack @p <dense> [@w] {bytes = 256 : i64, offset = 0 : i64}
+func.func @table_of_a_pack(%t: tensor<?xi32>) {
+  // expected-error @+1 {{expected a fairy2.weight named @p, found a fairy2.pack}}
+  %0 = fairy2.quantized_embedding %t, @p as i8 : tensor<?xi32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+fairy2.weight @w : tensor<4x6xf32> from "a.safetensors" at 0
+func.func @table_width(%t: tensor<?xi32>) {
+  // expected-error @+1 {{expected a weight of shape [vocabulary, 4], found 'tensor<4x6xf32>'}}
+  %0 = fairy2.quantized_embedding %t, @w as i8 : tensor<?xi32> -> tensor<?x4xf32>
+  return
+}
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0
+func.func @table_element(%t: tensor<?xi32>) {
+  // expected-error @+1 {{attribute 'element' failed to satisfy constraint}}
+  %0 = fairy2.quantized_embedding %t, @w as i16 : tensor<?xi32> -> tensor<?x4xf32>
+  return
+}

@@ -43,3 +43,12 @@ func.func @int8_linear(%x: tensor<?x64xi8>, %s: tensor<?xf32>) -> tensor<?x32xf3
   %0 = fairy2.int8_linear %x scales %s @k : tensor<?x64xi8>, tensor<?xf32> -> tensor<?x32xf32>
   return %0 : tensor<?x32xf32>
 }
+
+// CHECK-LABEL: func @quantized_embedding
+func.func @quantized_embedding(%t: tensor<?xi32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  // CHECK: fairy2.quantized_embedding %{{.*}}, @k as i8 : tensor<?xi32> -> tensor<?x64xf32>
+  %0 = fairy2.quantized_embedding %t, @k as i8 : tensor<?xi32> -> tensor<?x64xf32>
+  // CHECK: fairy2.quantized_embedding %{{.*}}, @k as i4 : tensor<?xi32> -> tensor<?x64xf32>
+  %1 = fairy2.quantized_embedding %t, @k as i4 : tensor<?xi32> -> tensor<?x64xf32>
+  return %0, %1 : tensor<?x64xf32>, tensor<?x64xf32>
+}

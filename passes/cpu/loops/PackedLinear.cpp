@@ -21,6 +21,8 @@ template <> void lower(PackedLinearOp op, LoopContext &context) {
     return lowerDenseLinear(op, pack, context);
   case PackingKind::Int8:
     return lowerInt8Linear(op, pack, context);
+  case PackingKind::Int4:
+    llvm_unreachable("the verifier lets no linear layer read int4");
   }
 }
 

@@ -49,26 +49,146 @@ void forallVectors(Emitter &e, Value tokens, int64_t features,
 } // namespace
 
 /// parallel for token:
-///   for vector of the row: out[token] = float32(table[tokens[token]])
-template <> void lower(EmbeddingOp op, LoopContext &context) {
-  Kernel kernel(context, op,
-                llvm::formatv("embedding_{0}", featuresOf(op.getResult())));
-  const Rows tokens = kernel.rows(op.getTokens());
-  const DenseRows table = denseRows(kernel, kernel.pack(op.getWeightAttr()));
+///   copyRow(number of the table's row, first element of the result's row)
+template <typename CopyRow>
+static void forTokens(Kernel &kernel, EmbeddingOp op, const Rows &tokens,
+                      CopyRow copyRow) {
   const Rows out = kernel.rows(op.getResult());
   const Argument count = kernel.tokens(op.getResult());
   kernel.emit([&](Emitter &e) {
     e.forall(count, [&](Value i) {
-      Value from = e.mul(e.toIndex(e.load(tokens, i)), table.stride);
-      Value to = out.row(e, i);
-      e.forLoop(e.index(0), e.index(out.features), kLanes, {},
-                [&](Value offset, ValueRange) -> SmallVector<Value> {
-                  e.storeVector(e.loadFloats(table.memref, e.add(from, offset)),
-                                out, e.add(to, offset));
-                  return {};
-                });
+      copyRow(e, e.toIndex(e.load(tokens, i)), out, out.row(e, i));
     });
   });
+}
+
+/// for vector of the row: out = float32(row)
+static void lowerDenseEmbedding(Kernel &kernel, EmbeddingOp op,
+                                const Rows &tokens, PackOp pack) {
+  const DenseRows table = denseRows(kernel, pack);
+  forTokens(kernel, op, tokens,
+            [&](Emitter &e, Value row, const Rows &out, Value to) {
+              Value from = e.mul(row, table.stride);
+              e.forLoop(e.index(0), e.index(out.features), kLanes, {},
+                        [&](Value offset, ValueRange) -> SmallVector<Value> {
+                          e.storeVector(
+                              e.loadFloats(table.memref, e.add(from, offset)),
+                              out, e.add(to, offset));
+                          return {};
+                        });
+            });
+}
+
+/// The row is one of 16 of a tile, whose words of 4 columns take turns.
+///
+/// for vector of the row: out = float32(4 words) scale
+static void lowerInt8Embedding(Kernel &kernel, EmbeddingOp op,
+                               const Rows &tokens, PackOp pack) {
+  constexpr int64_t tileRows = Int8Pack::kTileRows;
+  constexpr int64_t vectorGroups = kLanes / Int8Pack::kGroupColumns;
+  RankedTensorType type = weightType(pack);
+  const Int8Pack layout{type.getDimSize(0), type.getDimSize(1)};
+  Type i32 = IntegerType::get(op.getContext(), 32);
+  const int64_t tileWords = layout.groups() * tileRows;
+  const Argument words = kernel.weights(pack, layout.valueOffset(), i32,
+                                        layout.tiles() * tileWords);
+  const Argument scales =
+      kernel.weights(pack, layout.scaleOffset(),
+                     Float32Type::get(op.getContext()), layout.rows);
+  forTokens(
+      kernel, op, tokens,
+      [&](Emitter &e, Value row, const Rows &out, Value to) {
+        Value scale = e.splat(e.load(scales, row));
+        Value from =
+            e.add(e.mul(e.div(row, tileRows), tileWords), e.rem(row, tileRows));
+        // Nothing is read past the tile's last group.
+        auto copy = [&](Value group, int64_t groups) {
+          Value first = e.add(from, e.mul(group, tileRows));
+          SmallVector<Value> four(vectorGroups, e.constant(i32, 0));
+          for (int64_t g = 0; g < groups; ++g)
+            four[g] = e.load(words, e.add(first, g * tileRows));
+          Value codes = e.bitcast(
+              e.bytes(kLanes),
+              vector::FromElementsOp::create(e, e.ints(vectorGroups), four));
+          e.storeVector(e.mul(e.toFloats(codes), scale), out,
+                        e.add(to, e.mul(group, Int8Pack::kGroupColumns)));
+        };
+        const int64_t whole = layout.groups() / vectorGroups * vectorGroups;
+        e.forLoop(e.index(0), e.index(whole), vectorGroups, {},
+                  [&](Value group, ValueRange) -> SmallVector<Value> {
+                    copy(group, vectorGroups);
+                    return {};
+                  });
+        if (whole < layout.groups())
+          copy(e.index(whole), layout.groups() - whole);
+      });
+}
+
+/// for 32 columns: 16 words = 16 bytes of the row, extended by their signs
+///   out = float32(low nibbles of the words) scale
+///   the next vector of out = float32(high nibbles) scale
+static void lowerInt4Embedding(Kernel &kernel, EmbeddingOp op,
+                               const Rows &tokens, PackOp pack) {
+  RankedTensorType type = weightType(pack);
+  const Int4Pack layout{type.getDimSize(0), type.getDimSize(1)};
+  const Argument bytes = kernel.weights(pack, layout.valueOffset(),
+                                        IntegerType::get(op.getContext(), 8),
+                                        layout.rows * layout.rowBytes());
+  const Argument scales =
+      kernel.weights(pack, layout.scaleOffset(),
+                     Float32Type::get(op.getContext()), layout.rows);
+  forTokens(
+      kernel, op, tokens,
+      [&](Emitter &e, Value row, const Rows &out, Value to) {
+        Value scale = e.splat(e.load(scales, row));
+        Value from = e.mul(row, layout.rowBytes());
+        auto copy = [&](Value group, bool hasHigh) {
+          Value pairs = arith::ExtSIOp::create(
+              e, e.ints(),
+              e.loadVector(bytes,
+                           e.add(from, e.mul(group, Int4Pack::kGroupBytes)),
+                           kLanes));
+          Value at = e.add(to, e.mul(group, Int4Pack::kGroupColumns));
+          auto store = [&](Value codes, int64_t offset) {
+            e.storeVector(
+                e.mul(arith::SIToFPOp::create(e, e.floats(), codes), scale),
+                out, e.add(at, offset));
+          };
+          Value top = e.constant(e.ints(), 28);
+          store(arith::ShRSIOp::create(e, arith::ShLIOp::create(e, pairs, top),
+                                       top),
+                0);
+          if (hasHigh)
+            store(arith::ShRSIOp::create(e, pairs, e.constant(e.ints(), 4)),
+                  kLanes);
+        };
+        // The last vector may be past the row that is written.
+        const bool isOdd =
+            roundUp(out.features, kLanes) % Int4Pack::kGroupColumns;
+        const int64_t whole = layout.groups() - isOdd;
+        e.forLoop(e.index(0), e.index(whole),
+                  [&](Value group) { copy(group, /*hasHigh=*/true); });
+        if (isOdd)
+          copy(e.index(whole), /*hasHigh=*/false);
+      });
+}
+
+template <> void lower(EmbeddingOp op, LoopContext &context) {
+  Kernel kernel(context, op,
+                llvm::formatv("embedding_{0}", featuresOf(op.getResult())));
+  const Rows tokens = kernel.rows(op.getTokens());
+  PackOp pack = kernel.pack(op.getWeightAttr());
+  switch (pack.getKind()) {
+  case PackingKind::Dense:
+    return lowerDenseEmbedding(kernel, op, tokens, pack);
+  case PackingKind::Int8:
+    return lowerInt8Embedding(kernel, op, tokens, pack);
+  case PackingKind::Int4:
+    return lowerInt4Embedding(kernel, op, tokens, pack);
+  case PackingKind::SignPlanes:
+  case PackingKind::RealSignPlanes:
+    llvm_unreachable("the verifier lets no embedding read planes");
+  }
 }
 
 /// parallel for (row, vector): out[row] = in[rows[row]]

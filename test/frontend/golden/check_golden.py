@@ -18,7 +18,7 @@ def main():
     os.makedirs(folder, exist_ok=True)
     library = os.path.join(folder, "model.so")
     subprocess.run(["fairy2-compile", golden, "-o", library, "--method=none",
-                    "--kv-cache=f32",
+                    "--embedding=keep", "--kv-cache=f32",
                     "--target=" + levels], check=True,
                    stdout=subprocess.DEVNULL)
     with open(os.path.join(golden, "golden.json")) as file:

@@ -61,6 +61,11 @@ fairy2.weight @n4 : tensor<16xf32> from "f" at 21120
   pack("n", "dense", "[@n]", 256);
   pack("m", "dense", "[@m]", 256);
   pack("n4", "dense", "[@n4]", 64);
+  // Scales and sums 128 bytes each, 2 tiles of 16 groups of 64 bytes.
+  pack("w8", "int8", "[@w]", 2304);
+  pack("v8", "int8", "[@v]", 2304);
+  // Scales 128 bytes, 32 rows of 32 bytes.
+  pack("w4", "int4", "[@w]", 1152);
   // Scales 64 bytes, 128 bytes of planes for each of two sets per stage.
   planes("p", "w", "stages = 2", 576);
   planes("q", "v", "stages = 2", 576);
@@ -260,6 +265,14 @@ TEST_F(KernelIdentityTest, LayoutsOfPacksTellKernelsApart) {
   EXPECT_FALSE(sharesPacks("@p.pack", "@pt.pack"));
   EXPECT_FALSE(sharesPacks("@w.pack", "@half.pack"));
   EXPECT_FALSE(sharesPacks("@w.pack", "@biased.pack"));
+  auto sharesTables = [&](const std::string &first, const std::string &second) {
+    return shares({"", "", "%z = fairy2.embedding %tokens, $ : !ids -> !row",
+                   first, second});
+  };
+  EXPECT_TRUE(sharesTables("@w8.pack", "@v8.pack")); // Other weights.
+  EXPECT_FALSE(sharesTables("@w8.pack", "@w.pack"));
+  EXPECT_FALSE(sharesTables("@w8.pack", "@w4.pack"));
+  EXPECT_FALSE(sharesTables("@w4.pack", "@w.pack"));
 }
 
 /// Layers that attend in different ways write their cache by one kernel.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
 using namespace fairy2;
 
@@ -218,6 +219,72 @@ float int8Row(const float *row, const Floats &values, float tokenScale) {
   for (size_t i = 0; i < values.size(); ++i)
     sum += int64_t(weights[i]) * int64_t(values[i]);
   return float(sum) * (rowScale * tokenScale);
+}
+
+std::string integerTable(const Floats &table, int64_t rows, int64_t n,
+                         const std::string &element) {
+  return moduleWithIdentityHead(
+      weight("x", table, {rows, n}),
+      "%z = fairy2.quantized_embedding %tokens, @x as " + element +
+          " : tensor<?xi32> -> " + tensor(n) + "\n",
+      n, kSmallCache);
+}
+
+TEST_P(RowKernelTest, QuantizedEmbedding) {
+  const int64_t n = GetParam(), rows = 35;
+  Floats table = randomFloats(rows * n, 1);
+  std::fill_n(table.begin() + 2 * n, n, 0.0f);   // A row of zeros,
+  std::fill_n(table.begin() + 3 * n, n, -2.5f);  // one of extremes,
+  std::fill_n(table.begin() + 4 * n, n, 1e-40f); // and one of tiny values.
+  const std::vector<int32_t> tokens = {0, 34, 2, 3, 4, 16, 15, 34};
+  for (const auto &[element, limit] :
+       {std::pair("i8", 127.0), std::pair("i4", 7.0)}) {
+    const Floats y = runEverywhere(integerTable(table, rows, n, element),
+                                   {{Step::of(tokens)}});
+    ASSERT_EQ(y.size(), tokens.size() * n);
+    for (size_t t = 0; t < tokens.size(); ++t) {
+      const float *row = table.data() + tokens[t] * n, *found = &y[t * n];
+      double largest = 0;
+      for (int64_t i = 0; i < n; ++i)
+        largest = std::max(largest, std::fabs(double(row[i])));
+      const double scale = largest / limit;
+      for (int64_t i = 0; i < n; ++i) {
+        if (largest < 1e-38) { // No float says what it is divided by.
+          ASSERT_EQ(found[i], 0.0f);
+          continue;
+        }
+        // A whole number of scales, and the nearest but for their rounding.
+        const double code = std::nearbyint(found[i] / scale);
+        ASSERT_NEAR(found[i], code * scale, 1e-6 * largest) << element;
+        ASSERT_LE(std::fabs(code), limit) << element;
+        ASSERT_NEAR(found[i], row[i], (0.5 + 1e-4) * scale)
+            << element << ", row " << tokens[t] << ", column " << i;
+      }
+    }
+  }
+}
+
+/// By hand: scales of exactly 1.
+TEST(QuantizedEmbeddingTest, TiesGoToEven) {
+  const Floats four = {7,   -6.5, -5.5, -4.5, -3.5, -2.5, -1.5, -0.5, 0.5,
+                       1.5, 2.5,  3.5,  4.5,  5.5,  6.5,  -7,   3,    -1.25},
+               expected4 = {7, -6, -6, -4, -4, -2, -2, 0, 0,
+                            2, 2,  4,  4,  6,  6,  -7, 3, -1};
+  const Floats eight = {-127, 126.5, 125.5, -0.5, 0.5, 1.5, -2.5, 63,   -64.5,
+                        127,  99.4,  -99.6, 8,    -9,  100, -101, 17.5, -18.5},
+               expected8 = {-127, 126, 126,  0, 0,  2,   -2,   63, -64,
+                            127,  99,  -100, 8, -9, 100, -101, 18, -18};
+  for (const auto &[element, row, expected] :
+       {std::tuple("i4", four, expected4),
+        std::tuple("i8", eight, expected8)}) {
+    const auto n = int64_t(row.size());
+    Floats table = randomFloats(20 * n, 1);
+    std::copy(row.begin(), row.end(), table.begin() + 17 * n);
+    EXPECT_EQ(
+        runEverywhere(integerTable(table, 20, n, element), {{Step::of({17})}}),
+        expected)
+        << element;
+  }
 }
 
 TEST_P(RowKernelTest, QuantizedActivationsAndInt8Linear) {

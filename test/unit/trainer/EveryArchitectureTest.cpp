@@ -65,7 +65,9 @@ protected:
   double compiledLoss(const Trainer &trainer) const {
     const std::string command = trainer.compileCommand();
     outputOf("cd " + folder.path().string() + " && " + FAIRY2_COMPILE +
-             command.substr(command.find(' ')) + kOneLevel);
+             command.substr(command.find(' ')) + kOneLevel +
+             // As the trainer has it.
+             " --embedding=keep");
     return nlohmann::json::parse(outputOf(
         std::string(FAIRY2_EVAL) + " " + (folder / "model.so").string() +
         " --json --text " + recipe.data.validation +
