@@ -13,8 +13,8 @@ def Fairy2_EmbeddingOp : Fairy2_Op<"embedding",
     DeclareOpInterfaceMethods<SymbolUserOpInterface>]> {
   let summary = "the rows of a table that tokens name";
   let description = [{
-    result[i] = weight[tokens[i]]. From the packed stage on the weight is a pack,
-    whose integers are multiplied by the scale of their row.
+    result[i] = weight[tokens[i]]. From the packed stage on the weight is a
+    pack, whose integers are multiplied by the scale of their row.
 
     Example:
     ```mlir
