@@ -12,7 +12,7 @@
 #include "passes/StaysDense.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
-#include "runtime/support/Output.h"
+#include "runtime/support/StandardStreams.h"
 
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/IR/Remarks.h"
@@ -93,7 +93,7 @@ DenseReasons quantize(ModuleOp module, const QuantizeOptions &options) {
 void writeText(const std::filesystem::path &path, llvm::StringRef text) {
   if (path == "-") {
     std::fwrite(text.data(), 1, text.size(), stdout);
-    return finishStandardOutput();
+    return flushStandardOutput();
   }
   writeTextFile(path, text);
 }

@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <cstring>
 #include <numbers>
+#include <regex>
 
 #include <stdlib.h>
 
@@ -130,10 +131,12 @@ private:
   void removeOldCheckpoint() const {
     std::vector<fs::path> old;
     for (const fs::directory_entry &entry : fs::directory_iterator(target)) {
-      const std::string name = entry.path().filename().string();
-      if (name == "config.json" || name == "generation_config.json" ||
-          name == "tokenizer.json" ||
-          (name.starts_with("model") && name.find(".safetensors") != name.npos))
+      // Other files may have much the same names, and are somebody's.
+      static const std::regex ours(
+          "(config|generation_config|tokenizer|model\\.safetensors\\.index)"
+          "\\.json|model(-[0-9]{5}-of-[0-9]{5})?\\.safetensors");
+      if (std::regex_match(entry.path().filename().string(), ours) &&
+          !entry.is_directory())
         old.push_back(entry.path());
     }
     for (const fs::path &path : old)

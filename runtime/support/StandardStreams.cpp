@@ -54,9 +54,15 @@ void openStandardStreams() {
 }
 
 void flushStandardOutput() {
+  const bool failedBefore = !std::cout || std::ferror(stdout);
+  errno = 0;
   std::cout.flush();
-  if (!std::cout || std::fflush(stdout) != 0 || std::ferror(stdout))
-    throw Error("standard output: cannot write");
+  if (std::cout && std::fflush(stdout) == 0 && !std::ferror(stdout))
+    return;
+  // Of a write that failed before, others have used errno since.
+  const int error = failedBefore ? 0 : errno;
+  throw Error(std::string("standard output: cannot write") +
+              (error ? std::string(": ") + std::strerror(error) : ""));
 }
 
 std::string readStandardInput() {

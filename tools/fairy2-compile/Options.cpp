@@ -6,7 +6,7 @@
 #include "runtime/Artifact.h"
 #include "runtime/CpuFeatures.h"
 #include "runtime/support/Error.h"
-#include "runtime/support/Output.h"
+#include "runtime/support/StandardStreams.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include <CLI/CLI.hpp>
@@ -192,7 +192,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
     }
   } catch (const CLI::ParseError &error) {
     const int code = app.exit(error);
-    finishStandardOutput();
+    flushStandardOutput();
     return code == 0 ? 0 : 2;
   }
   if (options.targets.empty())

@@ -7,7 +7,8 @@
 #include "frontend/ImportModel.h"
 #include "frontend/ReadAssets.h"
 #include "runtime/Cores.h"
-#include "runtime/support/Output.h"
+#include "runtime/support/SameFile.h"
+#include "runtime/support/StandardStreams.h"
 #include "tools/ProgressBar.h"
 #include "tools/fairy2-compile/Options.h"
 
@@ -16,6 +17,7 @@
 using namespace fairy2;
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   const auto start = std::chrono::steady_clock::now();
   try {
     CommandLine line;
@@ -25,9 +27,10 @@ int main(int argc, char **argv) {
       line.options.threads = usableCores();
     if (line.printsOptCommand) {
       std::printf("%s\n", optCommand(line.options.emit, line.options).c_str());
-      finishStandardOutput();
+      flushStandardOutput();
       return 0;
     }
+    requireNotInput(line.options.output, line.model);
     mlir::MLIRContext context;
     const auto [config, checkpoint] =
         DecoderCheckpoint::open(line.model, line.allowsUnknownFields);
@@ -50,7 +53,7 @@ int main(int argc, char **argv) {
                 toTables(summary, line.isVerbose).c_str(),
                 line.options.output.c_str(), (long long)summary.fileBytes,
                 seconds.count(), usage.ru_maxrss / 1024);
-    finishStandardOutput();
+    flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-compile: error: %s\n", error.what());

@@ -3,6 +3,7 @@
 // The compiler's insides: every dialect, pass and pipeline on a command line.
 #include "codegen/CheckNesting.h"
 #include "codegen/RegisterAll.h"
+#include "runtime/support/StandardStreams.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Support/FileUtilities.h"
@@ -44,6 +45,7 @@ static mlir::LogicalResult optimize(const std::string &inputName,
 }
 
 int main(int argc, char **argv) {
+  fairy2::openStandardStreams();
   llvm::InitLLVM init(argc, argv);
   mlir::DialectRegistry registry;
   fairy2::registerAllDialects(registry);

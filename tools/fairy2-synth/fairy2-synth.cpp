@@ -2,7 +2,9 @@
 //
 // fairy2-synth: writes a random checkpoint of a real model's shape.
 #include "frontend/Synthesize.h"
+#include "runtime/support/StandardStreams.h"
 #include "tools/ProgressBar.h"
+#include "tools/WholeNumber.h"
 
 #include <CLI/CLI.hpp>
 
@@ -11,6 +13,7 @@
 using namespace fairy2;
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   CLI::App app("Writes a random checkpoint with the tensor names and shapes of "
                "a model's\nconfig.json, for work on speed and memory.");
   app.name("fairy2-synth");
@@ -28,6 +31,7 @@ int main(int argc, char **argv) {
       ->required()
       ->type_name("DIR");
   app.add_option("--seed", options.seed, "Other seeds, other weights")
+      ->check(wholeNumber<uint64_t>())
       ->capture_default_str();
   app.add_option("--dtype", type,
                  "Stored type; by default the config's torch_dtype, or BF16")
@@ -62,6 +66,7 @@ int main(int argc, char **argv) {
                 output.c_str(), static_cast<long long>(result.parameters),
                 static_cast<long long>(result.bytes), result.files,
                 result.files == 1 ? "" : "s");
+    flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-synth: error: %s\n", error.what());

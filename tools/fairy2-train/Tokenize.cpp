@@ -5,6 +5,7 @@
 
 #include "frontend/HFConfig.h"
 #include "runtime/support/Error.h"
+#include "runtime/support/StandardStreams.h"
 #include "trainer/data/TokenizedText.h"
 #include "trainer/model/Model.h"
 
@@ -69,6 +70,7 @@ int tokenizeMain(int argc, char **argv) {
     std::printf("%lld tokens of %lld documents in %lld shards in %s\n",
                 (long long)result.tokens, (long long)result.documents,
                 (long long)result.shards, options.output.c_str());
+    flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
     std::fprintf(stderr, "fairy2-train: error: %s\n", error.what());

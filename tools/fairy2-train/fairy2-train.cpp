@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-train: trains a model that survives quantization.
-#include "runtime/support/Output.h"
+#include "runtime/support/StandardStreams.h"
 #include "tools/fairy2-train/Tokenize.h"
 #include "trainer/Device.h"
 #include "trainer/distributed/Launcher.h"
@@ -73,12 +73,14 @@ int train(const Recipe &recipe, int64_t mostSteps, bool smoke) {
                 (long long)peakResidentBytes() >> 20);
   std::printf("exported to %s\n%s\n", recipe.output.c_str(),
               trainer.compileCommand().c_str());
+  flushStandardOutput();
   return 0;
 }
 
 } // namespace
 
 int main(int argc, char **argv) {
+  openStandardStreams();
   if (argc > 1 && std::string_view(argv[1]) == "tokenize")
     return tokenizeMain(argc - 1, argv + 1);
   CLI::App app("Train a Hugging Face model so that its linear layers hold at "
@@ -129,7 +131,7 @@ int main(int argc, char **argv) {
     }
     if (dryRun) {
       std::fputs(describePlan(recipe, ranks).c_str(), stdout);
-      finishStandardOutput();
+      flushStandardOutput();
       return 0;
     }
     if (processes > 1 && !std::getenv("RANK"))
