@@ -4,6 +4,7 @@
 #include "codegen/LinkSharedLibrary.h"
 
 #include "runtime/support/Error.h"
+#include "runtime/support/Unfinished.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/Support/FileSystem.h"
@@ -16,21 +17,21 @@
 namespace fairy2 {
 namespace {
 
-/// A folder for temporary files, gone with all that is in it when its owner is:
-/// the linker leaves some of its own behind when it fails.
+/// A folder for temporary files, gone with all that is in it when its owner or
+/// the process is: the linker leaves some of its own behind when it fails.
 class TemporaryFolder {
 public:
   TemporaryFolder() {
+    const SignalDelay together;
+    llvm::SmallString<128> path;
     if (std::error_code error =
             llvm::sys::fs::createUniqueDirectory("fairy2", path))
       throw Error("TMPDIR: cannot make a temporary folder: " + error.message());
+    folder = Unfinished(path.str().str());
   }
-  ~TemporaryFolder() { llvm::sys::fs::remove_directories(path); }
-  TemporaryFolder(const TemporaryFolder &) = delete;
-  TemporaryFolder &operator=(const TemporaryFolder &) = delete;
 
   std::string file(const std::string &name) const {
-    return (path + "/" + name).str();
+    return (folder.path() / name).string();
   }
   std::string write(const std::string &name, llvm::StringRef bytes) const {
     std::error_code error;
@@ -53,13 +54,33 @@ public:
   }
   /// Bytes that are left on its disk.
   uint64_t available() const {
-    const auto space = llvm::sys::fs::disk_space(path);
+    const auto space = llvm::sys::fs::disk_space(folder.path().string());
     return space ? space->available : UINT64_MAX;
   }
 
 private:
-  llvm::SmallString<128> path;
+  Unfinished folder;
 };
+
+/// The exit code of a program; `error` says why it could not run.
+int runToTheEnd(const std::string &program,
+                llvm::ArrayRef<llvm::StringRef> arguments,
+                llvm::ArrayRef<llvm::StringRef> environment,
+                llvm::ArrayRef<std::optional<llvm::StringRef>> redirects,
+                std::string &error) {
+  llvm::sys::ProcessInfo process;
+  std::optional<UnfinishedChild> child;
+  {
+    const SignalDelay together;
+    bool failed = false;
+    process = llvm::sys::ExecuteNoWait(program, arguments, environment,
+                                       redirects, 0, &error, &failed);
+    if (failed)
+      return -1;
+    child.emplace(process.Pid);
+  }
+  return llvm::sys::Wait(process, std::nullopt, &error).ReturnCode;
+}
 
 std::string findLinker() {
   for (const char *name : {"ld.lld-22", "ld.lld"})
@@ -97,8 +118,8 @@ linkSharedLibrary(const std::vector<std::string> &objects) {
   for (char **variable = environ; *variable; ++variable)
     environment.emplace_back(*variable);
   std::string error;
-  const int code = llvm::sys::ExecuteAndWait(
-      linker, arguments, llvm::ArrayRef(environment), redirects, 0, 0, &error);
+  const int code =
+      runToTheEnd(linker, arguments, environment, redirects, error);
   if (code != 0) {
     // A disk without room for the library may have none for messages either.
     const uint64_t left = folder.available();

@@ -11,6 +11,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/Json.h"
+#include "runtime/support/Unfinished.h"
 
 #include <xxhash.h>
 
@@ -101,29 +102,26 @@ public:
     std::string pattern = fs::exists(target)
                               ? (target / ".partial-XXXXXX").string()
                               : target.string() + ".XXXXXX";
+    const SignalDelay together;
     if (!::mkdtemp(pattern.data()))
       throw Error(target.string() +
                   ": cannot be created: " + std::strerror(errno));
-    folder = pattern;
+    folder = Unfinished(pattern);
     // mkdtemp makes it private, the result is an ordinary folder.
-    fs::permissions(folder, fs::perms(0755));
-  }
-  StagingFolder(const StagingFolder &) = delete;
-  StagingFolder &operator=(const StagingFolder &) = delete;
-  ~StagingFolder() {
-    std::error_code code;
-    fs::remove_all(folder, code);
+    fs::permissions(pattern, fs::perms(0755));
   }
 
-  const fs::path &path() const { return folder; }
+  const fs::path &path() const { return folder.path(); }
 
   void publish() {
+    const SignalDelay together;
     if (!fs::exists(target)) {
-      fs::rename(folder, target);
+      fs::rename(path(), target);
+      folder.keep();
       return;
     }
     removeOldCheckpoint();
-    for (const fs::directory_entry &entry : fs::directory_iterator(folder))
+    for (const fs::directory_entry &entry : fs::directory_iterator(path()))
       fs::rename(entry.path(), target / entry.path().filename());
   }
 
@@ -144,7 +142,7 @@ private:
   }
 
   fs::path target;
-  fs::path folder;
+  Unfinished folder;
 };
 
 struct Shard {
@@ -320,7 +318,8 @@ void checkTarget(const fs::path &directory, int64_t bytes, bool overwrite) {
 SynthesizeResult synthesizeCheckpoint(const fs::path &configFile,
                                       const fs::path &directory,
                                       const SynthesizeOptions &options) {
-  const HFConfig config = HFConfig::readFile(configFile);
+  const HFConfig config =
+      HFConfig::readFile(configFile, options.allowsUnknownFields);
   if (options.byteTokenizer && config.vocabSize < kByteTokens)
     throw Error(
         configFile.string() + ": field 'vocab_size': expected at least " +
@@ -336,6 +335,7 @@ SynthesizeResult synthesizeCheckpoint(const fs::path &configFile,
     result.bytes += shard.bytes;
   result.parameters = result.bytes / byteWidth(type);
   result.files = int(shards.size());
+  result.unknownFields = config.unknownFields;
 
   try {
     // "dir/" names the same folder as "dir", but has no name of its own.

@@ -28,14 +28,16 @@ struct SynthesizeOptions {
   /// (config.json, generation_config.json, tokenizer.json and what begins with
   /// model) are replaced or removed, others stay.
   bool overwrite = false;
+  bool allowsUnknownFields = false; ///< in the config
   /// Told the bytes written so far and in all, often.
   std::function<void(int64_t done, int64_t total)> progress = nullptr;
 };
 
 struct SynthesizeResult {
   int64_t parameters = 0;
-  int64_t bytes = 0; ///< of all tensors
-  int files = 0;     ///< safetensors files
+  int64_t bytes = 0;                      ///< of all tensors
+  int files = 0;                          ///< safetensors files
+  std::vector<std::string> unknownFields; ///< of the config, where allowed
 };
 
 /// Writes the checkpoint that `configFile` describes to `directory`, and a copy

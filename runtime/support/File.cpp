@@ -149,12 +149,14 @@ OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
                                 "the output, found a folder or device");
   descriptor =
       openUnnamed(target.has_parent_path() ? target.parent_path() : ".", mode);
-  if (descriptor.get() < 0)
+  if (descriptor.get() < 0) {
+    const SignalDelay together;
     nameTemporary([&](const char *name) {
       descriptor = FileDescriptor(
           ::open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode));
       return descriptor.get() >= 0;
     });
+  }
   buffer.reserve(kBufferBytes);
 }
 
@@ -166,17 +168,12 @@ void OutputFile::nameTemporary(
                           std::to_string(getpid()) + "." +
                           std::to_string(attempt) + ".tmp");
     if (create(name.c_str())) {
-      temporary = name;
+      temporary = Unfinished(name);
       return;
     }
     if (errno != EEXIST || attempt == 1000)
       fail("cannot create", errno);
   }
-}
-
-OutputFile::~OutputFile() {
-  if (!temporary.empty())
-    unlink(temporary.c_str());
 }
 
 void OutputFile::fail(const char *what, int error) const {
@@ -210,7 +207,8 @@ void OutputFile::overwrite(uint64_t offset, std::span<const uint8_t> bytes) {
 
 void OutputFile::commit() {
   flush();
-  if (temporary.empty()) {
+  const SignalDelay together;
+  if (temporary.path().empty()) {
     const std::string self =
         "/proc/self/fd/" + std::to_string(descriptor.get());
     nameTemporary([&](const char *name) {
@@ -221,9 +219,9 @@ void OutputFile::commit() {
   // close() is where network file systems report a full disk.
   if (const int error = descriptor.close())
     fail("cannot write", error);
-  if (rename(temporary.c_str(), target.c_str()) != 0)
+  if (rename(temporary.path().c_str(), target.c_str()) != 0)
     fail("cannot rename the finished file", errno);
-  temporary.clear();
+  temporary.keep();
 }
 
 ScratchFile::ScratchFile(std::filesystem::path folder) {

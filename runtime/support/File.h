@@ -5,6 +5,8 @@
 // fairy2::Error and name the file.
 #pragma once
 
+#include "runtime/support/Unfinished.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -63,7 +65,6 @@ class OutputFile {
 public:
   /// `mode` are the permissions before the process's umask.
   explicit OutputFile(const std::filesystem::path &path, int mode = 0666);
-  ~OutputFile();
   OutputFile(const OutputFile &) = delete;
   OutputFile &operator=(const OutputFile &) = delete;
 
@@ -76,12 +77,13 @@ public:
 
 private:
   void flush();
-  /// Tries names beside the target until `create` succeeds with one.
+  /// Tries names beside the target until `create` succeeds with one. In a
+  /// SignalDelay.
   void nameTemporary(const std::function<bool(const char *name)> &create);
   [[noreturn]] void fail(const char *what, int error) const;
 
   std::filesystem::path target;
-  std::filesystem::path temporary; ///< empty while the file has no name
+  Unfinished temporary; ///< nothing while the file has no name
   FileDescriptor descriptor;
   std::vector<uint8_t> buffer;
   uint64_t flushed = 0;

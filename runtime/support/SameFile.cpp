@@ -5,6 +5,9 @@
 
 #include "runtime/support/Error.h"
 
+#include <string_view>
+#include <vector>
+
 namespace fairy2 {
 
 void requireNotInput(const std::filesystem::path &output,
@@ -20,6 +23,19 @@ void requireNotInput(const std::filesystem::path &output,
   for (auto entry = std::filesystem::directory_iterator(input, error);
        entry != std::filesystem::directory_iterator(); entry.increment(error))
     check(entry->path());
+}
+
+void requireDifferentFiles(std::span<char *const> words) {
+  std::error_code error;
+  std::vector<std::filesystem::path> files;
+  for (const std::string_view word : words) {
+    const std::filesystem::path file = word.substr(word.find('=') + 1);
+    if (!std::filesystem::is_regular_file(file, error))
+      continue;
+    for (const std::filesystem::path &other : files)
+      requireNotInput(file, other);
+    files.push_back(file);
+  }
 }
 
 } // namespace fairy2

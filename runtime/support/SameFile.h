@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 
 namespace fairy2 {
 
@@ -12,5 +13,10 @@ namespace fairy2 {
 /// a folder: by device and inode, so links and other spellings count.
 void requireNotInput(const std::filesystem::path &output,
                      const std::filesystem::path &input);
+
+/// The same for a command line whose options another library knows: throws
+/// Error when two of its words, or what stands behind their '=', are the same
+/// regular file.
+void requireDifferentFiles(std::span<char *const> words);
 
 } // namespace fairy2

@@ -14,6 +14,8 @@ import struct
 import subprocess
 import sys
 
+from error_form import form_fault
+
 SECONDS = 30  # for slow machines under load; the aim is 5
 MEMORY = 1 << 30  # address space: libraries of LLVM, the file and 256 MB
 SANITIZED = "--no-limit" in sys.argv
@@ -225,6 +227,8 @@ def problems(row, result, words, output=None):
         yield f"{row}: exit code {result.returncode}: {result.stderr[:300]}"
     elif len(lines) != 1 or ": error: " not in lines[0]:
         yield f"{row}: expected one sentence, found {lines[:4]}"
+    elif form_fault(lines[0]):
+        yield f"{row}: {form_fault(lines[0])}: {lines[0][:300]}"
     elif any(word not in lines[0] for word in words):
         yield f"{row}: expected {words}, found {lines[0][:300]}"
     if output and os.path.exists(output):

@@ -6,7 +6,9 @@
 #include "runtime/support/File.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
 #include "tools/HugePagesOption.h"
+#include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
 
 #include <CLI/CLI.hpp>
@@ -19,6 +21,7 @@ using namespace fairy2;
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  cleanUpOnSignals();
   CLI::App app("Measure a compiled Fairy2 model's speed and the machine's read "
                "bandwidth in one run.");
   app.set_version_flag("--version", "fairy2-bench " FAIRY2_VERSION);
@@ -56,7 +59,7 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-bench");
   }
   try {
     // Before the measurement, so that a wrong path costs no time.

@@ -3,7 +3,9 @@
 // fairy2-eval: how well a compiled model predicts a text.
 #include "runtime/measure/Evaluate.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
 #include "tools/HugePagesOption.h"
+#include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
 #include "tools/WholeNumber.h"
 
@@ -18,6 +20,7 @@ using namespace fairy2;
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  cleanUpOnSignals();
   CLI::App app("Measure a compiled Fairy2 model's perplexity on a text.");
   app.set_version_flag("--version", "fairy2-eval " FAIRY2_VERSION);
   app.footer("Example: fairy2-eval model.so --text wiki.txt --max-chunks 60");
@@ -54,7 +57,7 @@ int main(int argc, char **argv) {
     if (chunk->count() == 0 && options.protocol != Protocol::Chunks)
       options.chunk = 2048;
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-eval");
   }
   try {
     ProgressBar bar("evaluating");

@@ -3,58 +3,73 @@
 // The compiler's insides: every dialect, pass and pipeline on a command line.
 #include "codegen/CheckNesting.h"
 #include "codegen/RegisterAll.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/File.h"
+#include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
 
 #include "mlir/Bytecode/BytecodeReader.h"
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/ToolOutputFile.h"
+
+using namespace fairy2;
+
+namespace {
 
 /// MlirOptMain on a file that is first checked for nesting that would overflow
-/// the parser's stack.
-static mlir::LogicalResult optimize(const std::string &inputName,
-                                    const std::string &outputName,
-                                    mlir::DialectRegistry &registry) {
+/// the parser's stack. Whether it succeeded; it has said why not.
+bool optimize(const std::string &inputName, const std::string &outputName,
+              mlir::DialectRegistry &registry) {
   auto config = mlir::MlirOptMainConfig::createFromCLOptions();
   std::string error;
   auto input = mlir::openInputFile(inputName, &error);
-  if (!input) {
-    llvm::errs() << error << "\n";
-    return mlir::failure();
-  }
+  if (!input)
+    throw Error(error);
   const llvm::MemoryBufferRef buffer = input->getMemBufferRef();
   if (!mlir::isBytecode(buffer))
-    if (auto line = fairy2::lineNestedTooDeep(buffer.getBuffer())) {
-      llvm::errs() << buffer.getBufferIdentifier() << ":" << *line
-                   << ": error: expected at most " << fairy2::kMaxNesting
-                   << " nested brackets\n";
-      return mlir::failure();
-    }
-  auto output = mlir::openOutputFile(outputName, &error);
-  if (!output) {
-    llvm::errs() << error << "\n";
-    return mlir::failure();
+    if (auto line = lineNestedTooDeep(buffer.getBuffer()))
+      throw Error(buffer.getBufferIdentifier().str() + ":" +
+                  std::to_string(*line) + ": expected at most " +
+                  std::to_string(kMaxNesting) + " nested brackets");
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  if (failed(mlir::MlirOptMain(stream, std::move(input), registry, config)))
+    return false;
+  if (outputName != "-") {
+    writeTextFile(outputName, text);
+    return true;
   }
-  if (failed(
-          mlir::MlirOptMain(output->os(), std::move(input), registry, config)))
-    return mlir::failure();
-  output->keep();
-  return mlir::success();
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  flushStandardOutput();
+  return true;
 }
 
-int main(int argc, char **argv) {
-  fairy2::openStandardStreams();
-  llvm::InitLLVM init(argc, argv);
+bool run(int argc, char **argv) {
+  requireDifferentFiles({argv + 1, argv + argc});
   mlir::DialectRegistry registry;
-  fairy2::registerAllDialects(registry);
-  fairy2::registerAllPasses();
+  registerAllDialects(registry);
+  registerAllPasses();
   const auto [input, output] = mlir::registerAndParseCLIOptions(
       argc, argv, "Fairy2 optimizer driver\n", registry);
   const auto config = mlir::MlirOptMainConfig::createFromCLOptions();
   if (config.shouldShowDialects() || config.shouldListPasses())
-    return mlir::asMainReturnCode(
-        mlir::MlirOptMain(argc, argv, input, output, registry));
-  return mlir::asMainReturnCode(optimize(input, output, registry));
+    return succeeded(mlir::MlirOptMain(argc, argv, input, output, registry));
+  return optimize(input, output, registry);
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  openStandardStreams();
+  llvm::InitLLVM init(argc, argv);
+  cleanUpOnSignals();
+  try {
+    return run(argc, argv) ? 0 : 1;
+  } catch (const std::exception &error) {
+    llvm::errs() << "fairy2-opt: error: " << error.what() << "\n";
+    return 1;
+  }
 }

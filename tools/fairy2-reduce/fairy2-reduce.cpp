@@ -2,16 +2,29 @@
 //
 // Shrinks a module that makes the compiler fail.
 #include "codegen/RegisterAll.h"
+#include "runtime/support/Error.h"
+#include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
 
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Tools/mlir-reduce/MlirReduceMain.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace fairy2;
 
 int main(int argc, char **argv) {
-  fairy2::openStandardStreams();
+  openStandardStreams();
+  cleanUpOnSignals();
+  try {
+    requireDifferentFiles({argv + 1, argv + argc});
+  } catch (const Error &error) {
+    llvm::errs() << "fairy2-reduce: error: " << error.what() << "\n";
+    return 1;
+  }
   mlir::DialectRegistry registry;
-  fairy2::registerAllDialects(registry);
-  fairy2::registerAllPasses();
+  registerAllDialects(registry);
+  registerAllPasses();
   mlir::MLIRContext context(registry);
   return mlir::failed(mlir::mlirReduceMain(argc, argv, context));
 }

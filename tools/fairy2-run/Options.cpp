@@ -5,6 +5,7 @@
 #include "tools/fairy2-run/Options.h"
 
 #include "tools/HugePagesOption.h"
+#include "tools/ParsingEnd.h"
 #include "tools/WholeNumber.h"
 
 #include <CLI/CLI.hpp>
@@ -81,7 +82,7 @@ std::optional<int> parseArguments(int argc, char **argv, Arguments &args) {
       args.generation.maxTokens = std::numeric_limits<int64_t>::max();
     return std::nullopt;
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-run");
   }
 }
 

@@ -6,6 +6,7 @@
 #include "runtime/support/PlainText.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
 #include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/ChatConsole.h"
 #include "tools/fairy2-run/Options.h"
@@ -47,13 +48,15 @@ std::string promptOf(const Arguments &args) {
 }
 
 void run(Arguments &args) {
-  for (const std::string &input : {args.model, args.promptFile})
+  const std::string prompt =
+      args.prompt == "-" ? "/dev/stdin" : args.promptFile;
+  for (const std::string &input : {args.model, prompt})
     if (!args.logitsOut.empty())
       requireNotInput(args.logitsOut, input);
   const auto model = Model::open(args.model);
-  std::vector<int32_t> prompt = args.promptIds;
-  if (prompt.empty())
-    prompt = model->tokenizer().encode(promptOf(args), !args.noBos);
+  std::vector<int32_t> ids = args.promptIds;
+  if (ids.empty())
+    ids = model->tokenizer().encode(promptOf(args), !args.noBos);
   Session session(model, args.session);
   if (!args.logitsOut.empty())
     args.generation.logitsOut = args.logitsOut;
@@ -62,13 +65,16 @@ void run(Arguments &args) {
   // The first Ctrl-C ends the text, a second one the program.
   args.generation.interrupted = &interrupted;
   struct sigaction action = {};
-  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_handler = [](int) {
+    interrupted = true;
+    cleanUpOnSignals();
+  };
   action.sa_flags = SA_RESETHAND;
   sigaction(SIGINT, &action, nullptr);
 
-  const Generation result = generate(session, prompt, args.generation);
+  const Generation result = generate(session, ids, args.generation);
   if (args.json)
-    std::cout << jsonOf(result, prompt, *model);
+    std::cout << jsonOf(result, ids, *model);
   else if (!model->hasTokenizer())
     for (size_t i = 0; i < result.ids.size(); ++i)
       std::cout << (i ? "," : "") << result.ids[i];
@@ -78,7 +84,7 @@ void run(Arguments &args) {
     std::fprintf(stderr,
                  "prompt: %zu tokens, %.1f tok/s; generated: %zu tokens, "
                  "%.1f tok/s (%s, %s, %s%d threads)\n",
-                 prompt.size(), result.promptTokensPerSecond, result.ids.size(),
+                 ids.size(), result.promptTokensPerSecond, result.ids.size(),
                  result.tokensPerSecond, nameOf(result.reason),
                  model->variant().name.c_str(),
                  args.session.threads == 0 ? "up to " : "",
@@ -89,6 +95,7 @@ void run(Arguments &args) {
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  cleanUpOnSignals();
   Arguments args;
   if (const std::optional<int> code = parseArguments(argc, argv, args))
     return *code;

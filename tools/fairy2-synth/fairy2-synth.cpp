@@ -3,6 +3,8 @@
 // fairy2-synth: writes a random checkpoint of a real model's shape.
 #include "frontend/Synthesize.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
+#include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
 #include "tools/WholeNumber.h"
 
@@ -14,6 +16,7 @@ using namespace fairy2;
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  cleanUpOnSignals();
   CLI::App app("Writes a random checkpoint with the tensor names and shapes of "
                "a model's\nconfig.json, for work on speed and memory.");
   app.name("fairy2-synth");
@@ -46,10 +49,13 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"bytes"}));
   app.add_flag("--force", options.overwrite,
                "Replace the checkpoint in a folder that is not empty");
+  app.add_flag("--allow-unknown-fields", options.allowsUnknownFields,
+               "Read past fields of the config that are not known, and list "
+               "them");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-synth");
   }
 
   options.type = dtypeFromName(type);
@@ -66,6 +72,8 @@ int main(int argc, char **argv) {
                 output.c_str(), static_cast<long long>(result.parameters),
                 static_cast<long long>(result.bytes), result.files,
                 result.files == 1 ? "" : "s");
+    for (const std::string &field : result.unknownFields)
+      std::printf("unknown field: %s\n", field.c_str());
     flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
