@@ -84,21 +84,6 @@ SafetensorsHeader readHeader(const InputFile &file, int64_t &dataOffset) {
   return parseSafetensorsHeader(header, size - dataOffset, file.path);
 }
 
-/// A file of the checkpoint by its base name. Symbolic links may lead to other
-/// files of the folder or, as in the Hugging Face cache, to ../../blobs.
-fs::path resolveInside(const fs::path &directory, const std::string &name) {
-  const fs::path path = directory / name;
-  std::error_code code;
-  const fs::path file = fs::canonical(path, code);
-  if (code)
-    throw Error(path.string() + ": " + code.message());
-  const fs::path folder = fs::canonical(directory);
-  const fs::path blobs = folder.parent_path().parent_path() / "blobs";
-  if (file.parent_path() != folder && file.parent_path() != blobs)
-    throw Error(path.string() + ": is a symbolic link that leaves the folder");
-  return path;
-}
-
 struct Index {
   std::map<std::string, std::string> fileOfTensor;
   std::set<std::string> files;
@@ -162,9 +147,10 @@ struct Checkpoint::State {
   std::map<std::string, std::unique_ptr<const InputFile>> files;
 
   /// Opens one file and lists its tensors. With an index, the two must agree.
-  void addFile(const std::string &name, const Index *index) {
+  void addFile(const ModelFolder &folder, const std::string &name,
+               const Index *index) {
     auto file = std::make_unique<const InputFile>(
-        InputFile::open(resolveInside(directory, name).string()));
+        InputFile::open(folder.file(name).string()));
     int64_t dataOffset = 0;
     const SafetensorsHeader header = readHeader(*file, dataOffset);
     addMetadata(header.metadata, file->path);
@@ -203,10 +189,11 @@ struct Checkpoint::State {
     }
   }
 
-  void addShards(const fs::path &indexPath) {
+  void addShards(const ModelFolder &folder) {
+    const fs::path indexPath = folder.file(kIndexFile);
     const Index index = readIndex(indexPath);
     for (const std::string &name : index.files)
-      addFile(name, &index);
+      addFile(folder, name, &index);
     for (const auto &[tensor, file] : index.fileOfTensor)
       if (!tensors.count(tensor) && !otherTypes.count(tensor) &&
           !mayBeTied(tensor))
@@ -258,7 +245,8 @@ struct Checkpoint::State {
   }
 };
 
-Checkpoint Checkpoint::open(const fs::path &directory) {
+Checkpoint Checkpoint::open(const ModelFolder &folder) {
+  const fs::path &directory = folder.path();
   std::error_code code;
   if (!fs::exists(directory, code))
     throw Error(directory.string() + ": no such directory");
@@ -268,11 +256,10 @@ Checkpoint Checkpoint::open(const fs::path &directory) {
                 "checkpoint");
   auto state = std::make_unique<State>();
   state->directory = directory;
-  // A dangling link counts as present, so that its own error is reported.
-  if (fs::exists(fs::symlink_status(directory / kSingleFile, code)))
-    state->addFile(kSingleFile, nullptr);
-  else if (fs::exists(directory / kIndexFile, code))
-    state->addShards(directory / kIndexFile);
+  if (folder.has(kSingleFile))
+    state->addFile(folder, kSingleFile, nullptr);
+  else if (folder.has(kIndexFile))
+    state->addShards(folder);
   else
     failWithoutTensors(directory);
   state->completeNames();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "frontend/DType.h"
+#include "frontend/ModelFolder.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -40,8 +41,8 @@ struct OtherTensor : StoredTensor {
 
 class Checkpoint {
 public:
-  /// Opens the checkpoint in `directory` and checks all headers.
-  static Checkpoint open(const std::filesystem::path &directory);
+  /// Opens the checkpoint in `folder` and checks all headers.
+  static Checkpoint open(const ModelFolder &folder);
 
   Checkpoint(Checkpoint &&) noexcept;
   Checkpoint &operator=(Checkpoint &&) noexcept;

@@ -171,22 +171,21 @@ void addOldFile(const JsonObject &file, const std::set<std::string> &special,
 
 } // namespace
 
-OptionalJsonFile::OptionalJsonFile(const std::filesystem::path &directory,
+OptionalJsonFile::OptionalJsonFile(const ModelFolder &folder,
                                    const char *name) {
-  std::error_code error;
-  if (symlink_status(directory / name, error).type() ==
-      std::filesystem::file_type::not_found)
+  if (!folder.has(name))
     return;
-  root = readJson(directory / name);
-  members.emplace(root, (directory / name).string());
+  const std::filesystem::path file = folder.file(name);
+  root = readJson(file);
+  members.emplace(root, file.string());
 }
 
-CompanionFiles::CompanionFiles(const std::filesystem::path &directory)
-    : config(directory, "tokenizer_config.json") {
+CompanionFiles::CompanionFiles(const ModelFolder &folder)
+    : config(folder, "tokenizer_config.json") {
   if (config.find("added_tokens_decoder"))
     return;
-  map.emplace(directory, "special_tokens_map.json");
-  added.emplace(directory, "added_tokens.json");
+  map.emplace(folder, "special_tokens_map.json");
+  added.emplace(folder, "added_tokens.json");
 }
 
 bool CompanionFiles::names(const char *role) const {

@@ -4,9 +4,9 @@
 // special_tokens_map.json and added_tokens.json.
 #pragma once
 
+#include "frontend/ModelFolder.h"
 #include "runtime/support/Json.h"
 
-#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -16,7 +16,7 @@ namespace fairy2 {
 /// object's members.
 class OptionalJsonFile {
 public:
-  OptionalJsonFile(const std::filesystem::path &directory, const char *name);
+  OptionalJsonFile(const ModelFolder &folder, const char *name);
   OptionalJsonFile(const OptionalJsonFile &) = delete;
   OptionalJsonFile &operator=(const OptionalJsonFile &) = delete;
 
@@ -32,7 +32,7 @@ private:
 
 struct CompanionFiles {
   /// Throws Error when a file is there and broken.
-  explicit CompanionFiles(const std::filesystem::path &directory);
+  explicit CompanionFiles(const ModelFolder &folder);
 
   /// The texts of special tokens by role, such as bos_token.
   nlohmann::json specialTokens() const;

@@ -16,7 +16,7 @@ void refuseOtherPrograms(const JsonObject &config,
 /// What is said of a field that nobody here has heard of.
 inline constexpr char kUnknownField[] =
     "is not known, so it might change the computation; if it does not, remove "
-    "it, or let fairy2-compile read past it with --allow-unknown-fields";
+    "it, or have it read past with --allow-unknown-fields";
 
 /// Throws Error at the first field that nobody has asked `config` for and that
 /// changes the computation of some model. One that may do so for all we know is

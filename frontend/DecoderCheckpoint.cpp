@@ -62,9 +62,8 @@ void settleTies(Checkpoint &checkpoint, HFConfig &config) {
 
 } // namespace
 
-DecoderCheckpoint DecoderCheckpoint::open(const std::filesystem::path &folder,
-                                          bool allowsUnknownFields) {
-  HFConfig config = HFConfig::read(folder, allowsUnknownFields);
+DecoderCheckpoint DecoderCheckpoint::open(const ModelFolder &folder) {
+  HFConfig config = HFConfig::read(folder);
   Checkpoint checkpoint = Checkpoint::open(folder);
   settleTies(checkpoint, config);
   return {std::move(config), std::move(checkpoint)};

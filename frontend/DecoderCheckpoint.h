@@ -17,8 +17,7 @@ struct DecoderCheckpoint {
   /// Opens both. Where config.json says that the head is the embedding,
   /// whichever of the two is stored serves as both; a head that is stored and
   /// differs is a head of its own, and `config` says so. Throws Error.
-  static DecoderCheckpoint open(const std::filesystem::path &folder,
-                                bool allowsUnknownFields = false);
+  static DecoderCheckpoint open(const ModelFolder &folder);
 };
 
 /// Throws Error at a tensor that is not part of the model: what it does not

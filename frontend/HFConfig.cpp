@@ -371,12 +371,12 @@ HFConfig HFConfig::parse(const json &root, const std::string &file,
   return result;
 }
 
-HFConfig HFConfig::read(const std::filesystem::path &directory,
-                        bool allowsUnknownFields) {
-  HFConfig result = readFile(directory / "config.json", allowsUnknownFields);
-  const std::filesystem::path generation = directory / "generation_config.json";
-  std::error_code code;
-  if (std::filesystem::exists(generation, code)) {
+HFConfig HFConfig::read(const ModelFolder &folder) {
+  HFConfig result =
+      readFile(folder.file("config.json"), folder.allowsUnknownFields());
+  if (folder.has("generation_config.json")) {
+    const std::filesystem::path generation =
+        folder.file("generation_config.json");
     const json root = readJson(generation, {.bytes = 1 << 20});
     const JsonObject config(root, generation.string());
     if (config.find("eos_token_id"))

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "frontend/DType.h"
+#include "frontend/ModelFolder.h"
 #include "frontend/RopeConfig.h"
 
 #include <nlohmann/json_fwd.hpp>
@@ -85,12 +86,11 @@ struct HFConfig {
   std::optional<DType> declaredType;
   std::vector<std::string> unknownFields; ///< that nobody has read
 
-  /// Reads directory/config.json (and generation_config.json for eos_token_id
+  /// Reads config.json of a folder (and generation_config.json for eos_token_id
   /// when present). Fields with a default in transformers' configuration class
   /// may be absent, except the model's sizes. A field that is not known is an
   /// error, or one of unknownFields where that is allowed.
-  static HFConfig read(const std::filesystem::path &directory,
-                       bool allowsUnknownFields = false);
+  static HFConfig read(const ModelFolder &folder);
 
   /// The same for a lone config.json, without its neighbours.
   static HFConfig readFile(const std::filesystem::path &configFile,

@@ -61,9 +61,10 @@ void checkChatTemplate(const std::string &source, const std::string &file) {
   }
 }
 
-std::string readChatTemplate(const std::filesystem::path &directory,
+std::string readChatTemplate(const ModelFolder &folder,
                              const OptionalJsonFile &tokenizerConfig) {
-  if (const auto file = directory / "chat_template.jinja"; exists(file)) {
+  if (folder.has("chat_template.jinja")) {
+    const std::filesystem::path file = folder.file("chat_template.jinja");
     const std::string source = readTextFile(file, kMaxTemplateBytes);
     checkChatTemplate(source, file.string());
     return source;
@@ -92,17 +93,16 @@ void checkTokenizer(const TokenizerFolder &folder, const HFConfig &config) {
 
 } // namespace
 
-ModelAssets readAssets(const std::filesystem::path &directory,
-                       const HFConfig &config) {
+ModelAssets readAssets(const ModelFolder &folder, const HFConfig &config) {
   ModelAssets assets;
   assets.model = describe(config);
   assets.chatTemplate = readChatTemplate(
-      directory, OptionalJsonFile(directory, "tokenizer_config.json"));
-  TokenizerFolder folder = readTokenizerFolder(directory);
-  if (!folder.json.empty())
-    checkTokenizer(folder, config);
-  assets.specialTokens = std::move(folder.specialTokens);
-  assets.tokenizer = std::move(folder.json);
+      folder, OptionalJsonFile(folder, "tokenizer_config.json"));
+  TokenizerFolder tokens = readTokenizerFolder(folder);
+  if (!tokens.json.empty())
+    checkTokenizer(tokens, config);
+  assets.specialTokens = std::move(tokens.specialTokens);
+  assets.tokenizer = std::move(tokens.json);
   return assets;
 }
 

@@ -6,15 +6,12 @@
 #include "dialect/ModelAssets.h"
 #include "frontend/HFConfig.h"
 
-#include <filesystem>
-
 namespace fairy2 {
 
 /// Describes the model, and reads what exists of the tokenizer and the special
 /// tokens' texts (TokenizerFolder) and of the chat template
 /// (chat_template.jinja, else tokenizer_config.json, from a list the one named
 /// default). Throws Error.
-ModelAssets readAssets(const std::filesystem::path &directory,
-                       const HFConfig &config);
+ModelAssets readAssets(const ModelFolder &folder, const HFConfig &config);
 
 } // namespace fairy2

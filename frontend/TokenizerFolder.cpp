@@ -23,12 +23,6 @@ using nlohmann::json;
 
 constexpr int64_t kMaxTokenizerBytes = int64_t(64) << 20;
 
-/// A broken link counts as there, so that reading it says what is wrong.
-bool isThere(const fs::path &path) {
-  std::error_code error;
-  return fs::symlink_status(path, error).type() != fs::file_type::not_found;
-}
-
 /// The files that hold vocabularies nobody here reads, or half of one.
 std::vector<std::string> otherVocabularies(const fs::path &directory) {
   std::vector<std::string> names;
@@ -46,7 +40,7 @@ std::vector<std::string> otherVocabularies(const fs::path &directory) {
 
 /// tokenizer_class of tokenizer_config.json, or what transformers takes for the
 /// model_type of config.json.
-std::string tokenizerClass(const fs::path &directory,
+std::string tokenizerClass(const ModelFolder &model,
                            const CompanionFiles &files) {
   if (const json *name = files.config.find("tokenizer_class"); name) {
     std::string text = files.config.get()->string("tokenizer_class");
@@ -54,7 +48,7 @@ std::string tokenizerClass(const fs::path &directory,
       text.resize(text.size() - 4);
     return text;
   }
-  const OptionalJsonFile config(directory, "config.json");
+  const OptionalJsonFile config(model, "config.json");
   if (!config.find("model_type"))
     return "";
   const std::string type = config.get()->string("model_type");
@@ -120,12 +114,12 @@ json makePostProcessor(const CompanionFiles &files, const json &vocabulary,
 }
 
 /// The byte-level BPE of GPT-2 or Qwen2 in the two files of old.
-void readByteLevel(const fs::path &directory, const CompanionFiles &files,
+void readByteLevel(const ModelFolder &model, const CompanionFiles &files,
                    TokenizerFolder &folder) {
-  const std::string name = tokenizerClass(directory, files);
+  const std::string name = tokenizerClass(model, files);
   const bool isQwen = name == "Qwen2Tokenizer";
   if (!isQwen && name != "GPT2Tokenizer" && name != "CodeGenTokenizer")
-    throw Error(directory.string() +
+    throw Error(model.path().string() +
                 ": vocab.json and merges.txt: expected the tokenizer_class "
                 "GPT2Tokenizer, CodeGenTokenizer or Qwen2Tokenizer in "
                 "tokenizer_config.json, found " +
@@ -142,14 +136,14 @@ void readByteLevel(const fs::path &directory, const CompanionFiles &files,
       files.config.get()->boolean("add_prefix_space", false);
   JsonLimits limits;
   limits.bytes = kMaxTokenizerBytes;
-  json vocabulary = readJson(directory / "vocab.json", limits);
+  json vocabulary = readJson(model.file("vocab.json"), limits);
   json root = {
       {"version", "1.0"},
       {"post_processor",
        makePostProcessor(files, vocabulary, folder.specialTokens)},
       {"decoder", byteLevel(true, true)},
       {"model",
-       {{"type", "BPE"}, {"merges", readMerges(directory / "merges.txt")}}}};
+       {{"type", "BPE"}, {"merges", readMerges(model.file("merges.txt"))}}}};
   root["model"]["vocab"] = std::move(vocabulary);
   if (isQwen) {
     root["normalizer"] = {{"type", "NFC"}};
@@ -194,14 +188,14 @@ void readSentencePiece(const CompanionFiles &files, TokenizerFolder &folder) {
 
 } // namespace
 
-TokenizerFolder readTokenizerFolder(const fs::path &directory) {
-  const CompanionFiles files(directory);
+TokenizerFolder readTokenizerFolder(const ModelFolder &model) {
+  const CompanionFiles files(model);
   TokenizerFolder folder;
   folder.specialTokens = files.specialTokens();
   const auto open = [&](const char *name) {
-    if (!isThere(directory / name))
+    if (!model.has(name))
       return false;
-    folder.origin = (directory / name).string();
+    folder.origin = model.file(name).string();
     return true;
   };
   bool hasNormalizedTokens = true;
@@ -210,14 +204,14 @@ TokenizerFolder readTokenizerFolder(const fs::path &directory) {
   } else if (open("tokenizer.model")) {
     readSentencePiece(files, folder);
     hasNormalizedTokens = false;
-  } else if (isThere(directory / "merges.txt") && open("vocab.json")) {
-    readByteLevel(directory, files, folder);
+  } else if (model.has("merges.txt") && open("vocab.json")) {
+    readByteLevel(model, files, folder);
   } else {
     std::string names;
-    for (const std::string &name : otherVocabularies(directory))
+    for (const std::string &name : otherVocabularies(model.path()))
       names += (names.empty() ? "" : ", ") + quoteName(name);
     if (!names.empty())
-      throw Error(directory.string() +
+      throw Error(model.path().string() +
                   ": expected tokenizer.json, tokenizer.model, or vocab.json "
                   "and merges.txt, found " +
                   names);

@@ -5,9 +5,10 @@
 // same tokens.
 #pragma once
 
+#include "frontend/ModelFolder.h"
+
 #include <nlohmann/json.hpp>
 
-#include <filesystem>
 #include <string>
 
 namespace fairy2 {
@@ -36,6 +37,6 @@ struct TokenizerFolder {
 /// adds them. Where its versions disagree, a tokenizer.json counts as the
 /// `tokenizers` library reads it. Throws Error, with the files seen, for a
 /// folder that holds a tokenizer of another kind.
-TokenizerFolder readTokenizerFolder(const std::filesystem::path &directory);
+TokenizerFolder readTokenizerFolder(const ModelFolder &model);
 
 } // namespace fairy2

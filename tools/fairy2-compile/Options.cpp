@@ -6,7 +6,8 @@
 #include "runtime/Artifact.h"
 #include "runtime/CpuFeatures.h"
 #include "runtime/support/Error.h"
-#include "runtime/support/StandardStreams.h"
+#include "tools/ModelFolderFlags.h"
+#include "tools/ParsingEnd.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include <CLI/CLI.hpp>
@@ -157,9 +158,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
                  "Threads that pack weights; 0: all usable cores")
       ->check(CLI::Range(0, 1024))
       ->default_val(0);
-  app.add_flag("--allow-unknown-fields", line.allowsUnknownFields,
-               "Read past fields of config.json that are not known; the "
-               "library's manifest lists them");
+  addModelFolderFlags(app, line.rules);
   app.add_flag("--verbose", line.isVerbose, "List every layer in the summary");
   app.add_flag_callback(
          "--print-targets",
@@ -191,9 +190,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
       options.targets.push_back(target);
     }
   } catch (const CLI::ParseError &error) {
-    const int code = app.exit(error);
-    flushStandardOutput();
-    return code == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-compile");
   }
   if (options.targets.empty())
     options.targets = defaultTargets();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "codegen/Compile.h"
+#include "frontend/ModelFolder.h"
 
 #include <optional>
 
@@ -11,14 +12,13 @@ namespace fairy2 {
 
 struct CommandLine {
   std::string model;
+  ModelFolderRules rules; ///< of its folder
   CompileOptions options;
   bool printsOptCommand = false;
   bool isVerbose = false;
-  bool allowsUnknownFields = false;
 };
 
-/// Fills `line`; an exit code when there is nothing more to do. Throws Error
-/// when help cannot be written.
+/// Fills `line`; an exit code when there is nothing more to do.
 std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line);
 
 } // namespace fairy2

@@ -9,6 +9,7 @@
 #include "runtime/Cores.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
 #include "tools/ProgressBar.h"
 #include "tools/fairy2-compile/Options.h"
 
@@ -18,6 +19,7 @@ using namespace fairy2;
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  cleanUpOnSignals();
   const auto start = std::chrono::steady_clock::now();
   try {
     CommandLine line;
@@ -32,9 +34,9 @@ int main(int argc, char **argv) {
     }
     requireNotInput(line.options.output, line.model);
     mlir::MLIRContext context;
-    const auto [config, checkpoint] =
-        DecoderCheckpoint::open(line.model, line.allowsUnknownFields);
-    const ModelAssets assets = readAssets(line.model, config);
+    const ModelFolder folder(line.model, line.rules);
+    const auto [config, checkpoint] = DecoderCheckpoint::open(folder);
+    const ModelAssets assets = readAssets(folder, config);
     mlir::OwningOpRef<mlir::ModuleOp> module =
         importModel(&context, checkpoint, config);
     ProgressBar bar("packing");

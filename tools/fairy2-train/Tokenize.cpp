@@ -6,6 +6,8 @@
 #include "frontend/HFConfig.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/StandardStreams.h"
+#include "tools/ModelFolderFlags.h"
+#include "tools/ParsingEnd.h"
 #include "trainer/data/TokenizedText.h"
 #include "trainer/model/Model.h"
 
@@ -33,6 +35,7 @@ int tokenizeMain(int argc, char **argv) {
                  "Folder with config.json and the tokenizer")
       ->required()
       ->type_name("FOLDER");
+  addModelFolderFlags(app, options.rules);
   app.add_option("-o,--output", options.output, "Folder for the shards")
       ->required()
       ->type_name("FOLDER");
@@ -56,7 +59,7 @@ int tokenizeMain(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-train");
   }
   try {
     for (const std::string &condition : where) {
@@ -66,7 +69,7 @@ int tokenizeMain(int argc, char **argv) {
       options.where[condition.substr(0, equals)] = condition.substr(equals + 1);
     }
     const TokenizeResult result =
-        tokenizeFiles(options, HFConfig::read(options.model));
+        tokenizeFiles(options, HFConfig::read({options.model, options.rules}));
     std::printf("%lld tokens of %lld documents in %lld shards in %s\n",
                 (long long)result.tokens, (long long)result.documents,
                 (long long)result.shards, options.output.c_str());

@@ -2,6 +2,9 @@
 //
 // fairy2-train: trains a model that survives quantization.
 #include "runtime/support/StandardStreams.h"
+#include "runtime/support/Unfinished.h"
+#include "tools/ModelFolderFlags.h"
+#include "tools/ParsingEnd.h"
 #include "tools/fairy2-train/Tokenize.h"
 #include "trainer/Device.h"
 #include "trainer/distributed/Launcher.h"
@@ -38,6 +41,7 @@ void askToStop(int signal) {
     askedAt = now.tv_sec;
   else if (signal == SIGINT && now.tv_sec - askedAt >= 2) {
     std::signal(SIGINT, SIG_DFL);
+    cleanUpOnSignals();
     ::raise(SIGINT);
   }
   stopAsked = 1;
@@ -81,6 +85,7 @@ int train(const Recipe &recipe, int64_t mostSteps, bool smoke) {
 
 int main(int argc, char **argv) {
   openStandardStreams();
+  cleanUpOnSignals();
   if (argc > 1 && std::string_view(argv[1]) == "tokenize")
     return tokenizeMain(argc - 1, argv + 1);
   CLI::App app("Train a Hugging Face model so that its linear layers hold at "
@@ -108,6 +113,8 @@ int main(int argc, char **argv) {
   app.add_flag(
       "--smoke", smoke,
       "Do 10 steps in place of all, in the folder smoke of the output");
+  ModelFolderRules rules;
+  addModelFolderFlags(app, rules);
   app.add_option("--stop-after", mostSteps,
                  "Steps after which to save and stop, exit status 3")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 50));
@@ -118,10 +125,11 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return app.exit(error) == 0 ? 0 : 2;
+    return endParsing(app, error, "fairy2-train");
   }
   try {
     Recipe recipe = Recipe::read(file, overrides);
+    recipe.folderRules = rules;
     const int64_t ranks =
         processes > 1 ? processes : Communicator::sizeFromEnvironment();
     if (smoke) {

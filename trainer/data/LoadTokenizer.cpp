@@ -9,10 +9,10 @@
 
 namespace fairy2::trainer {
 
-LoadedTokenizer loadTokenizer(const std::filesystem::path &folder) {
+LoadedTokenizer loadTokenizer(const ModelFolder &folder) {
   const TokenizerFolder files = readTokenizerFolder(folder);
   if (files.json.empty())
-    throw Error(folder.string() +
+    throw Error(folder.path().string() +
                 ": expected tokenizer.json, tokenizer.model, or vocab.json and "
                 "merges.txt, found none");
   Sha256 hash;

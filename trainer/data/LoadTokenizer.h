@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include "frontend/ModelFolder.h"
 #include "runtime/text/Tokenizer.h"
 
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -16,6 +16,6 @@ struct LoadedTokenizer {
 };
 
 /// The tokenizer of a checkpoint's folder. Throws Error.
-LoadedTokenizer loadTokenizer(const std::filesystem::path &folder);
+LoadedTokenizer loadTokenizer(const ModelFolder &folder);
 
 } // namespace fairy2::trainer

@@ -130,7 +130,7 @@ private:
 
 TokenizeResult tokenizeFiles(const TokenizeOptions &options,
                              const HFConfig &config) {
-  const LoadedTokenizer loaded = loadTokenizer(options.model);
+  const LoadedTokenizer loaded = loadTokenizer({options.model, options.rules});
   if (TokenizedText::isFolder(options.output))
     throw Error(options.output + ": holds tokenized text already");
   for (const std::string &input : options.inputs)

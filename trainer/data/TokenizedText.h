@@ -19,6 +19,7 @@
 // hash; it is written last, so a folder without it is not complete.
 #pragma once
 
+#include "frontend/ModelFolder.h"
 #include "trainer/data/DocumentTokenizer.h"
 
 #include <filesystem>
@@ -30,7 +31,8 @@
 namespace fairy2::trainer {
 
 struct TokenizeOptions {
-  std::string model; ///< folder with config.json and the tokenizer
+  std::string model;      ///< folder with config.json and the tokenizer
+  ModelFolderRules rules; ///< of that folder
   std::vector<std::string> inputs;     ///< as readDocuments() takes them
   std::string output;                  ///< a folder
   std::string separator = "bos";       ///< as data.separator

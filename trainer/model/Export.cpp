@@ -18,6 +18,7 @@
 #include <torch/csrc/autograd/grad_mode.h>
 
 #include <algorithm>
+#include <map>
 
 namespace fairy2::trainer {
 
@@ -61,13 +62,16 @@ bool isQuantizedAtRest(const Model &model, size_t index,
          numerics.method->accepts(parameter.shape[0], parameter.shape[1]);
 }
 
-void copyTokenizer(const fs::path &source, const fs::path &folder) {
-  const auto copy = [&](const char *name) {
-    if (fs::exists(source / name))
-      copyFile(source / name, folder / name);
+/// The files that go with the weights from `source`, by name.
+std::map<std::string, fs::path> copiedFiles(const ModelFolder &source) {
+  std::map<std::string, fs::path> files;
+  const auto add = [&](const char *name) {
+    if (source.has(name))
+      files[name] = source.file(name);
   };
-  std::for_each(std::begin(kTokenizerFiles), std::end(kTokenizerFiles), copy);
-  std::for_each(std::begin(kBesideTokenizer), std::end(kBesideTokenizer), copy);
+  std::for_each(std::begin(kTokenizerFiles), std::end(kTokenizerFiles), add);
+  std::for_each(std::begin(kBesideTokenizer), std::end(kBesideTokenizer), add);
+  return files;
 }
 
 void writeConfig(const fs::path &from, const fs::path &to, DType type,
@@ -168,6 +172,8 @@ std::string compilerOptions(ExportForm form, const Numerics &numerics) {
   return options;
 }
 
+void requireCopyable(const ModelFolder &source) { copiedFiles(source); }
+
 std::vector<std::string> exportedFiles() {
   std::vector<std::string> names = {"config.json", "model.safetensors"};
   names.insert(names.end(), std::begin(kTokenizerFiles),
@@ -179,11 +185,12 @@ std::vector<std::string> exportedFiles() {
 
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,
                      const Numerics &numerics, ExportForm form, DType type,
-                     const fs::path &source, const fs::path &folder) {
+                     const ModelFolder &source, const fs::path &folder) {
   const at::NoGradGuard noGradients;
   makeFolder(folder);
-  copyTokenizer(source, folder);
-  writeConfig(source / "config.json", folder / "config.json", type,
+  for (const auto &[name, file] : copiedFiles(source))
+    copyFile(file, folder / name);
+  writeConfig(source.file("config.json"), folder / "config.json", type,
               model.config().tieWordEmbeddings);
   const fs::path file = folder / "model.safetensors";
   std::vector<PackedItem> items;

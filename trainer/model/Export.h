@@ -46,8 +46,12 @@ std::string compilerOptions(ExportForm form, const Numerics &numerics);
 /// `type`. model.safetensors appears last and in one step. Throws Error.
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,
                      const Numerics &numerics, ExportForm form, DType type,
-                     const std::filesystem::path &source,
+                     const ModelFolder &source,
                      const std::filesystem::path &folder);
+
+/// Throws the Error now with which writeCheckpoint() would refuse to copy a
+/// file of `source`.
+void requireCopyable(const ModelFolder &source);
 
 /// The names of all files that writeCheckpoint() may write.
 std::vector<std::string> exportedFiles();

@@ -21,7 +21,7 @@ std::string shapeText(const std::vector<int64_t> &shape) {
 
 class CheckpointValues {
 public:
-  CheckpointValues(const HFConfig &config, const std::filesystem::path &folder)
+  CheckpointValues(const HFConfig &config, const ModelFolder &folder)
       : checkpoint(DecoderCheckpoint::open(folder).checkpoint),
         packed(PackedCheckpoint::find(checkpoint)) {
     requireNoOthers(checkpoint, packed ? &*packed : nullptr, config);
@@ -71,7 +71,7 @@ private:
 
 } // namespace
 
-Model Model::load(const std::filesystem::path &folder) {
+Model Model::load(const ModelFolder &folder) {
   const HFConfig config = DecoderCheckpoint::open(folder).config;
   const CheckpointValues source(config, folder);
   Model model =
@@ -81,7 +81,7 @@ Model Model::load(const std::filesystem::path &folder) {
 }
 
 FillParameter Model::fromCheckpoint(const HFConfig &config,
-                                    const std::filesystem::path &folder) {
+                                    const ModelFolder &folder) {
   const auto source = std::make_shared<const CheckpointValues>(config, folder);
   return [source](Parameter &parameter) { source->fill(parameter); };
 }

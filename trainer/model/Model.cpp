@@ -71,8 +71,7 @@ FillParameter Model::fromRandom(const HFConfig &config, uint64_t seed) {
 }
 
 FillParameter Model::fromSmaller(const HFConfig &config,
-                                 const std::filesystem::path &folder,
-                                 uint64_t seed) {
+                                 const ModelFolder &folder, uint64_t seed) {
   const auto small = std::make_shared<const Model>(load(folder));
   const GrowthMaps maps(small->settings, config);
   return [small, maps, seed](Parameter &parameter) {

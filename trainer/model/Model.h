@@ -75,7 +75,7 @@ public:
   /// A model without values: its parameters' names and shapes.
   explicit Model(HFConfig config);
   /// All weights from the checkpoint in `folder`. Throws Error.
-  static Model load(const std::filesystem::path &folder);
+  static Model load(const ModelFolder &folder);
   /// A model with values from `fill`.
   static Model filled(const HFConfig &config, const FillParameter &fill);
 
@@ -83,7 +83,7 @@ public:
   /// and scales stand for. Throws Error, also for a tensor that a model of that
   /// config has not.
   static FillParameter fromCheckpoint(const HFConfig &config,
-                                      const std::filesystem::path &folder);
+                                      const ModelFolder &folder);
   /// Normal weights of deviation 0.02, projections back into the residual
   /// stream smaller by sqrt(2 * layers), norms 1 and biases 0.
   static FillParameter fromRandom(const HFConfig &config, uint64_t seed);
@@ -92,8 +92,7 @@ public:
   /// that read repeated ones are shared out unevenly so that they can grow
   /// apart (Net2Net, Chen et al., arXiv 1511.05641). Throws Error.
   static FillParameter fromSmaller(const HFConfig &config,
-                                   const std::filesystem::path &folder,
-                                   uint64_t seed);
+                                   const ModelFolder &folder, uint64_t seed);
 
   const HFConfig &config() const { return settings; }
   /// The type in which the embedding is, or will be, stored: its factor is

@@ -195,13 +195,13 @@ double bitsPerParameter(const HFConfig &config, const Method *method) {
 }
 
 std::string describePlan(const Recipe &recipe, int64_t ranks) {
-  const HFConfig config = HFConfig::read(recipe.model);
+  const HFConfig config = HFConfig::read({recipe.model, recipe.folderRules});
   std::optional<HFConfig> teacher;
   // A teacher may have to be trained first.
   const bool lacksTeacher = !recipe.teacher.model.empty() &&
                             !std::filesystem::exists(recipe.teacher.model);
   if (!recipe.teacher.model.empty() && !lacksTeacher)
-    teacher = HFConfig::read(recipe.teacher.model);
+    teacher = HFConfig::read({recipe.teacher.model, recipe.folderRules});
   const MemoryPlan memory =
       planMemory(config, recipe, ranks, teacher ? &*teacher : nullptr);
   const std::unique_ptr<Method> method =

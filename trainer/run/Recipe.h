@@ -4,6 +4,8 @@
 // is a row of the table in Recipe.cpp.
 #pragma once
 
+#include "frontend/ModelFolder.h"
+
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
@@ -99,6 +101,10 @@ struct Recipe {
   /// Error naming the file or override and the key.
   static Recipe read(const std::filesystem::path &file,
                      const std::vector<std::string> &overrides);
+
+  /// Of the folders that it names; no keys, because whoever starts a recipe
+  /// decides and not who wrote it.
+  ModelFolderRules folderRules;
 
   int64_t tokensPerStep() const {
     return train.batchSequences * train.accumulation * data.sequenceLength;

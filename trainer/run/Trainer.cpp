@@ -35,18 +35,19 @@ namespace {
 FillParameter initialValues(const Recipe &recipe, const HFConfig &config) {
   const auto seed = uint64_t(recipe.seed);
   if (recipe.initialize == "checkpoint")
-    return Model::fromCheckpoint(config, recipe.model);
+    return Model::fromCheckpoint(config, {recipe.model, recipe.folderRules});
   if (recipe.initialize == "random")
     return Model::fromRandom(config, seed);
   if (!fs::is_directory(recipe.initialize))
     throw Error("initialize: expected checkpoint, random or a folder with a "
                 "smaller model, found '" +
                 recipe.initialize + "'");
-  return Model::fromSmaller(config, recipe.initialize, seed);
+  return Model::fromSmaller(config, {recipe.initialize, recipe.folderRules},
+                            seed);
 }
 
 Model loadTeacher(const Recipe &recipe, const Model &student) {
-  Model teacher = Model::load(recipe.teacher.model);
+  Model teacher = Model::load({recipe.teacher.model, recipe.folderRules});
   const int64_t tokens = student.config().vocabSize;
   if (teacher.config().vocabSize != tokens)
     throw Error(recipe.teacher.model +
@@ -82,9 +83,11 @@ void requireSameTokens(const std::string &folder, const Tokenizer &own,
 
 /// With `initialize` of its own the folder may hold no weights.
 HFConfig configOf(const Recipe &recipe) {
+  const ModelFolder folder(recipe.model, recipe.folderRules);
+  requireCopyable(folder);
   return recipe.initialize == "checkpoint"
-             ? DecoderCheckpoint::open(recipe.model).config
-             : HFConfig::read(recipe.model);
+             ? DecoderCheckpoint::open(folder).config
+             : HFConfig::read(folder);
 }
 
 DType exportType(const Recipe &recipe) {
@@ -128,7 +131,8 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
 Trainer::~Trainer() = default;
 
 void Trainer::loadData() {
-  const auto [tokenizer, sha256] = loadTokenizer(settings.model);
+  const auto [tokenizer, sha256] =
+      loadTokenizer({settings.model, settings.folderRules});
   const HFConfig &config = network->config();
   const Vocabulary vocabulary{*tokenizer, sha256, specialTokensOf(config),
                               config.vocabSize};
@@ -341,7 +345,10 @@ std::optional<double> Trainer::reportValidation() {
 }
 
 std::string Trainer::compileCommand() const {
-  const std::string options = compilerOptions(form, numerics());
+  std::string options = compilerOptions(form, numerics());
+  if (!network->config().unknownFields.empty())
+    options +=
+        std::string(options.empty() ? "" : " ") + "--allow-unknown-fields";
   return "fairy2-compile " + shellWord(settings.output) + " -o model.so" +
          (options.empty() ? "" : " " + options);
 }
@@ -350,7 +357,7 @@ void Trainer::exportModel() {
   const auto latentOf = [&](size_t i) { return latents->latent(i); };
   if (leads())
     writeCheckpoint(*network, latentOf, numerics(), form, exportType(settings),
-                    settings.model, settings.output);
+                    {settings.model, settings.folderRules}, settings.output);
   else
     for (size_t i = 0; i < network->parameters().size(); ++i)
       latentOf(i);
@@ -432,6 +439,7 @@ RunResult Trainer::run(const std::function<bool()> &shouldStop) {
   if (leads()) {
     metrics = std::make_unique<Metrics>(settings.output, done);
     metrics->write({{"recipe", settings.toJson()},
+                    {"unknown_fields", network->config().unknownFields},
                     {"fingerprint", identity.fingerprint},
                     {"source", sourceVersion()},
                     {"parameters", network->parameterCount()},

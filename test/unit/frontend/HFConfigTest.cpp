@@ -102,19 +102,23 @@ TEST_F(HFConfigTest, UnknownFieldsMayBeAllowed) {
   config["badwordsids"] = {{0}};
   config["made_up"] = 3;
   folder.write("config.json", config.dump());
-  EXPECT_EQ(HFConfig::read(folder.path(), true).unknownFields,
+  EXPECT_EQ(HFConfig::read({folder.path(), {.allowsUnknownFields = true}})
+                .unknownFields,
             (std::vector<std::string>{"badwordsids", "made_up"}));
   config["rope_scaling"] = {
       {"type", "linear"}, {"factor", 2}, {"mrope_section", {1, 2}}};
   folder.write("config.json", config.dump());
-  const HFConfig read = HFConfig::read(folder.path(), true);
+  const HFConfig read =
+      HFConfig::read({folder.path(), {.allowsUnknownFields = true}});
   EXPECT_EQ(read.unknownFields,
             (std::vector<std::string>{"rope_scaling.mrope_section",
                                       "badwordsids", "made_up"}));
   EXPECT_EQ(read.rope.factor, 2);
   config["logit_scale"] = 0.5;
   folder.write("config.json", config.dump());
-  EXPECT_EQ(folder.errorOf([&] { HFConfig::read(folder.path(), true); }),
+  EXPECT_EQ(folder.errorOf([&] {
+    HFConfig::read({folder.path(), {.allowsUnknownFields = true}});
+  }),
             "DIR/config.json: field 'logit_scale': only 1 is supported in "
             "LlamaForCausalLM, found 0.5");
   EXPECT_TRUE(readWith("{}").unknownFields.empty());
