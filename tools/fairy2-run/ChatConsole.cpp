@@ -7,6 +7,7 @@
 #include "runtime/support/StandardStreams.h"
 #include "runtime/support/VisibleText.h"
 #include "tools/fairy2-run/MessageReader.h"
+#include "tools/fairy2-run/TerminalLines.h"
 
 #include <cstdio>
 #include <iostream>
@@ -61,17 +62,16 @@ void ChatConsole::complain(const Error &error) const {
 }
 
 void ChatConsole::run() {
-  MessageReader reader(STDIN_FILENO, ctrlC, [&](bool continues) {
-    if (isTerminal)
-      std::cerr << (continues ? ". " : "> ") << std::flush;
-  });
   if (isTerminal)
     note("/help explains, Ctrl-D ends");
+  const std::unique_ptr<LineSource> lines =
+      isTerminal
+          ? std::unique_ptr<LineSource>(std::make_unique<TerminalLines>(ctrlC))
+          : std::make_unique<StreamLines>(STDIN_FILENO, ctrlC);
+  MessageReader reader(*lines);
   for (bool interruptedBefore = false;;) {
     const Input input = reader.next();
     const bool interrupted = input.kind == Input::Kind::Interrupt;
-    if (isTerminal && (interrupted || input.kind == Input::Kind::End))
-      note("");
     if (input.kind == Input::Kind::End ||
         (interrupted && interruptedBefore && input.text.empty()))
       return;

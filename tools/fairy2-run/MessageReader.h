@@ -4,9 +4,8 @@
 // joined by a backslash at the end of a line or a block in triple quotes.
 #pragma once
 
-#include "tools/fairy2-run/CtrlC.h"
+#include "tools/fairy2-run/LineSource.h"
 
-#include <functional>
 #include <string>
 
 namespace fairy2 {
@@ -24,26 +23,14 @@ struct Input {
 
 class MessageReader {
 public:
-  /// Reads `descriptor`. `prompt` is called before each line that is waited
-  /// for, with true inside a message of several lines.
-  MessageReader(int descriptor, CtrlC &ctrlC,
-                std::function<void(bool continues)> prompt)
-      : descriptor(descriptor), ctrlC(ctrlC), prompt(std::move(prompt)) {}
+  explicit MessageReader(LineSource &lines) : lines(lines) {}
 
   /// Waits for the next one. The end of the input also ends an open block.
-  /// Throws Error when the descriptor cannot be read or a message is too long.
+  /// Throws Error when the input cannot be read or a message is too long.
   Input next();
 
 private:
-  enum class Event { Line, Interrupt, End };
-  Event nextLine(std::string &line);
-  Event fill();
-
-  int descriptor;
-  CtrlC &ctrlC;
-  std::function<void(bool)> prompt;
-  std::string buffer; ///< read, but not yet a line that was returned
-  bool atEnd = false;
+  LineSource &lines;
 };
 
 } // namespace fairy2

@@ -6,11 +6,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 
 #include <poll.h>
 #include <pty.h>
+#include <termios.h>
 #include <unistd.h>
 
 using namespace fairy2;
@@ -114,13 +116,16 @@ TEST_F(ChatToolTest, WhatIsWrongIsSaid) {
 /// fairy2-run --chat on a terminal of its own.
 class Terminal {
 public:
-  explicit Terminal(const std::string &model) {
+  explicit Terminal(const std::string &model,
+                    const std::string &context = "100000000",
+                    const char *kind = "dumb") {
     winsize size = {24, 200, 0, 0};
     child = forkpty(&descriptor, nullptr, nullptr, &size);
     if (child == 0) {
+      setenv("TERM", kind, 1);
       const std::string tool = FAIRY2_BINARY_DIR "/bin/fairy2-run";
       execl(tool.c_str(), tool.c_str(), model.c_str(), "--chat", "--context",
-            "100000000", "--threads", "1", nullptr);
+            context.c_str(), "--threads", "1", nullptr);
       _exit(127);
     }
   }
@@ -136,6 +141,27 @@ public:
     EXPECT_EQ(write(descriptor, text.data(), text.size()),
               ssize_t(text.size()));
   }
+  /// Types much, and reads what that shows, as a terminal does.
+  void paste(const std::string &text) {
+    for (size_t at = 0; at < text.size();) {
+      pollfd wanted = {descriptor, POLLIN | POLLOUT, 0};
+      ASSERT_GT(poll(&wanted, 1, 60000), 0);
+      if (wanted.revents & POLLIN)
+        readSome();
+      if (!(wanted.revents & POLLOUT))
+        continue;
+      const std::string piece = text.substr(at, 256);
+      const ssize_t count = write(descriptor, piece.data(), piece.size());
+      ASSERT_GT(count, 0);
+      at += size_t(count);
+    }
+  }
+  termios modes() const {
+    termios modes = {};
+    tcgetattr(descriptor, &modes);
+    return modes;
+  }
+  void signal(int number) { kill(child, number); }
   /// Waits until `text` has appeared after all that was awaited before.
   bool await(const std::string &text) {
     const auto deadline =
@@ -147,13 +173,8 @@ public:
         return true;
       }
       pollfd wanted = {descriptor, POLLIN, 0};
-      char bytes[4096];
-      if (poll(&wanted, 1, 100) <= 0)
-        continue;
-      const ssize_t count = read(descriptor, bytes, sizeof(bytes));
-      if (count <= 0)
+      if (poll(&wanted, 1, 100) > 0 && !readSome())
         break;
-      shown.append(bytes, size_t(count));
     }
     ADD_FAILURE() << "expected " << text << ", found "
                   << shown.substr(std::min(seen, shown.size())).substr(0, 500);
@@ -168,6 +189,13 @@ public:
   }
 
 private:
+  bool readSome() {
+    char bytes[4096];
+    const ssize_t count = read(descriptor, bytes, sizeof(bytes));
+    shown.append(bytes, size_t(std::max<ssize_t>(count, 0)));
+    return count > 0;
+  }
+
   int descriptor = -1;
   pid_t child = -1;
   std::string shown;
@@ -248,6 +276,65 @@ TEST_F(ChatTerminalTest, InterruptTwiceAtThePromptEnds) {
   ASSERT_TRUE(terminal.await("> "));
   terminal.type("\x03");
   EXPECT_EQ(terminal.exitCode(), 0);
+}
+
+/// A terminal's usual mode keeps 4,095 bytes of a line.
+TEST_F(ChatToolTest, LongLinesArePastedWhole) {
+  Terminal terminal(model, "100");
+  ASSERT_TRUE(terminal.await("> "));
+  // Each but the first while the answer to another is under way, or may be.
+  terminal.paste(std::string(4096, 'a') + "\n" + std::string(9000, 'b') + "\n" +
+                 std::string(30000, 'c') + "\n");
+  for (const char *count : {"4113", "9017", "30017"})
+    ASSERT_TRUE(terminal.await("found " + std::string(count) + " with"));
+}
+
+TEST_F(ChatToolTest, LinesAreEditedAndRemembered) {
+  Terminal terminal(model, "100", "xterm");
+  ASSERT_TRUE(terminal.await("> "));
+  const std::string up = "\x1b[A", left = "\x1b[D";
+  terminal.type("/none a\tb\n");
+  ASSERT_TRUE(terminal.await("found /none;"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("/helx\x7fp\n");
+  ASSERT_TRUE(terminal.await("Ctrl-C stops"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("\xc3\xa9\x7f" + up + up + "\x01" + "\x1b[C" + "non\n");
+  ASSERT_TRUE(terminal.await("found /nonnone;"));
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("it/ex" + left + left + left + left + left + "\x0b");
+  terminal.type("\x15/ex" + left + left + "\x05" + "it\n");
+  EXPECT_EQ(terminal.exitCode(), 0);
+}
+
+TEST_F(ChatTerminalTest, WhatIsTypedDuringAnAnswerWaits) {
+  Terminal terminal(model);
+  ASSERT_TRUE(terminal.await("> "));
+  terminal.type("abc\n");
+  ASSERT_TRUE(terminal.await("abc\r\n"));
+  ASSERT_TRUE(terminal.await("a"));
+  EXPECT_FALSE(terminal.modes().c_lflag & (ICANON | ECHO));
+  terminal.type("\x03"); // flushes what was typed before
+  ASSERT_TRUE(terminal.await("[stopped]"));
+  terminal.type("/help\n");
+  ASSERT_TRUE(terminal.await("/exit"));
+}
+
+/// Whatever ends the program.
+TEST_F(ChatTerminalTest, TheTerminalIsLeftAsItWas) {
+  for (const int number : {0, SIGTERM, SIGHUP}) {
+    Terminal terminal(model);
+    const tcflag_t before = terminal.modes().c_lflag;
+    EXPECT_TRUE(before & ICANON);
+    ASSERT_TRUE(terminal.await("> "));
+    EXPECT_FALSE(terminal.modes().c_lflag & ICANON);
+    if (number)
+      terminal.signal(number);
+    else
+      terminal.type("/exit\n");
+    EXPECT_EQ(terminal.exitCode(), number ? -1 : 0);
+    EXPECT_EQ(terminal.modes().c_lflag, before);
+  }
 }
 
 TEST_F(ChatTerminalTest, EndOfInputEndsAndErrorsDoNot) {
