@@ -5,6 +5,9 @@
 #pragma once
 
 #include "runtime/support/Error.h"
+#include "test/unit/ErrorForm.h"
+
+#include <gtest/gtest.h>
 
 #include <filesystem>
 #include <fstream>
@@ -27,11 +30,12 @@ inline void writeFile(const std::filesystem::path &path,
   stream.write(bytes.data(), std::streamsize(bytes.size()));
 }
 
-/// The text of the Error that `action` throws, or "no error".
+/// The text of the Error that `action` throws, or "no error". Checks its form.
 template <typename Action> std::string errorOf(Action action) {
   try {
     action();
   } catch (const Error &error) {
+    EXPECT_EQ(formFault(error.what()), "") << error.what();
     return error.what();
   }
   return "no error";

@@ -76,7 +76,7 @@ protected:
       const Checkpoint checkpoint = Checkpoint::open(folder.path());
       const auto packed = PackedCheckpoint::find(checkpoint);
       if (!packed)
-        throw Error("not packed");
+        throw Error("test: not packed");
       packed->read(name);
     });
   }

@@ -230,10 +230,10 @@ TEST_F(SynthesizeTest, LeavesNothingAfterAnError) {
   const std::set<std::string> before = namesIn(folder.path());
   SynthesizeOptions options;
   options.progress = [](int64_t, int64_t) {
-    throw Error("stopped in the middle");
+    throw Error("test: stopped in the middle");
   };
   EXPECT_EQ(folder.errorOf([&] { synthesize("out", options); }),
-            "stopped in the middle");
+            "test: stopped in the middle");
   EXPECT_EQ(namesIn(folder.path()), before);
 
   EXPECT_EQ(folder.errorOf([&] { synthesize("none/out", {}); }),

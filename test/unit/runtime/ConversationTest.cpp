@@ -179,8 +179,9 @@ TEST_F(ConversationTest, InterruptionKeepsWhatWasSaid) {
 TEST_F(ConversationTest, FailureInBetweenDoesNotSpoilTheNextAnswer) {
   conversation.answer("a", options);
   GenerationOptions failing = options;
-  failing.onText = [](std::string_view) { throw Error("disk full"); };
-  EXPECT_EQ(errorOf([&] { conversation.answer("bcd", failing); }), "disk full");
+  failing.onText = [](std::string_view) { throw Error("test: disk full"); };
+  EXPECT_EQ(errorOf([&] { conversation.answer("bcd", failing); }),
+            "test: disk full");
   const std::vector<int32_t> expected = fakeGreedy(tokens("bxd"), 6);
   EXPECT_EQ(conversation.answer("bxd", options).ids, expected);
 }

@@ -263,14 +263,14 @@ TEST_F(SchedulerTest, RandomCancelsLeaveNothingBehind) {
 
 TEST_F(SchedulerTest, AFailureEndsOneSequenceAlone) {
   GenerationOptions failing = options(20);
-  failing.onText = [](std::string_view) { throw Error("disk full"); };
+  failing.onText = [](std::string_view) { throw Error("test: disk full"); };
   const auto bad = add({1, 4}, failing);
   const auto good = add({1, 5}, options(20));
   failing.logitsOut = folder.file("l.npy");
   const auto late = add({1, 6}, failing);
   finish();
-  EXPECT_EQ(errorOf([&] { bad->result(); }), "disk full");
-  EXPECT_EQ(errorOf([&] { late->result(); }), "disk full");
+  EXPECT_EQ(errorOf([&] { bad->result(); }), "test: disk full");
+  EXPECT_EQ(errorOf([&] { late->result(); }), "test: disk full");
   EXPECT_EQ(good->result().ids, fakeGreedy({1, 5}, 20));
   // The slot serves the next one.
   const auto next = add({1, 4}, options(20));

@@ -52,10 +52,10 @@ TEST(ForkJoinTest, TheFirstErrorIsThrownWhenAllHaveEnded) {
               forkJoinRanges(4, 4, [&](int64_t begin, int64_t) {
                 ++ended;
                 if (begin % 2 == 1)
-                  throw Error("part " + std::to_string(begin));
+                  throw Error("test: part " + std::to_string(begin));
               });
             }),
-            "part 1");
+            "test: part 1");
   EXPECT_EQ(ended, 4);
 }
 
