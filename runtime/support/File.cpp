@@ -25,6 +25,8 @@ namespace {
 /// (MEASURED.md).
 constexpr size_t kBufferBytes = 2 << 20;
 
+constexpr const char *kOwnDescriptors = "/proc/self/fd/";
+
 [[noreturn]] void failOn(const std::string &path, const std::string &what,
                          int error) {
   throw Error(path + ": " + what + ": " + std::strerror(error));
@@ -142,13 +144,19 @@ OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
   target = std::filesystem::weakly_canonical(path, error);
   if (error || target.filename().empty())
     target = path;
-  const auto kind = std::filesystem::status(target, error).type();
-  if (kind != std::filesystem::file_type::not_found &&
-      kind != std::filesystem::file_type::regular)
+  if (path.empty())
+    throw Error("output: expected the name of a file, found an empty one");
+  struct stat earlier;
+  const bool isThere = ::stat(target.c_str(), &earlier) == 0;
+  if (!isThere && errno != ENOENT)
+    fail("cannot create", errno);
+  if (isThere && !S_ISREG(earlier.st_mode))
     throw Error(path.string() + ": expected a regular file or a new name for "
                                 "the output, found a folder or device");
-  descriptor =
-      openUnnamed(target.has_parent_path() ? target.parent_path() : ".", mode);
+  // Without /proc a file without a name gets none later.
+  if (::access(kOwnDescriptors, X_OK) == 0)
+    descriptor = openUnnamed(
+        target.has_parent_path() ? target.parent_path() : ".", mode);
   if (descriptor.get() < 0) {
     const SignalDelay together;
     nameTemporary([&](const char *name) {
@@ -157,6 +165,11 @@ OutputFile::OutputFile(const std::filesystem::path &path, int mode) {
       return descriptor.get() >= 0;
     });
   }
+  // Whoever set the permissions of a file meant its name. Not every file system
+  // has them.
+  if (isThere && ::fchmod(descriptor.get(), earlier.st_mode & 07777) != 0 &&
+      errno != EPERM)
+    fail("cannot set its permissions", errno);
   buffer.reserve(kBufferBytes);
 }
 
@@ -164,8 +177,9 @@ void OutputFile::nameTemporary(
     const std::function<bool(const char *name)> &create) {
   for (int attempt = 0;; ++attempt) {
     std::filesystem::path name = target;
-    name.replace_filename("." + target.filename().string() + "." +
-                          std::to_string(getpid()) + "." +
+    // Of a long name a part, or this one would be too long.
+    name.replace_filename("." + target.filename().string().substr(0, 200) +
+                          "." + std::to_string(getpid()) + "." +
                           std::to_string(attempt) + ".tmp");
     if (create(name.c_str())) {
       temporary = Unfinished(name);
@@ -209,8 +223,7 @@ void OutputFile::commit() {
   flush();
   const SignalDelay together;
   if (temporary.path().empty()) {
-    const std::string self =
-        "/proc/self/fd/" + std::to_string(descriptor.get());
+    const std::string self = kOwnDescriptors + std::to_string(descriptor.get());
     nameTemporary([&](const char *name) {
       return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name,
                     AT_SYMLINK_FOLLOW) == 0;

@@ -63,7 +63,7 @@ std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes);
 /// name is untouched. Writes are buffered.
 class OutputFile {
 public:
-  /// `mode` are the permissions before the process's umask.
+  /// `mode`: permissions before the umask, unless an older file has its own.
   explicit OutputFile(const std::filesystem::path &path, int mode = 0666);
   OutputFile(const OutputFile &) = delete;
   OutputFile &operator=(const OutputFile &) = delete;

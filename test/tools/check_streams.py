@@ -140,6 +140,21 @@ def check_outputs():
         os.remove(path(hard))
 
 
+def check_without_proc():
+    """A container may have none."""
+    inside = ("unshare -m sh -c 'mount -t tmpfs none /proc && {}'")
+    if run(inside.format("true")).returncode:
+        print("no mount of our own here: not tried without /proc")
+        return
+    for command in ("fairy2-compile model -o noproc.so --target=x86-64-v2",
+                    "fairy2-run noproc.so -p a -n 2 --logits-out l.npy",
+                    "fairy2-eval noproc.so --text text.txt --chunk 16",
+                    "fairy2-bench noproc.so --prompt 2 --gen 2 --repeat 1 "
+                    "--html page.html"):
+        result = run(inside.format(command))
+        expect(command + " without /proc", result.returncode == 0, result)
+
+
 def check_failures_keep_outputs():
     """What fails leaves an older output as it was."""
     write("kept", "mine")
@@ -160,6 +175,7 @@ prepare()
 check_streams()
 check_outputs()
 check_failures_keep_outputs()
+check_without_proc()
 if faults:
     sys.exit("error: " + "\n".join(faults))
 print("all streams and outputs are minded")

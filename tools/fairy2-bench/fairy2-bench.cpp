@@ -10,6 +10,7 @@
 #include "tools/HugePagesOption.h"
 #include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
+#include "tools/Validators.h"
 
 #include <CLI/CLI.hpp>
 
@@ -54,7 +55,8 @@ int main(int argc, char **argv) {
                "Also time the choice of the next token");
   app.add_option("--html", html,
                  "Write a page: the roofline, and with "
-                 "--kernels where a token's time goes");
+                 "--kernels where a token's time goes")
+      ->check(fileName());
   app.add_flag("--json", json, "Print one JSON object");
   try {
     app.parse(argc, argv);

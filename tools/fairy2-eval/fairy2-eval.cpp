@@ -7,7 +7,7 @@
 #include "tools/HugePagesOption.h"
 #include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
-#include "tools/WholeNumber.h"
+#include "tools/Validators.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>

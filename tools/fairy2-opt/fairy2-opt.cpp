@@ -14,10 +14,34 @@
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <filesystem>
 
 using namespace fairy2;
 
 namespace {
+
+/// A file appears whole; a device or pipe is written to.
+void write(const std::string &name, const std::string &text) {
+  std::error_code error;
+  if (name == "-") {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return flushStandardOutput();
+  }
+  if (!std::filesystem::is_character_file(name, error) &&
+      !std::filesystem::is_fifo(name, error))
+    return writeTextFile(name, text);
+  llvm::raw_fd_ostream stream(name, error);
+  if (!error) {
+    stream << text;
+    stream.close();
+    error = stream.error();
+    stream.clear_error();
+  }
+  if (error)
+    throw Error(name + ": cannot write: " + error.message());
+}
 
 /// MlirOptMain on a file that is first checked for nesting that would overflow
 /// the parser's stack. Whether it succeeded; it has said why not.
@@ -38,12 +62,7 @@ bool optimize(const std::string &inputName, const std::string &outputName,
   llvm::raw_string_ostream stream(text);
   if (failed(mlir::MlirOptMain(stream, std::move(input), registry, config)))
     return false;
-  if (outputName != "-") {
-    writeTextFile(outputName, text);
-    return true;
-  }
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  flushStandardOutput();
+  write(outputName, text);
   return true;
 }
 

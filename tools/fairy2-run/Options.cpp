@@ -6,7 +6,7 @@
 
 #include "tools/HugePagesOption.h"
 #include "tools/ParsingEnd.h"
-#include "tools/WholeNumber.h"
+#include "tools/Validators.h"
 
 #include <CLI/CLI.hpp>
 
@@ -61,6 +61,7 @@ void addOptions(CLI::App &app, Arguments &args) {
   app.add_flag("--ignore-eos", g.ignoreEos, "Go on when the model's text ends");
   app.add_option("--logits-out", args.logitsOut,
                  "Write the prompt's logits: float32 .npy [tokens, vocab]")
+      ->check(fileName())
       ->excludes(chat);
   app.add_option("--threads", args.session.threads,
                  "0: as many usable cores as pay");

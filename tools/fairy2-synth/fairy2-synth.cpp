@@ -6,7 +6,7 @@
 #include "runtime/support/Unfinished.h"
 #include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
-#include "tools/WholeNumber.h"
+#include "tools/Validators.h"
 
 #include <CLI/CLI.hpp>
 

@@ -94,6 +94,27 @@ TEST(OutputFileTest, ImpossibleTargetsAreNamed) {
   EXPECT_EQ(errorOf([&] { OutputFile file(folder.path()); }),
             folder.path().string() + tail);
   EXPECT_EQ(errorOf([&] { OutputFile file("/dev/null"); }), "/dev/null" + tail);
+  EXPECT_EQ(errorOf([&] { OutputFile file(""); }),
+            "output: expected the name of a file, found an empty one");
+  const std::string longName = folder.file(std::string(256, 'a'));
+  EXPECT_EQ(errorOf([&] { OutputFile file(longName); }),
+            longName + ": cannot create: File name too long");
+  writeTextFile(folder.file(std::string(255, 'a')), "x");
+  writeFile(folder.file("file"), "x");
+  EXPECT_EQ(errorOf([&] { OutputFile file(folder.file("file/out")); }),
+            folder.file("file/out") + ": cannot create: Not a directory");
+}
+
+TEST(OutputFileTest, TheModeOfAnOlderFileIsKept) {
+  const TemporaryFolder folder;
+  for (const mode_t mode : {0600, 0664, 0755}) {
+    writeFile(folder.file("out"), "old");
+    ASSERT_EQ(chmod(folder.file("out").c_str(), mode), 0);
+    writeTextFile(folder.file("out"), "new");
+    struct stat status;
+    ASSERT_EQ(stat(folder.file("out").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, mode);
+  }
 }
 
 TEST(OutputFileTest, ModeFollowsTheUmask) {

@@ -109,6 +109,51 @@ TEST_F(CommandLineTest, ValidationReadsDocuments) {
       << tokens.text;
 }
 
+/// What a model's folder may do is said by who starts the run; what the export
+/// would not copy is told before the training.
+TEST_F(CommandLineTest, ModelFoldersNeedPermissions) {
+  const std::string link = (folder / "model/chat_template.jinja").string();
+  folder.write("template", "{{ messages }}");
+  std::filesystem::create_symlink(folder / "template", link);
+  const std::string shards = " tokenize " + (folder / "train.txt").string() +
+                             " --model " + (folder / "model").string() +
+                             " -o " + (folder / "shards").string();
+  Outcome outcome = run(output("linked"));
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_EQ(outcome.text, "fairy2-train: error: " + link +
+                              ": is a symbolic link to " +
+                              folder.file("template") +
+                              ", outside of the model's folder; "
+                              "--follow-links reads it\n");
+  EXPECT_FALSE(std::filesystem::exists(folder / "linked"));
+  outcome = run(output("linked") + " --follow-links");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_EQ(readWholeFile(folder / "linked/chat_template.jinja"),
+            "{{ messages }}");
+
+  std::filesystem::remove(link);
+  const std::string config = (folder / "model/config.json").string();
+  nlohmann::json fields = nlohmann::json::parse(readWholeFile(config));
+  fields["made_up"] = 1;
+  writeTextFile(config, fields.dump());
+  for (const std::string &command :
+       {run(output("unknown")).text, run(output("unknown") + " --dry-run").text,
+        call(FAIRY2_TRAIN + shards).text})
+    EXPECT_EQ(command,
+              "fairy2-train: error: " + config +
+                  ": field 'made_up': is not known, so it might change the "
+                  "computation; if it does not, remove it, or have it read "
+                  "past with --allow-unknown-fields\n");
+  outcome = run(output("unknown") + " --allow-unknown-fields");
+  EXPECT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_NE(outcome.text.find(" -o model.so --allow-unknown-fields\n"),
+            std::string::npos)
+      << outcome.text;
+  EXPECT_EQ(lastLineWith("recipe", "unknown")["unknown_fields"],
+            std::vector<std::string>{"made_up"});
+  EXPECT_EQ(call(FAIRY2_TRAIN + shards + " --allow-unknown-fields").status, 0);
+}
+
 /// On a terminal of 30 columns each step is drawn over the one before.
 TEST_F(CommandLineTest, ProgressFitsTheTerminal) {
   winsize size = {24, 30, 0, 0};

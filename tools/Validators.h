@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whole numbers of command lines: CLI11 clamps what does not fit into 64 bits,
-// and takes a negative number for a large one.
+// Checks of command lines that CLI11 lacks: it clamps whole numbers that do not
+// fit into 64 bits, and takes a negative number for a large one.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -25,6 +25,15 @@ template <typename T> CLI::Validator wholeNumber() {
                std::to_string(std::numeric_limits<T>::min()) + " to " +
                std::to_string(std::numeric_limits<T>::max()) + ", found '" +
                text + "'";
+      },
+      "");
+}
+
+/// Refuses an empty name, which would mean that no file is asked for.
+inline CLI::Validator fileName() {
+  return CLI::Validator(
+      [](const std::string &text) -> std::string {
+        return text.empty() ? "expected the name of a file, found nothing" : "";
       },
       "");
 }
