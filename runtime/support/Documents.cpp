@@ -67,8 +67,8 @@ private:
                   " MiB to decompress; compress it at a level of at most 20 "
                   "and without --long");
     if (ZSTD_isError(rest))
-      throw Error(file.path +
-                  ": expected a zstd stream: " + ZSTD_getErrorName(rest));
+      throw Error(file.path + ": expected a zstd stream, of which zstd says '" +
+                  ZSTD_getErrorName(rest) + "'");
     begin += in.pos;
     frameOpen = rest != 0;
     out.append(buffer, to.pos);

@@ -54,13 +54,15 @@ void openStandardStreams() {
 }
 
 void flushStandardOutput() {
-  const bool failedBefore = !std::cout || std::ferror(stdout);
-  errno = 0;
+  if (std::cout && !std::ferror(stdout))
+    errno = 0;
   std::cout.flush();
   if (std::cout && std::fflush(stdout) == 0 && !std::ferror(stdout))
     return;
-  // Of a write that failed before, others have used errno since.
-  const int error = failedBefore ? 0 : errno;
+  // Of a write that failed before, others may have used errno since.
+  const bool isReason = errno == ENOSPC || errno == EBADF || errno == EPIPE ||
+                        errno == EIO || errno == EFBIG || errno == EDQUOT;
+  const int error = isReason ? errno : 0;
   throw Error(std::string("standard output: cannot write") +
               (error ? std::string(": ") + std::strerror(error) : ""));
 }

@@ -10,6 +10,8 @@ import resource
 import subprocess
 import sys
 
+from error_form import form_fault
+
 CASES = [
     ("unknown dialect", 'magic.wand', "Dialect `magic' not found"),
     ("unknown op", 'fairy2.wand', "custom op 'fairy2.wand' is unknown"),
@@ -78,6 +80,10 @@ def check(name, path, expected, folder):
     if len(errors) != 1 or expected not in errors[0]:
         sys.exit(f"error: {name}: expected one error with '{expected}', found "
                  f"{errors[:3]}")
+    if path not in errors[0].split("error: ")[0] \
+            and form_fault(errors[0]):
+        sys.exit(f"error: {name}: expected the file's name or the form of an "
+                 f"error, found {errors[0]}")
     if os.path.exists(output):
         sys.exit(f"error: {name}: left an output file")
 

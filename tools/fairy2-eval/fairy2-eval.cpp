@@ -8,6 +8,7 @@
 #include "tools/ParsingEnd.h"
 #include "tools/ProgressBar.h"
 #include "tools/Validators.h"
+#include "tools/fairy2-eval/ReadableText.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include <cstdio>
 #include <iostream>
 #include <map>
+#include <optional>
 
 using namespace fairy2;
 
@@ -29,8 +31,8 @@ int main(int argc, char **argv) {
   EvaluationOptions options;
   app.add_option("model", model, "Compiled model")->required();
   app.add_option("--text", text,
-                 "File with the text, UTF-8; .jsonl: documents; either may be "
-                 "compressed as .zst")
+                 "File or pipe with the text, UTF-8; .jsonl: documents; either "
+                 "may be compressed as .zst")
       ->required();
   std::map<std::string, Protocol> protocols;
   for (const Protocol protocol :
@@ -59,13 +61,16 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return endParsing(app, error, "fairy2-eval");
   }
+  std::optional<ReadableText> readable;
   try {
+    readable.emplace(text);
     ProgressBar bar("evaluating");
     options.onProgress = [&](int64_t done, int64_t total) {
       bar.show(done, total);
     };
-    const Evaluation result = evaluate(
-        Model::open(model), documentsOf(text, options.protocol), options);
+    const Evaluation result =
+        evaluate(Model::open(model),
+                 documentsOf(readable->path(), options.protocol), options);
     if (json) {
       nlohmann::ordered_json out;
       out["nll_per_token"] = result.nllPerToken;
@@ -83,7 +88,9 @@ int main(int argc, char **argv) {
     flushStandardOutput();
     return 0;
   } catch (const std::exception &error) {
-    std::cerr << "fairy2-eval: error: " << error.what() << '\n';
+    std::cerr << "fairy2-eval: error: "
+              << (readable ? readable->asGiven(error.what()) : error.what())
+              << '\n';
     return 1;
   }
 }

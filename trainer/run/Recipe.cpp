@@ -357,7 +357,7 @@ Recipe Recipe::read(const std::filesystem::path &file,
   for (const std::string &override : overrides) {
     const size_t equals = override.find('=');
     if (equals == std::string::npos || equals == 0)
-      throw Error("expected key=value, found '" + override + "'");
+      throw Error("overrides: expected key=value, found '" + override + "'");
     reader.read(parse(override.substr(equals + 1), override),
                 override.substr(0, equals), override);
   }

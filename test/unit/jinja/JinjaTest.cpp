@@ -27,6 +27,7 @@ render(const std::string &source,
         .render(messages, options)
         .text;
   } catch (const Error &error) {
+    EXPECT_EQ(formFault(error.what()), "") << error.what();
     return error.what();
   }
 }

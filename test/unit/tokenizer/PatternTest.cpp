@@ -6,6 +6,7 @@
 #include "runtime/support/Utf8.h"
 #include "runtime/text/tokenizer/KnownPatterns.h"
 #include "runtime/text/tokenizer/Unicode.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 
@@ -33,13 +34,10 @@ std::vector<std::pair<size_t, size_t>> matches(const Pattern &pattern,
 }
 
 std::string message(std::string_view regex, std::string_view text = "") {
-  try {
+  return errorOf([&] {
     std::vector<Span> spans;
     engine(regex)->split(text, spans);
-  } catch (const Error &e) {
-    return e.what();
-  }
-  return "no error";
+  });
 }
 
 class KnownPatternTest : public testing::TestWithParam<std::string_view> {};

@@ -118,13 +118,8 @@ TEST(SentencePieceTest, UsersOwnPiecesStayWhole) {
 
 TEST(SentencePieceTest, BadFilesAreRefused) {
   const std::string good = model(bpe, letters);
-  const auto message = [](const std::string &file) -> std::string {
-    try {
-      fromSentencePiece(file, "tokenizer.model");
-    } catch (const Error &e) {
-      return e.what();
-    }
-    return "no error";
+  const auto message = [](const std::string &file) {
+    return errorOf([&] { fromSentencePiece(file, "tokenizer.model"); });
   };
   const std::string cut = "tokenizer.model: expected a SentencePiece model, "
                           "found a field that is cut off or of another type";

@@ -4,6 +4,7 @@
 // file and the field; nothing is guessed.
 #include "runtime/support/Error.h"
 #include "runtime/text/Tokenizer.h"
+#include "test/unit/TestFiles.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -32,13 +33,10 @@ json smallest() {
 }
 
 std::string message(const std::string &text) {
-  try {
+  return errorOf([&] {
     const auto tokenizer = Tokenizer::fromJson(text, "tokenizer.json");
     tokenizer->decode(tokenizer->encode("ab c<s>\n<0x0A>", true));
-  } catch (const Error &e) {
-    return e.what();
-  }
-  return "no error";
+  });
 }
 
 struct Case {

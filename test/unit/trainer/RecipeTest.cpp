@@ -93,7 +93,7 @@ TEST(RecipeTest, BadInputIsNamed) {
       {good, "data={separator: none, document_mask: true}",
        "key 'data.document_mask': expected false where"},
       {good, "model=", "key 'model' is missing"},
-      {good, "nonsense", "expected key=value, found 'nonsense'"},
+      {good, "nonsense", "overrides: expected key=value, found 'nonsense'"},
       {good, "data=3", "unknown key 'data'"},
       {soft, "method=int2",
        "soft.yaml: key 'train.anneal': expected 0 with method int2, whose "
