@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <iostream>
@@ -45,6 +46,9 @@ std::string readAll(int descriptor, const std::string &name) {
 } // namespace
 
 void openStandardStreams() {
+  // A file that grows beyond a limit is an error of its write, as a full disk
+  // is, and not the end of the program.
+  std::signal(SIGXFSZ, SIG_IGN);
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     // Read only for all: what is written must not vanish without an error. The
     // lowest number that is free is the one that is missing.

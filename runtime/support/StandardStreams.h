@@ -10,7 +10,7 @@ namespace fairy2 {
 /// Opens those of the descriptors 0, 1 and 2 that are closed: reading gives the
 /// end of a file, writing an error. Every main calls it first; otherwise the
 /// next file a program opens gets such a number, and takes what was meant for
-/// the stream.
+/// the stream. A write beyond the limit of a file's size fails from then on.
 void openStandardStreams();
 
 /// Writes out what std::cout and stdout hold. Throws Error when anything

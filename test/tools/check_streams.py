@@ -140,6 +140,19 @@ def check_outputs():
         os.remove(path(hard))
 
 
+def check_limit():
+    """Of a file's size, in a shell's ulimit."""
+    for command in ("fairy2-compile model -o large.so --target=x86-64-v2",
+                    "fairy2-run model.so -p abc -n 1 --logits-out l.npy",
+                    "fairy2-synth --config config.json -o large"):
+        result = subprocess.run(["sh", "-c", "ulimit -f 2; exec " + command],
+                                cwd=WORK, capture_output=True, text=True)
+        lines = result.stderr.splitlines()
+        expect(command, result.returncode == 1 and len(lines) == 1 and
+               not form_fault(lines[0]) and "File too large" in lines[0],
+               result)
+
+
 def check_without_proc():
     """A container may have none."""
     inside = ("unshare -m sh -c 'mount -t tmpfs none /proc && {}'")
@@ -176,6 +189,7 @@ check_streams()
 check_outputs()
 check_failures_keep_outputs()
 check_without_proc()
+check_limit()
 if faults:
     sys.exit("error: " + "\n".join(faults))
 print("all streams and outputs are minded")
