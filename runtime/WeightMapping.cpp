@@ -45,8 +45,9 @@ HugePages hugePagesOf(std::string_view name) {
   for (const HugePages mode : kModes)
     if (name == nameOf(mode))
       return mode;
-  throw StatusError(FAIRY2_BAD_ARGUMENT, "expected auto, copy or off, found '" +
-                                             std::string(name) + "'");
+  throw StatusError(FAIRY2_BAD_ARGUMENT,
+                    "--huge-pages: expected auto, copy or off, found '" +
+                        std::string(name) + "'");
 }
 
 WeightMapping::WeightMapping(const InputFile &file, const Region &region,

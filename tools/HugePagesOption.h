@@ -19,7 +19,7 @@ inline void addHugePages(CLI::App &app, HugePages &mode) {
            try {
              mode = hugePagesOf(name);
            } catch (const StatusError &error) {
-             throw CLI::ValidationError("--huge-pages", error.what());
+             throw CLI::ValidationError(error.what());
            }
          },
          "Weights in memory: auto (the file's pages, huge where the kernel "

@@ -18,7 +18,7 @@ constexpr size_t kHandedTokens = size_t(1) << 16;
 
 int32_t require(std::optional<int32_t> token, const char *field) {
   if (!token)
-    throw Error(std::string("data.separator needs config.json's ") + field +
+    throw Error(std::string("data.separator: needs config.json's ") + field +
                 ", which is missing");
   return *token;
 }

@@ -303,7 +303,7 @@ TEST_F(ToolsTest, EvalReadsPipes) {
       EXPECT_EQ(named.output, plain.output) << named.errors;
     else
       EXPECT_TRUE(named.errors.starts_with(
-          "fairy2-eval: error: pipe.jsonl:1: expected JSON"))
+          "fairy2-eval: error: pipe.jsonl:1: not valid JSON"))
           << named.errors;
   }
   // What is there without end, and what is no text.

@@ -85,7 +85,7 @@ TEST_F(WeightMappingTest, NamesOfModes) {
   for (const char *name : {"auto", "copy", "off"})
     EXPECT_STREQ(nameOf(hugePagesOf(name)), name);
   EXPECT_EQ(errorOf([] { hugePagesOf("on"); }),
-            "expected auto, copy or off, found 'on'");
+            "--huge-pages: expected auto, copy or off, found 'on'");
 }
 
 } // namespace
