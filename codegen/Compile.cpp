@@ -7,7 +7,7 @@
 #include "codegen/EmitCode.h"
 #include "codegen/LinkSharedLibrary.h"
 #include "codegen/Manifest.h"
-#include "dialect/Fairy2WeightOps.h"
+#include "codegen/ResolveScheme.h"
 #include "passes/Passes.h"
 #include "passes/StaysDense.h"
 #include "runtime/support/Error.h"
@@ -127,76 +127,6 @@ std::string methodName(const QuantizeOptions &options) {
              : "complex_phase_v" + std::to_string(options.stages);
 }
 
-/// What phases alone have is not asked for beside a method of signs.
-static void requireSignOptions(const QuantizeOptions &options,
-                               WeightOp stored) {
-  const std::string method = nameOf(options.signs);
-  auto refuse = [&](const char *option) {
-    throw Error(std::string(option) +
-                ": expected a method of complex phases beside it, found " +
-                method);
-  };
-  if (options.mode != QuantizeMode::Canonical)
-    refuse("--mode");
-  if (!options.stagesFor.empty())
-    refuse("--stages-for");
-  if (options.scales == ScaleGranularity::Tile)
-    throw Error("--scales: expected tensor or row with method " + method +
-                ", found tile");
-  if (stored)
-    throw Error(stored.getFile()->str() + ": tensor '" +
-                stored.getSymName().str() +
-                "' is stored as phases; expected no other method to be asked "
-                "for");
-}
-
-/// Nor is how to quantize, where nothing is quantized.
-static void requireDenseOptions(const QuantizeOptions &options) {
-  auto refuse = [](const char *option) {
-    throw Error(std::string(option) +
-                ": expected a method beside it that quantizes, found none");
-  };
-  if (options.scales.hasValue())
-    refuse("--scales");
-  if (options.mode.hasValue())
-    refuse("--mode");
-  if (!options.keep.empty())
-    refuse("--keep");
-  if (!options.stagesFor.empty())
-    refuse("--stages-for");
-  if (options.head == HeadKind::Quantize)
-    refuse("--lm-head=quantize");
-}
-
-/// Gives stages and scales their values: what the options ask for, or what the
-/// weights of the module are stored with, or the defaults. Throws Error when
-/// options and stored weights, or options of phases and a method of signs,
-/// disagree.
-static void resolveScheme(ModuleOp module, QuantizeOptions &options) {
-  WeightOp stored;
-  for (auto weight : module.getOps<WeightOp>())
-    if (!stored && weight.getPhases())
-      stored = weight;
-  if (options.signs.hasValue())
-    return requireSignOptions(options, stored);
-  if (options.stages == 0)
-    return requireDenseOptions(options);
-  if (!stored)
-    return;
-  const int64_t stages = stored.getPhases()->getStages();
-  const ScaleGranularity scales = stored.getPhases()->getScales();
-  if ((options.stages.hasValue() && options.stages != stages) ||
-      (options.scales.hasValue() && options.scales != scales) ||
-      options.mode != QuantizeMode::Canonical)
-    throw Error(stored.getFile()->str() + ": tensor '" +
-                stored.getSymName().str() + "' is stored as phases of " +
-                std::to_string(stages) + " stages with scales per " +
-                nameOf(scales) +
-                "; expected no other stages, scales or mode to be asked for");
-  options.stages = stages;
-  options.scales = scales;
-}
-
 std::string optCommand(EmitKind kind, const CompileOptions &options) {
   CpuOptions cpu;
   cpu.cpu = options.loops.cpu;
@@ -218,7 +148,8 @@ std::string optCommand(EmitKind kind, const CompileOptions &options) {
 
 CompileSummary compile(ModuleOp module, const WeightStore &weights,
                        const ModelAssets &assets, CompileOptions &options) {
-  resolveScheme(module, options.quantize);
+  resolveScheme(module, assets.trained, options.isMethodNamed,
+                options.quantize);
   CompileSummary summary;
   auto emitText = [&](const std::string &text) {
     writeText(options.output, text);
@@ -259,8 +190,9 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   }
 
   ArtifactWriter writer(options.output, linkSharedLibrary(objects));
-  const WeightErrors errors = writeWeightSection(
+  const WeightFactsMap facts = writeWeightSection(
       module, weights, options.threads, writer, options.progress);
+  manifest.setGrids(facts);
   if (!assets.tokenizer.empty()) {
     const auto *text =
         reinterpret_cast<const uint8_t *>(assets.tokenizer.data());
@@ -269,7 +201,7 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   }
   summary.fileBytes = writer.finish(manifest.json());
   summary.layers = manifest.layers();
-  summary.quantized = quantizedLayers(module, errors, reasons);
+  summary.quantized = quantizedLayers(module, facts, reasons);
   return summary;
 }
 

@@ -29,10 +29,10 @@ enum class EmitKind {
 };
 
 struct CompileOptions {
-  /// Stages and scales that nobody asks for are those of the checkpoint, if it
-  /// holds phases, or else the defaults. No stages: dense layers.
+  /// What nobody asks for resolveScheme() fills in. No stages: dense layers.
   QuantizeOptions quantize;
-  LoopsOptions loops; ///< the cpu is that of each target in turn
+  bool isMethodNamed = false; ///< of phases, as complex_phase_v2
+  LoopsOptions loops;         ///< the cpu is that of each target in turn
   std::vector<const CpuTarget *> targets;
   EmitKind emit = EmitKind::So;
   int threads = 1;
@@ -41,12 +41,13 @@ struct CompileOptions {
 };
 
 /// Consumes `module`. Writes the output file, or for an earlier stage its text
-/// (or code). Stages and scales of the options get the values that they stand
-/// for. Throws Error.
+/// (or code). The options of the scheme get the values that they stand for.
+/// Throws Error.
 CompileSummary compile(mlir::ModuleOp module, const WeightStore &weights,
                        const ModelAssets &assets, CompileOptions &options);
 
-/// The fairy2-opt command that takes a module of stage model to `kind`.
+/// The fairy2-opt command that takes a module of stage model to `kind`, of
+/// resolved options.
 std::string optCommand(EmitKind kind, const CompileOptions &options);
 
 /// The method that resolved options name: none, complex_phase_v2, ternary, ..

@@ -23,9 +23,30 @@ using namespace mlir;
 namespace fairy2 {
 namespace {
 
+/// Units and integers, "8" for sets whose four are equal, else "U re/im W
+/// re/im" as "9/8 8/8".
+std::string gridText(const WeightGrid &grid) {
+  std::string text;
+  llvm::raw_string_ostream out(text);
+  out << "unit " << llvm::format("%.4g", grid.smallestUnit);
+  if (grid.largestUnit != grid.smallestUnit)
+    out << llvm::format(" to %.4g", grid.largestUnit);
+  if (!grid.integers.empty())
+    out << " x";
+  for (size_t set = 0; set < grid.integers.size(); set += 2) {
+    const AxisIntegers u = grid.integers[set], w = grid.integers[set + 1];
+    if (u == w && u.re == u.im)
+      out << " " << int(u.re);
+    else
+      out << " " << int(u.re) << "/" << int(u.im) << " " << int(w.re) << "/"
+          << int(w.im);
+  }
+  return text;
+}
+
 /// What the weight behind a source of a layer's pack became.
 QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
-                              const WeightErrors &errors,
+                              const WeightFactsMap &facts,
                               const DenseReasons &reasons) {
   QuantizedLayer layer;
   llvm::raw_string_ostream form(layer.form);
@@ -33,8 +54,11 @@ QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
   WeightOp weight = weightBehind(recipe);
   if (auto phases = dyn_cast<PhaseQuantizeOp>(recipe)) {
     const PhaseScheme scheme = phaseSchemeOf(phases.getScheme());
-    form << scheme.stages << (scheme.stages == 1 ? " stage, " : " stages, ")
-         << nameOf(scheme.scales);
+    form << scheme.stages
+         << (scheme.stageScales == StageScales::Binary ? " binary" : "")
+         << (scheme.stages == 1 ? " stage, " : " stages, ")
+         << nameOf(scheme.scales)
+         << (scheme.grid == ScaleGrid::Int8 ? ", int8" : "");
   } else if (auto signs = dyn_cast<SignQuantizeOp>(recipe)) {
     const SignScheme scheme = signSchemeOf(signs.getScheme());
     form << nameOf(scheme.method) << ", " << nameOf(scheme.scales);
@@ -47,8 +71,12 @@ QuantizedLayer quantizedLayer(PackOp pack, FlatSymbolRefAttr source,
   layer.name = layerName(weight.getSymName()).str();
   const StringRef measured =
       pack.holdsIntegers() ? pack.getSymName() : weight.getSymName();
-  if (const auto found = errors.find(measured.str()); found != errors.end())
-    layer.relativeError = found->second.relative();
+  if (const auto found = facts.find(measured.str()); found != facts.end()) {
+    if (found->second.error)
+      layer.relativeError = found->second.error->relative();
+    if (found->second.grid)
+      layer.grid = gridText(*found->second.grid);
+  }
   if (const auto found = reasons.find(layer.name);
       found != reasons.end() && pack.getKind() == PackingKind::Dense)
     layer.reason = found->second;
@@ -99,14 +127,15 @@ void printQuantized(llvm::raw_ostream &out,
   struct Group {
     int64_t count = 0;
     double sum = 0;
-    const QuantizedLayer *worst = nullptr;
+    const QuantizedLayer *first = nullptr, *worst = nullptr;
   };
   using Key = std::tuple<std::string, std::string, std::string>;
   llvm::MapVector<Key, Group, std::map<Key, unsigned>> groups;
   for (const QuantizedLayer &layer : layers) {
     Group &group = groups[{everyLayer ? layer.name : kindOf(layer.name),
                            layer.form, layer.reason}];
-    ++group.count;
+    if (++group.count == 1)
+      group.first = &layer;
     if (!layer.relativeError)
       continue;
     group.sum += *layer.relativeError;
@@ -114,11 +143,11 @@ void printQuantized(llvm::raw_ostream &out,
       group.worst = &layer;
   }
   if (!groups.empty())
-    out << llvm::format("%-36s %-16s %6s %14s\n", "layers", "form", "number",
+    out << llvm::format("%-36s %-24s %6s %14s\n", "layers", "form", "number",
                         "|A-Aq|/|A|");
   for (const auto &[key, group] : groups) {
     const auto &[kind, form, reason] = key;
-    out << llvm::format("%-36s %-16s %6lld", kind.c_str(), form.c_str(),
+    out << llvm::format("%-36s %-24s %6lld", kind.c_str(), form.c_str(),
                         (long long)group.count);
     if (!reason.empty())
       out << "  " << reason;
@@ -127,6 +156,8 @@ void printQuantized(llvm::raw_ostream &out,
     if (group.worst && group.count > 1)
       out << llvm::format(", worst %.4f in ", *group.worst->relativeError)
           << group.worst->name;
+    if (everyLayer && !group.first->grid.empty())
+      out << ", " << group.first->grid;
     out << "\n";
   }
 }
@@ -156,7 +187,7 @@ void printAdvice(llvm::raw_ostream &out,
 } // namespace
 
 std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
-                                            const WeightErrors &errors,
+                                            const WeightFactsMap &facts,
                                             const DenseReasons &reasons) {
   std::vector<QuantizedLayer> layers;
   llvm::StringSet<> ofLinears; // Packs: a tied embedding is listed as the head.
@@ -165,7 +196,7 @@ std::vector<QuantizedLayer> quantizedLayers(ModuleOp packed,
   auto add = [&](Operation *op, FlatSymbolRefAttr symbol) {
     auto pack = cast<PackOp>(SymbolTable::lookupNearestSymbolFrom(op, symbol));
     for (auto source : pack.getSources().getAsRange<FlatSymbolRefAttr>())
-      layers.push_back(quantizedLayer(pack, source, errors, reasons));
+      layers.push_back(quantizedLayer(pack, source, facts, reasons));
   };
   packed.walk([&](Operation *op) {
     if (auto linear = dyn_cast<PackedLinearOp>(op))

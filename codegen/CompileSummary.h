@@ -26,6 +26,7 @@ struct LayerSummary {
 struct QuantizedLayer {
   std::string name; ///< such as model.layers.0.mlp.up_proj
   std::string form; ///< such as "2 stages, tensor", "int8", "bf16"
+  std::string grid; ///< such as "unit 0.0123 x 8 4 2 1"; "" on the float grid
   std::optional<double> relativeError; ///< ||A - Aq|| / ||A||, if measured
   bool onPlanes = false; ///< on phases or signs, which training is for
   std::string reason;    ///< why it is dense though a method was asked for
@@ -42,7 +43,7 @@ struct CompileSummary {
 
 /// The embedding and the linear layers of a module of stage packed.
 std::vector<QuantizedLayer> quantizedLayers(mlir::ModuleOp packed,
-                                            const WeightErrors &errors,
+                                            const WeightFactsMap &facts,
                                             const DenseReasons &reasons);
 
 /// Aligned columns for a terminal: weights by kernel, and layers, each on

@@ -103,7 +103,8 @@ nlohmann::json stepsOf(func::FuncOp entry, const nlohmann::json &layers) {
 } // namespace
 
 ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
-                                 const CompileOptions &options) {
+                                 const CompileOptions &options)
+    : packed(packed) {
   manifest["producer"] = "fairy2-compile " FAIRY2_VERSION;
   manifest["model"] = assets.model;
   const QuantizeOptions &quantize = options.quantize;
@@ -120,6 +121,10 @@ ManifestBuilder::ManifestBuilder(ModuleOp packed, const ModelAssets &assets,
       {"lm_head", nameOf(quantize.head)},
       {"embedding", nameOf(embeddingOf(packed))},
       {"kv_cache", nameOf(quantize.cache)}};
+  if (!quantize.signs.hasValue() && stages > 0) {
+    manifest["scheme"]["stage_scales"] = nameOf(quantize.stageScales);
+    manifest["scheme"]["scale_grid"] = nameOf(quantize.scaleGrid);
+  }
   manifest["batch"] = int64_t(options.loops.batch);
   manifest["variants"] = nlohmann::json::array();
   manifest["workspace_bytes"] = 0;
@@ -180,6 +185,29 @@ void ManifestBuilder::addVariant(ModuleOp loops, const CpuTarget &target,
     auto pack = loops.lookupSymbol<PackOp>(layer["name"].get<std::string>());
     if (auto kernel = pack->getAttrOfType<StringAttr>("kernel"))
       layer["kernels"][target.name.str()] = kernel.getValue().str();
+  }
+}
+
+void ManifestBuilder::setGrids(const WeightFactsMap &facts) {
+  for (nlohmann::json &layer : manifest["layers"]) {
+    auto pack = packed.lookupSymbol<PackOp>(layer["name"].get<std::string>());
+    for (auto symbol : pack.getSources().getAsRange<FlatSymbolRefAttr>()) {
+      const std::string weight =
+          weightBehind(SymbolTable::lookupNearestSymbolFrom(pack, symbol))
+              .getSymName()
+              .str();
+      const auto found = facts.find(weight);
+      if (found == facts.end() || !found->second.grid)
+        continue;
+      const WeightGrid &grid = *found->second.grid;
+      nlohmann::json integers = nlohmann::json::array();
+      for (AxisIntegers set : grid.integers)
+        integers.push_back({int(set.re), int(set.im)});
+      layer["grids"].push_back(
+          {{"weight", weight},
+           {"units", {grid.smallestUnit, grid.largestUnit}},
+           {"integers", integers}});
+    }
   }
 }
 

@@ -16,12 +16,15 @@ public:
   /// Records the code for one target from its module of stage loops.
   void addVariant(mlir::ModuleOp loops, const CpuTarget &target,
                   const std::string &symbol);
+  /// The units and integers of layers whose scales have them.
+  void setGrids(const WeightFactsMap &facts);
   void setTokenizer(int64_t offset, int64_t bytes);
 
   const nlohmann::json &json() const { return manifest; }
   std::vector<LayerSummary> layers() const;
 
 private:
+  mlir::ModuleOp packed;
   nlohmann::json manifest;
 };
 

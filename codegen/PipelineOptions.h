@@ -46,7 +46,8 @@ public:
   }
 
 protected:
-  /// A value of an enumeration.
+  /// A value of an enumeration. `flagDefault` is what the help says where the
+  /// tool chooses, and not the pipeline.
   template <typename Enum, size_t count>
   class Choice : public mlir::detail::PassOptions::Option<Enum> {
   public:
@@ -54,7 +55,8 @@ protected:
     using Base::operator=;
     Choice(PipelineOptions &parent, llvm::StringRef name,
            const std::array<Enum, count> &values, Enum initial,
-           llvm::StringRef help, bool isFlag = true)
+           llvm::StringRef help, bool isFlag = true,
+           std::string flagDefault = "")
         : Base(parent, name, llvm::cl::desc(help), llvm::cl::init(initial),
                Choices(values)) {
       std::string names;
@@ -68,16 +70,17 @@ protected:
           }
         throw Error("expected one of " + names + ", found '" + word + "'");
       };
-      parent.add(
-          {name.str(),
-           help.str() + " (" + names + "; default " + wordOf(initial) + ")",
-           "NAME", false, set,
-           [this] {
-             return this->hasValue() ? " " + this->ArgStr.str() + "=" +
-                                           nameOf(this->getValue())
-                                     : "";
-           }},
-          isFlag);
+      parent.add({name.str(),
+                  help.str() + " (" + names + "; default " +
+                      (flagDefault.empty() ? wordOf(initial) : flagDefault) +
+                      ")",
+                  "NAME", false, set,
+                  [this] {
+                    return this->hasValue() ? " " + this->ArgStr.str() + "=" +
+                                                  nameOf(this->getValue())
+                                            : "";
+                  }},
+                 isFlag);
     }
 
   private:
@@ -94,7 +97,8 @@ protected:
     using Base = mlir::detail::PassOptions::Option<int64_t>;
     using Base::operator=;
     Number(PipelineOptions &parent, llvm::StringRef name, int64_t smallest,
-           int64_t largest, int64_t initial, llvm::StringRef help)
+           int64_t largest, int64_t initial, llvm::StringRef help,
+           std::string flagDefault = "")
         : Base(parent, name, llvm::cl::desc(help), llvm::cl::init(initial)) {
       const std::string range = "expected a number from " +
                                 std::to_string(smallest) + " to " +
@@ -106,15 +110,17 @@ protected:
           throw Error(range + word + "'");
         *this = value;
       };
-      parent.add({name.str(),
-                  help.str() + " (" + std::to_string(smallest) + " to " +
-                      std::to_string(largest) + "; default " +
-                      std::to_string(initial) + ")",
-                  "NUMBER", false, set, [this] {
-                    return this->hasValue() ? " " + this->ArgStr.str() + "=" +
-                                                  std::to_string(getValue())
-                                            : "";
-                  }});
+      parent.add(
+          {name.str(),
+           help.str() + " (" + std::to_string(smallest) + " to " +
+               std::to_string(largest) + "; default " +
+               (flagDefault.empty() ? std::to_string(initial) : flagDefault) +
+               ")",
+           "NUMBER", false, set, [this] {
+             return this->hasValue() ? " " + this->ArgStr.str() + "=" +
+                                           std::to_string(getValue())
+                                     : "";
+           }});
     }
   };
 

@@ -51,6 +51,8 @@ void buildQuantizePipeline(OpPassManager &pm, const QuantizeOptions &options) {
     quantize.stages = options.stages;
     quantize.scales = options.scales;
     quantize.mode = options.mode;
+    quantize.stageScales = options.stageScales;
+    quantize.scaleGrid = options.scaleGrid;
     llvm::append_range(quantize.stagesFor, options.stagesFor);
     quantize.activations = options.activations;
     pm.addPass(createFairy2QuantizePhasesPass(quantize));

@@ -37,6 +37,12 @@ struct QuantizeOptions : PipelineOptions<QuantizeOptions> {
   Choice<QuantizeMode, kQuantizeModes.size()> mode{
       *this, "mode", kQuantizeModes, QuantizeMode::Canonical,
       "Arithmetic of the quantizer"};
+  Choice<StageScales, kStageScales.size()> stageScales{
+      *this, "stage-scales", kStageScales, StageScales::Mean,
+      "How the scales of stages relate"};
+  Choice<ScaleGrid, kScaleGrids.size()> scaleGrid{
+      *this, "scale-grid", kScaleGrids, ScaleGrid::Float,
+      "What scales are: any numbers, or integers times one unit"};
   Words keep{*this, "keep", "REGEX",
              "Layers that stay dense: a regular expression that matches a "
              "part of their names, such as 'layers\\.0\\.' or down_proj; "

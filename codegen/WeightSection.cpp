@@ -11,6 +11,7 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/ForkJoin.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -31,7 +32,7 @@ public:
   }
 
   PhaseMatrix phases(PhaseQuantizeOp recipe, const ParallelFor &parallelFor,
-                     WeightErrors &errors) const {
+                     WeightFacts &facts) const {
     WeightOp weight = this->weight(recipe.getWeightAttr());
     if (weight.getPhases())
       return store.readPhases(weight.getSymName().str(), parallelFor);
@@ -42,12 +43,11 @@ public:
           floats(weight, begin * columns, end * columns, out);
         },
         type.getDimSize(0), columns, phaseSchemeOf(recipe.getScheme()),
-        weight.getSymName().str(), parallelFor, {},
-        &errors[weight.getSymName().str()]);
+        weight.getSymName().str(), parallelFor, {}, &facts.error.emplace());
   }
 
   SignMatrix signs(SignQuantizeOp recipe, const ParallelFor &parallelFor,
-                   WeightErrors &errors) const {
+                   WeightFacts &facts) const {
     WeightOp weight = this->weight(recipe.getWeightAttr());
     RankedTensorType type = weight.getTensorType();
     const int64_t columns = type.getDimSize(1);
@@ -56,8 +56,7 @@ public:
           floats(weight, begin * columns, end * columns, out);
         },
         type.getDimSize(0), columns, signSchemeOf(recipe.getScheme()),
-        weight.getSymName().str(), parallelFor,
-        &errors[weight.getSymName().str()]);
+        weight.getSymName().str(), parallelFor, &facts.error.emplace());
   }
 
   void floats(WeightOp weight, int64_t begin, int64_t end, float *out) const {
@@ -172,8 +171,23 @@ private:
   uint8_t *planes;
 };
 
+std::optional<WeightGrid> gridOf(const PhaseMatrix &matrix) {
+  if (matrix.units.empty())
+    return std::nullopt;
+  const auto [smallest, largest] = std::ranges::minmax(matrix.units);
+  const size_t sets = size_t(matrix.sets());
+  const std::span<const AxisIntegers> all(matrix.integers);
+  WeightGrid grid{smallest, largest, {}};
+  bool isShared = true;
+  for (size_t tile = 0; tile < all.size(); tile += sets)
+    isShared &= std::ranges::equal(all.subspan(tile, sets), all.first(sets));
+  if (isShared)
+    grid.integers.assign(all.begin(), all.begin() + sets);
+  return grid;
+}
+
 void signPlanes(PackOp pack, const Tensors &tensors,
-                const ParallelFor &parallelFor, WeightErrors &errors,
+                const ParallelFor &parallelFor, WeightFactsMap &facts,
                 std::vector<uint8_t> &out) {
   const SignPlanePack layout = signPlanePackOf(pack);
   out.assign(layout.bytes(), 0);
@@ -181,11 +195,15 @@ void signPlanes(PackOp pack, const Tensors &tensors,
   for (size_t i = 0; i < layout.rows.size(); ++i) {
     Operation *recipe = SymbolTable::lookupNearestSymbolFrom(
         pack, cast<FlatSymbolRefAttr>(pack.getSources()[i]));
-    if (auto signs = dyn_cast<SignQuantizeOp>(recipe))
-      writer.add(i, tensors.signs(signs, parallelFor, errors));
-    else
-      writer.add(i, tensors.phases(cast<PhaseQuantizeOp>(recipe), parallelFor,
-                                   errors));
+    WeightFacts &found = facts[weightBehind(recipe).getSymName().str()];
+    if (auto signs = dyn_cast<SignQuantizeOp>(recipe)) {
+      writer.add(i, tensors.signs(signs, parallelFor, found));
+    } else {
+      const PhaseMatrix matrix =
+          tensors.phases(cast<PhaseQuantizeOp>(recipe), parallelFor, found);
+      found.grid = gridOf(matrix);
+      writer.add(i, matrix);
+    }
     if (!layout.hasBias)
       continue;
     std::vector<float> bias;
@@ -314,33 +332,33 @@ QuantizationError int4Rows(PackOp pack, const Tensors &tensors,
 
 std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
                                const ParallelFor &parallelFor,
-                               WeightErrors &errors) {
+                               WeightFactsMap &facts) {
   const Tensors tensors(pack, weights);
   std::vector<uint8_t> bytes;
   switch (pack.getKind()) {
   case PackingKind::SignPlanes:
   case PackingKind::RealSignPlanes:
-    signPlanes(pack, tensors, parallelFor, errors, bytes);
+    signPlanes(pack, tensors, parallelFor, facts, bytes);
     break;
   case PackingKind::Dense:
     denseRows(pack, tensors, parallelFor, bytes);
     break;
   case PackingKind::Int8:
-    errors[pack.getSymName().str()] =
+    facts[pack.getSymName().str()].error =
         int8Rows(pack, tensors, parallelFor, bytes);
     break;
   case PackingKind::Int4:
-    errors[pack.getSymName().str()] =
+    facts[pack.getSymName().str()].error =
         int4Rows(pack, tensors, parallelFor, bytes);
     break;
   }
   return bytes;
 }
 
-WeightErrors writeWeightSection(ModuleOp packed, const WeightStore &weights,
-                                int threads, ArtifactWriter &writer,
-                                const Progress &progress) {
-  WeightErrors errors;
+WeightFactsMap writeWeightSection(ModuleOp packed, const WeightStore &weights,
+                                  int threads, ArtifactWriter &writer,
+                                  const Progress &progress) {
+  WeightFactsMap facts;
   int64_t total = 0;
   for (auto pack : packed.getOps<PackOp>())
     total += int64_t(pack.getBytes());
@@ -357,13 +375,13 @@ WeightErrors writeWeightSection(ModuleOp packed, const WeightStore &weights,
     if (writer.weightBytes() != int64_t(pack.getOffset()))
       throw Error(pack.getSymName().str() +
                   ": expected packs in the order of their offsets");
-    writer.append(packBytes(pack, weights, parallelFor, errors));
+    writer.append(packBytes(pack, weights, parallelFor, facts));
     done += int64_t(pack.getBytes());
   }
   writer.align(kPackAlignment);
   if (progress)
     progress(total, total);
-  return errors;
+  return facts;
 }
 
 } // namespace fairy2

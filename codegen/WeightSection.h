@@ -12,6 +12,8 @@
 
 #include <functional>
 #include <map>
+#include <optional>
+#include <vector>
 
 namespace fairy2 {
 
@@ -20,20 +22,30 @@ class PackOp;
 /// Told the packed bytes written so far and in all.
 using Progress = std::function<void(int64_t done, int64_t total)>;
 
-/// How near the phases or signs of each weight are, by its name, and integers
-/// by the name of their pack; weights that were stored as phases have no entry.
-using WeightErrors = std::map<std::string, QuantizationError>;
+/// The int8 grid of a weight's scales. Tiles have units of their own.
+struct WeightGrid {
+  float smallestUnit = 0, largestUnit = 0;
+  std::vector<AxisIntegers> integers; ///< of all sets; none where tiles differ
+};
+
+/// What became of a weight that is quantized.
+struct WeightFacts {
+  std::optional<QuantizationError> error; ///< none of what was stored as phases
+  std::optional<WeightGrid> grid;         ///< none on the float grid
+};
+/// By the names of the weights; of integers by that of their pack.
+using WeightFactsMap = std::map<std::string, WeightFacts>;
 
 /// Bytes of one pack (dialect/phase/Packing.h). Throws Error naming the tensor.
 std::vector<uint8_t> packBytes(PackOp pack, const WeightStore &weights,
                                const ParallelFor &parallelFor,
-                               WeightErrors &errors);
+                               WeightFactsMap &facts);
 
 /// Appends every pack of the module at its offset. The result does not depend
 /// on `threads`.
-WeightErrors writeWeightSection(mlir::ModuleOp packed,
-                                const WeightStore &weights, int threads,
-                                ArtifactWriter &writer,
-                                const Progress &progress);
+WeightFactsMap writeWeightSection(mlir::ModuleOp packed,
+                                  const WeightStore &weights, int threads,
+                                  ArtifactWriter &writer,
+                                  const Progress &progress);
 
 } // namespace fairy2

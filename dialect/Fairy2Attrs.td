@@ -11,6 +11,11 @@ def Fairy2_Granularity : AttrParameter<"ScaleGranularity",
 def Fairy2_QuantizeMode : AttrParameter<"QuantizeMode",
                                         "the arithmetic of the quantizer">;
 
+def Fairy2_StageScales : AttrParameter<"StageScales",
+                                       "how the scales of stages relate">;
+
+def Fairy2_ScaleGrid : AttrParameter<"ScaleGrid", "what scales are">;
+
 def Fairy2_SignMethod : AttrParameter<"SignMethod",
                                        "a quantizer of real numbers">;
 
@@ -28,11 +33,15 @@ def Fairy2_StoredPhasesAttr : AttrDef<Fairy2Dialect, "StoredPhases"> {
   let description = [{
     The checkpoint has codes and scales in place of values: `stages` residual
     stages with a pair of axis scales per `tensor`, `row` or `tile`
-    (dialect/phase/Phase.h).
+    (dialect/phase/Phase.h). The rest is as in `#fairy2.scheme`.
 
     Example: `#fairy2.stored_phases<stages = 2, scales = row>`
   }];
-  let parameters = (ins "int64_t":$stages, Fairy2_Granularity:$scales);
+  let parameters = (ins "int64_t":$stages, Fairy2_Granularity:$scales,
+                        DefaultValuedParameter<"StageScales",
+                            "StageScales::Mean">:$stage_scales,
+                        DefaultValuedParameter<"ScaleGrid",
+                            "ScaleGrid::Float">:$scale_grid);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;
 }
@@ -47,15 +56,24 @@ def Fairy2_SchemeAttr : AttrDef<Fairy2Dialect, "Scheme"> {
     integer sums) or float. `scales` says what shares a pair: the `tensor`
     (default), the same with a factor per real `row`, or a `tile` of 64 x 64
     complex entries. `mode` is `canonical` (default) or `official_bf16`, which
-    rounds where the reference implementation does.
+    rounds where the reference implementation does. `stage_scales` are `mean`
+    (default), found stage by stage, or `binary`: each stage has half the scale
+    of the one before, U and W alike. On the `scale_grid` `int8` scales are
+    integers times one unit, such that the matrix over that and its factors is
+    one of signed bytes; on `float` (default) they are any numbers. Units are
+    found with the codes, when weights are packed.
 
-    Example: `#fairy2.scheme<stages = 2, scales = row, activations = int8>`
+    Example: `#fairy2.scheme<stages = 4, scales = row, stage_scales = binary, scale_grid = int8, activations = int8>`
   }];
   let parameters = (ins "int64_t":$stages,
                         DefaultValuedParameter<"ScaleGranularity",
                             "ScaleGranularity::Tensor">:$scales,
                         DefaultValuedParameter<"QuantizeMode",
                             "QuantizeMode::Canonical">:$mode,
+                        DefaultValuedParameter<"StageScales",
+                            "StageScales::Mean">:$stage_scales,
+                        DefaultValuedParameter<"ScaleGrid",
+                            "ScaleGrid::Float">:$scale_grid,
                         "ActivationKind":$activations);
   let assemblyFormat = "`<` struct(params) `>`";
   let genVerifyDecl = 1;

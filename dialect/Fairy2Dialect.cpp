@@ -99,29 +99,31 @@ LogicalResult KVCacheType::verify(function_ref<InFlightDiagnostic()> emitError,
   return success();
 }
 
-static LogicalResult verifyStages(function_ref<InFlightDiagnostic()> emitError,
-                                  int64_t stages) {
-  if (stages < 1 || stages > kMaxStages)
+/// `stages` come as they are written; a scheme's are an int.
+static LogicalResult verifyScheme(function_ref<InFlightDiagnostic()> emitError,
+                                  int64_t stages, PhaseScheme scheme) {
+  scheme.stages = int(std::clamp<int64_t>(stages, 0, kMaxStages + 1));
+  if (scheme.stages != stages)
     return emitError() << "expected 1 to " << kMaxStages << " stages, found "
                        << stages;
+  if (const std::string fault = schemeFault(scheme); !fault.empty())
+    return emitError() << fault;
   return success();
 }
 
 LogicalResult
 StoredPhasesAttr::verify(function_ref<InFlightDiagnostic()> emitError,
-                         int64_t stages, ScaleGranularity scales) {
-  return verifyStages(emitError, stages);
+                         int64_t stages, ScaleGranularity scales,
+                         StageScales stageScales, ScaleGrid grid) {
+  return verifyScheme(emitError, stages,
+                      {0, scales, QuantizeMode::Canonical, stageScales, grid});
 }
 
 LogicalResult SchemeAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                  int64_t stages, ScaleGranularity scales,
-                                 QuantizeMode mode,
-                                 ActivationKind activations) {
-  if (mode == QuantizeMode::OfficialBF16 && scales != ScaleGranularity::Tensor)
-    return emitError() << "expected scales per tensor in official mode, found "
-                          "scales per "
-                       << nameOf(scales);
-  return verifyStages(emitError, stages);
+                                 QuantizeMode mode, StageScales stageScales,
+                                 ScaleGrid grid, ActivationKind activations) {
+  return verifyScheme(emitError, stages, {0, scales, mode, stageScales, grid});
 }
 
 LogicalResult

@@ -45,6 +45,16 @@ template <> struct FieldParser<fairy2::QuantizeMode, fairy2::QuantizeMode> {
                       "canonical or official_bf16");
   }
 };
+template <> struct FieldParser<fairy2::StageScales, fairy2::StageScales> {
+  static FailureOr<fairy2::StageScales> parse(AsmParser &parser) {
+    return parseNamed(parser, fairy2::stageScalesFromName, "mean or binary");
+  }
+};
+template <> struct FieldParser<fairy2::ScaleGrid, fairy2::ScaleGrid> {
+  static FailureOr<fairy2::ScaleGrid> parse(AsmParser &parser) {
+    return parseNamed(parser, fairy2::scaleGridFromName, "float or int8");
+  }
+};
 template <> struct FieldParser<fairy2::SignMethod, fairy2::SignMethod> {
   static FailureOr<fairy2::SignMethod> parse(AsmParser &parser) {
     return parseNamed(parser, fairy2::signMethodFromName,
@@ -58,6 +68,13 @@ inline AsmPrinter &operator<<(AsmPrinter &printer,
 }
 inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::QuantizeMode mode) {
   return printer << fairy2::nameOf(mode);
+}
+inline AsmPrinter &operator<<(AsmPrinter &printer,
+                              fairy2::StageScales stageScales) {
+  return printer << fairy2::nameOf(stageScales);
+}
+inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::ScaleGrid grid) {
+  return printer << fairy2::nameOf(grid);
 }
 inline AsmPrinter &operator<<(AsmPrinter &printer, fairy2::SignMethod method) {
   return printer << fairy2::nameOf(method);
@@ -79,7 +96,22 @@ constexpr int64_t kMaxWeightElements = int64_t(1) << 40;
 constexpr int64_t kMaxCacheExtent = int64_t(1) << 16;
 
 inline PhaseScheme phaseSchemeOf(SchemeAttr scheme) {
-  return {int(scheme.getStages()), scheme.getScales(), scheme.getMode()};
+  return {int(scheme.getStages()), scheme.getScales(), scheme.getMode(),
+          scheme.getStageScales(), scheme.getScaleGrid()};
+}
+inline PhaseScheme phaseSchemeOf(StoredPhasesAttr stored) {
+  return {int(stored.getStages()), stored.getScales(), QuantizeMode::Canonical,
+          stored.getStageScales(), stored.getScaleGrid()};
+}
+inline SchemeAttr schemeAttrOf(mlir::MLIRContext *context, PhaseScheme scheme,
+                               ActivationKind activations) {
+  return SchemeAttr::get(context, scheme.stages, scheme.scales, scheme.mode,
+                         scheme.stageScales, scheme.grid, activations);
+}
+inline StoredPhasesAttr storedPhasesOf(mlir::MLIRContext *context,
+                                       PhaseScheme scheme) {
+  return StoredPhasesAttr::get(context, scheme.stages, scheme.scales,
+                               scheme.stageScales, scheme.grid);
 }
 
 inline SignScheme signSchemeOf(SignSchemeAttr scheme) {

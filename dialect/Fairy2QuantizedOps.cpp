@@ -29,8 +29,7 @@ PhaseQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
   }
   const SchemeAttr scheme = getScheme();
   if (StoredPhasesAttr stored = weight.getPhasesAttr();
-      stored && (stored.getStages() != scheme.getStages() ||
-                 stored.getScales() != scheme.getScales()))
+      stored && phaseSchemeOf(stored) != phaseSchemeOf(scheme))
     return emitOpError("expected the scheme of the stored phases, ")
            << stored << ", found " << scheme;
   return success();

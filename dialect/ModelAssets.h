@@ -4,8 +4,11 @@
 // it in, codegen writes it down. Plain C++.
 #pragma once
 
+#include "dialect/phase/TrainedScheme.h"
+
 #include <nlohmann/json.hpp>
 
+#include <optional>
 #include <string>
 
 namespace fairy2 {
@@ -16,6 +19,7 @@ struct ModelAssets {
   std::string chatTemplate; ///< empty: none
   /// Texts by role, such as {"bos_token": "<s>"}.
   nlohmann::json specialTokens = nlohmann::json::object();
+  std::optional<TrainedScheme> trained; ///< if the checkpoint says so
 };
 
 } // namespace fairy2

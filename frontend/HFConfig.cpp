@@ -6,6 +6,7 @@
 
 #include "frontend/Architectures.h"
 #include "frontend/ConfigFields.h"
+#include "frontend/TrainedSchemeFile.h"
 #include "runtime/support/Json.h"
 
 #include <algorithm>
@@ -365,6 +366,7 @@ HFConfig HFConfig::parse(const json &root, const std::string &file,
   result.localRope = rope.local;
   readSpecialTokens(config, architecture, result);
   result.declaredType = readDeclaredType(config);
+  result.trained = readTrainedScheme(config);
   for (std::string &field :
        checkFields(config, architecture, allowsUnknownFields))
     result.unknownFields.push_back(std::move(field));

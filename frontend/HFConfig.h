@@ -5,6 +5,7 @@
 // C++, no MLIR. Functions throw fairy2::Error naming file and field.
 #pragma once
 
+#include "dialect/phase/TrainedScheme.h"
 #include "frontend/DType.h"
 #include "frontend/ModelFolder.h"
 #include "frontend/RopeConfig.h"
@@ -84,6 +85,7 @@ struct HFConfig {
   std::vector<int64_t> eosTokens;
   /// What torch_dtype says; the tensors' own types are what counts.
   std::optional<DType> declaredType;
+  std::optional<TrainedScheme> trained;   ///< what the weights were trained for
   std::vector<std::string> unknownFields; ///< that nobody has read
 
   /// Reads config.json of a folder (and generation_config.json for eos_token_id

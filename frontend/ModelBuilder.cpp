@@ -87,13 +87,10 @@ DType ModelBuilder::storedType(const std::string &name) const {
 FlatSymbolRefAttr ModelBuilder::weight(const DecoderParameter &parameter) {
   const std::string &name = parameter.name;
   const std::vector<int64_t> &shape = parameter.shape;
-  if (const PackedWeight *phases = findPacked(name)) {
-    const PhaseScheme scheme = packed->scheme();
+  if (const PackedWeight *phases = findPacked(name))
     return declare(name, phases->codes, {phases->rows, phases->columns}, shape,
                    builder.getF32Type(),
-                   StoredPhasesAttr::get(builder.getContext(), scheme.stages,
-                                         scheme.scales));
-  }
+                   storedPhasesOf(builder.getContext(), packed->scheme()));
   const TensorInfo &tensor = checkpoint.tensor(name);
   return declare(name, tensor, tensor.shape, shape,
                  elementType(builder, tensor.type), StoredPhasesAttr());

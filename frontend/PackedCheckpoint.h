@@ -3,13 +3,12 @@
 // Checkpoints that are quantized at rest: safetensors whose linear weights are
 // phases. In place of the tensor P.weight stand
 //
-//   P.codes        U8 [2T, n, b]: set s, complex row i; byte j holds the codes
-//   k
-//                  (of i^k) of columns 4j .. 4j+3, two bits each, lowest first.
-//                  b is ceil(m / 4) rounded up to 8; bits past column m are 0.
+//   P.codes        U8 [2T, n, b]: set s, complex row i; byte j holds the k of
+//                  codes i^k of columns 4j .. 4j+3, two bits each, lowest
+//                  first. b is ceil(m / 4) rounded up to 8; bits past column m
+//                  are 0.
 //   P.scales       F32 [tiles down, tiles across, 2T, 2]: re and im of each
-//   set;
-//                  one tile unless the scales are per tile
+//                  set; one tile unless the scales are per tile
 //   P.shape        I64 [2]: 2n, 2m
 //   P.row_factors  F32 [2n], with scales per row
 //   P.units        F32 [tiles down, tiles across], on the grid int8

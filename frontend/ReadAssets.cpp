@@ -96,6 +96,7 @@ void checkTokenizer(const TokenizerFolder &folder, const HFConfig &config) {
 ModelAssets readAssets(const ModelFolder &folder, const HFConfig &config) {
   ModelAssets assets;
   assets.model = describe(config);
+  assets.trained = config.trained;
   assets.chatTemplate = readChatTemplate(
       folder, OptionalJsonFile(folder, "tokenizer_config.json"));
   TokenizerFolder tokens = readTokenizerFolder(folder);

@@ -39,8 +39,8 @@ def Fairy2QuantizePhasesPass
   let description = [{
     Adds the recipe of the phases beside each weight, quantizes the layer's
     input as the scheme asks, and puts a layer on phases in place of the old
-    one. A weight that the checkpoint holds as phases keeps its stages and
-    scales. An expression of `stages-for` that matches no layer is an error.
+    one. A weight that the checkpoint holds as phases keeps its scheme. An
+    expression of `stages-for` that matches no layer is an error.
 
     ```mlir
     %0 = fairy2.widely_linear %x, @q : tensor<?x64xf32> -> tensor<?x32xf32>
@@ -59,6 +59,13 @@ def Fairy2QuantizePhasesPass
     Option<"mode", "mode", "::fairy2::QuantizeMode",
            "::fairy2::QuantizeMode::Canonical", "arithmetic of the quantizer",
            "::fairy2::Choices(::fairy2::kQuantizeModes)">,
+    Option<"stageScales", "stage-scales", "::fairy2::StageScales",
+           "::fairy2::StageScales::Mean", "how the scales of stages relate",
+           "::fairy2::Choices(::fairy2::kStageScales)">,
+    Option<"scaleGrid", "scale-grid", "::fairy2::ScaleGrid",
+           "::fairy2::ScaleGrid::Float",
+           "what scales are: any numbers, or integers times a unit",
+           "::fairy2::Choices(::fairy2::kScaleGrids)">,
     ListOption<"stagesFor", "stages-for", "std::string",
                "REGEX=T: other stages for the layers that match; the last "
                "that does counts">,

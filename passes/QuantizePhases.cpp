@@ -21,16 +21,14 @@ struct QuantizePhases : impl::Fairy2QuantizePhasesPassBase<QuantizePhases> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    if (stages < 1 || stages > kMaxStages) {
-      module.emitError("expected 1 to ")
-          << kMaxStages << " stages, found " << int64_t(stages);
+    auto emitError = [&] { return module.emitError(); };
+    const SchemeAttr attribute = SchemeAttr::getChecked(
+        emitError, &getContext(), int64_t(stages), scales.getValue(),
+        mode.getValue(), stageScales.getValue(), scaleGrid.getValue(),
+        activations.getValue());
+    if (!attribute)
       return signalPassFailure();
-    }
-    scheme = SchemeAttr::getChecked(
-        [&] { return module.emitError(); }, &getContext(), int64_t(stages),
-        scales.getValue(), mode.getValue(), activations.getValue());
-    if (!scheme)
-      return signalPassFailure();
+    scheme = phaseSchemeOf(attribute);
     LayerPatterns patterns("--stages-for");
     overrides = &patterns;
     overridden.clear();
@@ -54,7 +52,11 @@ private:
       return getOperation().emitError("--stages-for: expected REGEX=T with T "
                                       "from 1 to ")
              << kMaxStages << ", found '" << text << "'";
-    overridden.push_back(count);
+    PhaseScheme other = scheme;
+    other.stages = int(count);
+    if (const std::string fault = schemeFault(other); !fault.empty())
+      return getOperation().emitError("--stages-for: ") << fault;
+    overridden.push_back(other);
     return overrides->add(regex, getOperation());
   }
 
@@ -90,28 +92,22 @@ private:
   /// What is stored as phases stays as it is.
   SchemeAttr schemeOf(WeightOp weight) {
     const auto found = overrides->find(layerName(weight.getSymName()));
-    auto with = [&](int64_t stages, ScaleGranularity scales,
-                    QuantizeMode mode) {
-      return SchemeAttr::get(&getContext(), stages, scales, mode,
-                             scheme.getActivations());
-    };
+    PhaseScheme result = found ? overridden[*found] : scheme;
     if (StoredPhasesAttr stored = weight.getPhasesAttr()) {
-      if (found && overridden[*found] != stored.getStages()) {
+      if (found && result.stages != stored.getStages()) {
         getOperation().emitError("--stages-for: ")
             << weight.getSymName() << " is stored as phases of "
             << stored.getStages() << " stages";
         signalPassFailure();
       }
-      return with(stored.getStages(), stored.getScales(),
-                  QuantizeMode::Canonical);
+      result = phaseSchemeOf(stored);
     }
-    return with(found ? overridden[*found] : scheme.getStages(),
-                scheme.getScales(), scheme.getMode());
+    return schemeAttrOf(&getContext(), result, activations.getValue());
   }
 
-  SchemeAttr scheme;
+  PhaseScheme scheme;
   LayerPatterns *overrides = nullptr;
-  std::vector<int64_t> overridden; ///< stages, by the number of the expression
+  std::vector<PhaseScheme> overridden; ///< by the number of the expression
 };
 
 } // namespace

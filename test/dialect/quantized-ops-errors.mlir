@@ -174,3 +174,34 @@ func.func @table_element(%t: tensor<?xi32>) {
   %0 = fairy2.quantized_embedding %t, @w as i16 : tensor<?xi32> -> tensor<?x4xf32>
   return
 }
+
+// -----
+
+// expected-error @+1 {{expected mean or binary, found 'ternary'}}
+#a = #fairy2.scheme<stages = 2, stage_scales = ternary, activations = int8>
+
+// -----
+
+// expected-error @+1 {{expected float or int8, found 'int4'}}
+#a = #fairy2.scheme<stages = 2, scale_grid = int4, activations = int8>
+
+// -----
+
+// expected-error @+1 {{expected at most 6 binary stages on the scale grid int8, or the grid float, found 7}}
+#a = #fairy2.scheme<stages = 7, stage_scales = binary, scale_grid = int8, activations = int8>
+
+// -----
+
+// expected-error @+1 {{expected stage scales mean on the grid float in official mode, found mean on the grid int8}}
+#a = #fairy2.scheme<stages = 2, mode = official_bf16, scale_grid = int8, activations = int8>
+
+// -----
+
+// expected-error @+1 {{expected at most 6 binary stages on the scale grid int8, or the grid float, found 8}}
+#a = #fairy2.stored_phases<stages = 8, scales = row, stage_scales = binary, scale_grid = int8>
+
+// -----
+
+fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0 phases <stages = 2, scales = row, stage_scales = binary, scale_grid = int8>
+// expected-error @+1 {{expected the scheme of the stored phases, #fairy2.stored_phases<stages = 2, scales = row, stage_scales = binary, scale_grid = int8>, found #fairy2.scheme<stages = 2, scales = row, activations = int8>}}
+fairy2.phase_quantize @p of @w #fairy2.scheme<stages = 2, scales = row, activations = int8>

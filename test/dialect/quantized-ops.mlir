@@ -11,6 +11,12 @@ fairy2.phase_quantize @k.phases of @k #fairy2.scheme<stages = 2, activations = i
 // CHECK: fairy2.phase_quantize @q.float of @q <stages = 8, activations = float>
 fairy2.phase_quantize @q.float of @q #fairy2.scheme<stages = 8, activations = float>
 
+// CHECK: fairy2.phase_quantize @q.binary of @q <stages = 4, scales = row, stage_scales = binary, scale_grid = int8, activations = int8>
+fairy2.phase_quantize @q.binary of @q #fairy2.scheme<stages = 4, scales = row, stage_scales = binary, scale_grid = int8, activations = int8>
+// What is the default is not written.
+// CHECK: fairy2.phase_quantize @q.mean of @q <stages = 2, activations = int8>
+fairy2.phase_quantize @q.mean of @q #fairy2.scheme<stages = 2, mode = canonical, stage_scales = mean, scale_grid = float, activations = int8>
+
 // CHECK-LABEL: func @widely_linear
 func.func @widely_linear(%x: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x32xf32>) {
   // CHECK: fairy2.widely_linear %{{.*}}, @q : tensor<?x64xf32> -> tensor<?x64xf32>

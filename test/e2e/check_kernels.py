@@ -4,27 +4,14 @@
 #
 # The proof that the fast path was taken: the manifest says which kernel every
 # layer on phases uses on every level, and how many bits a parameter takes.
-import json
-import struct
-import subprocess
 import sys
+
+from manifest import manifest_of
 
 KERNELS = {"x86-64-v4-vnni": "sign-plane-quad64",
            "x86-64-v4": "sign-plane-lane64",
            "x86-64-v3": "sign-plane-lane32",
            "x86-64-v2": "sign-plane-lane16"}
-HEADER_BYTES = 64
-
-
-def manifest_of(path):
-    section = path + ".manifest"
-    subprocess.run(["llvm-objcopy", "--dump-section",
-                    ".fairy2.manifest=" + section, path, "/dev/null"],
-                   check=True)
-    with open(section, "rb") as file:
-        data = file.read()
-    length = struct.unpack_from("<Q", data, 16)[0]
-    return json.loads(data[HEADER_BYTES:HEADER_BYTES + length])
 
 
 def main():

@@ -1,6 +1,8 @@
 // RUN: fairy2-opt %s --fairy2-quantize-phases=stages=3 | FileCheck %s
 // RUN: fairy2-opt %s --fairy2-quantize-phases="stages=1 activations=float" | FileCheck %s --check-prefix=FLOAT
+// RUN: fairy2-opt %s --fairy2-quantize-phases="stages=4 scales=row stage-scales=binary scale-grid=int8" | FileCheck %s --check-prefix=BINARY
 
+// BINARY: fairy2.phase_quantize @q.phases of @q <stages = 4, scales = row, stage_scales = binary, scale_grid = int8, activations = int8>
 // CHECK: fairy2.weight @q
 // CHECK-NEXT: fairy2.phase_quantize @q.phases of @q <stages = 3, activations = int8>
 // FLOAT: fairy2.phase_quantize @q.phases of @q <stages = 1, activations = float>

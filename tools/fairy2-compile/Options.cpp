@@ -177,6 +177,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
       options.quantize.signs = *method.signs;
     if (method.stages)
       options.quantize.stages = *method.stages;
+    options.isMethodNamed = method.stages && *method.stages > 0;
     for (const std::string &name : targets) {
       const CpuTarget *target = findCpuTarget(name);
       if (!target)

@@ -2,6 +2,7 @@
 //
 // fairy2-compile: a Hugging Face checkpoint becomes one native library.
 #include "codegen/Compile.h"
+#include "codegen/ResolveScheme.h"
 #include "frontend/CheckpointWeights.h"
 #include "frontend/DecoderCheckpoint.h"
 #include "frontend/ImportModel.h"
@@ -27,18 +28,21 @@ int main(int argc, char **argv) {
       return *code;
     if (line.options.threads == 0)
       line.options.threads = usableCores();
-    if (line.printsOptCommand) {
-      std::printf("%s\n", optCommand(line.options.emit, line.options).c_str());
-      flushStandardOutput();
-      return 0;
-    }
-    requireNotInput(line.options.output, line.model);
+    if (!line.printsOptCommand)
+      requireNotInput(line.options.output, line.model);
     mlir::MLIRContext context;
     const ModelFolder folder(line.model, line.rules);
     const auto [config, checkpoint] = DecoderCheckpoint::open(folder);
     const ModelAssets assets = readAssets(folder, config);
     mlir::OwningOpRef<mlir::ModuleOp> module =
         importModel(&context, checkpoint, config);
+    if (line.printsOptCommand) {
+      resolveScheme(*module, assets.trained, line.options.isMethodNamed,
+                    line.options.quantize);
+      std::printf("%s\n", optCommand(line.options.emit, line.options).c_str());
+      flushStandardOutput();
+      return 0;
+    }
     ProgressBar bar("packing");
     line.options.progress = [&](int64_t done, int64_t total) {
       bar.show(done, total);

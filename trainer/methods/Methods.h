@@ -5,6 +5,7 @@
 #pragma once
 
 #include "dialect/phase/Phase.h"
+#include "dialect/phase/Signs.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -51,6 +52,8 @@ public:
   virtual std::optional<PhaseScheme> phaseScheme() const {
     return std::nullopt;
   }
+  /// How they are stored as real signs; nothing for other methods.
+  virtual std::optional<SignScheme> signScheme() const { return std::nullopt; }
   /// The method with mixtures of codes in place of codes, the softer the higher
   /// `temperature`, which is above 0; null when it has no such form. Towards 0
   /// its results go to quantize()'s, but for entries halfway between two codes.

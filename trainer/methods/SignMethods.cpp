@@ -46,6 +46,8 @@ public:
            (scheme.scales == ScaleGranularity::Row ? " --scales=row" : "");
   }
 
+  std::optional<SignScheme> signScheme() const override { return scheme; }
+
 private:
   SignScheme scheme;
 };

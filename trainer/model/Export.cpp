@@ -7,6 +7,7 @@
 #include "frontend/PackedCheckpoint.h"
 #include "frontend/Safetensors.h"
 #include "frontend/TokenizerFolder.h"
+#include "frontend/TrainedSchemeFile.h"
 #include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
@@ -74,8 +75,20 @@ std::map<std::string, fs::path> copiedFiles(const ModelFolder &source) {
   return files;
 }
 
+/// What fairy2-compile makes of the export where nobody asks for anything else.
+std::optional<TrainedScheme> trainedScheme(ExportForm form,
+                                           const Numerics &numerics) {
+  const Method *method = numerics.method;
+  if (!method)
+    return std::nullopt;
+  if (form == ExportForm::Dense)
+    return TrainedScheme{.quantizesActivations = false};
+  return TrainedScheme{method->phaseScheme(), method->signScheme(),
+                       numerics.quantizeActivations, numerics.quantizeHead};
+}
+
 void writeConfig(const fs::path &from, const fs::path &to, DType type,
-                 bool isTied) {
+                 bool isTied, const std::optional<TrainedScheme> &trained) {
   nlohmann::json config = readJson(from);
   // The model's weights decided, whatever the file said.
   config["tie_word_embeddings"] = isTied;
@@ -84,6 +97,9 @@ void writeConfig(const fs::path &from, const fs::path &to, DType type,
   const char *field = config.contains("dtype") ? "dtype" : "torch_dtype";
   config.erase("torch_dtype");
   config[field] = torchName(type);
+  config.erase(kTrainedField); // of the model that training began with
+  if (trained)
+    config[kTrainedField] = toJson(*trained);
   writeTextFile(to, config.dump(2) + "\n");
 }
 
@@ -191,7 +207,7 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
   for (const auto &[name, file] : copiedFiles(source))
     copyFile(file, folder / name);
   writeConfig(source.file("config.json"), folder / "config.json", type,
-              model.config().tieWordEmbeddings);
+              model.config().tieWordEmbeddings, trainedScheme(form, numerics));
   const fs::path file = folder / "model.safetensors";
   std::vector<PackedItem> items;
   std::vector<NamedShape> tensors;

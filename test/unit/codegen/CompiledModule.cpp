@@ -115,9 +115,9 @@ CompiledModule::CompiledModule(const std::string &text, const CpuTarget &target,
     places.push_back({pack.getSymName().str(), int64_t(pack.getOffset()),
                       int64_t(pack.getBytes())});
   std::vector<std::vector<uint8_t>> bytes;
-  WeightErrors errors;
+  WeightFactsMap facts;
   for (auto pack : module->getOps<PackOp>())
-    bytes.push_back(packBytes(pack, NoFiles(), serialFor, errors));
+    bytes.push_back(packBytes(pack, NoFiles(), serialFor, facts));
 
   LoopsOptions loops;
   loops.cpu = target.name.str();
