@@ -12,6 +12,7 @@
 #include "runtime/support/ForkJoin.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -119,22 +120,27 @@ public:
       : layout(layout), scales(at<float>(out, layout.scaleOffset())),
         biases(at<float>(out, layout.biasOffset())),
         factors(at<float>(out, layout.factorOffset())),
+        units(at<float>(out, layout.unitOffset())),
         planes(at<uint8_t>(out, layout.planeOffset())) {}
 
   void add(size_t i, const PhaseMatrix &matrix) {
     packSignPlanes(matrix, planes);
     planes += layout.matrix(i).bytes();
     // A tile's scales lie side by side; all tiles of a matrix may share them.
-    const int64_t perRow = int64_t(matrix.scales.size()) / matrix.tilesDown();
     for (int64_t row = 0; row < layout.scaleRows(i); ++row) {
-      const int64_t from = layout.isTiled() ? row * perRow : 0;
-      for (int64_t s = 0; s < perRow; ++s) {
-        *scales++ = matrix.scales[from + s].re;
-        *scales++ = matrix.scales[from + s].im;
-      }
+      const int64_t of = layout.isTiled() ? row : 0;
+      if (layout.hasScales())
+        addScales(matrix, of);
+      if (layout.hasUnits())
+        units = std::copy_n(matrix.units.begin() + of * layout.spans(),
+                            layout.spans(), units);
     }
     if (layout.hasFactors()) {
-      placeRows(matrix.rowFactors, layout.parts(), factors);
+      std::vector<float> values = matrix.rowFactors;
+      if (layout.isOnGrid())
+        for (float &value : values)
+          value *= matrix.units[0];
+      placeRows(values, layout.parts(), factors);
       factors += rowValues(i);
     }
   }
@@ -162,12 +168,25 @@ private:
   static T *at(std::vector<uint8_t> &out, int64_t offset) {
     return reinterpret_cast<T *>(out.data() + offset);
   }
+  /// Of a row of tiles.
+  void addScales(const PhaseMatrix &matrix, int64_t row) {
+    const size_t count = size_t(layout.spans() * layout.sets());
+    for (size_t s = size_t(row) * count; s < size_t(row + 1) * count; ++s) {
+      if (layout.isOnGrid()) {
+        *scales++ = std::bit_cast<float>(int32_t(matrix.integers[s].re));
+        *scales++ = std::bit_cast<float>(int32_t(matrix.integers[s].im));
+      } else {
+        *scales++ = matrix.scales[s].re;
+        *scales++ = matrix.scales[s].im;
+      }
+    }
+  }
   int64_t rowValues(size_t i) const {
     return layout.matrix(i).tiles() * layout.tileRowValues();
   }
 
   const SignPlanePack &layout;
-  float *scales, *biases, *factors;
+  float *scales, *biases, *factors, *units;
   uint8_t *planes;
 };
 

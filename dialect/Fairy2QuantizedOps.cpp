@@ -28,6 +28,11 @@ PhaseQuantizeOp::verifySymbolUses(SymbolTableCollection &symbols) {
     return diag;
   }
   const SchemeAttr scheme = getScheme();
+  if (scheme.getScaleGrid() == ScaleGrid::Int8 &&
+      type.getDimSize(1) > kMaxGridColumns)
+    return emitOpError("expected at most ")
+           << kMaxGridColumns << " columns on the scale grid int8, found "
+           << type;
   if (StoredPhasesAttr stored = weight.getPhasesAttr();
       stored && phaseSchemeOf(stored) != phaseSchemeOf(scheme))
     return emitOpError("expected the scheme of the stored phases, ")

@@ -25,7 +25,10 @@ constexpr int64_t roundUp(int64_t value, int64_t multiple) {
 /// Biases: float32 [tile][part][16 rows]; factors of the rows likewise. Scales:
 /// float32 [tile][set][re, im], or where 64 x 64 entries share them, float32
 /// [64 rows of a matrix][span of 64 columns][set][re, im]; of signs
-/// [tile][set], with row scales [tile][set][16 rows]. Planes: SignPlaneLayout.
+/// [tile][set], with row scales [tile][set][16 rows]. On the int8 grid the
+/// scales are integers in int32, or absent where stages are binary. Their unit
+/// is multiplied into the factors of rows; where there are none, units are
+/// float32 [tile], or [64 rows][span]. Planes: SignPlaneLayout.
 struct SignPlanePack {
   std::vector<int64_t> rows; ///< of codes or signs, of every matrix
   int64_t columns = 0;       ///< m
@@ -33,16 +36,24 @@ struct SignPlanePack {
   ScaleGranularity scales = ScaleGranularity::Tensor;
   bool isReal = false; ///< signs, not phases
   bool hasBias = false;
+  StageScales stageScales = StageScales::Mean;
+  ScaleGrid grid = ScaleGrid::Float;
 
   static SignPlanePack ofPhases(std::vector<int64_t> rows, int64_t columns,
                                 PhaseScheme scheme, bool hasBias) {
-    return {std::move(rows), columns, 2 * scheme.stages,
-            scheme.scales,   false,   hasBias};
+    return {std::move(rows), columns, 2 * scheme.stages,  scheme.scales,
+            false,           hasBias, scheme.stageScales, scheme.grid};
   }
   static SignPlanePack ofSigns(std::vector<int64_t> rows, int64_t columns,
                                SignScheme scheme, bool hasBias) {
-    return {std::move(rows), columns, scheme.planes(),
-            scheme.scales,   true,    hasBias};
+    return {std::move(rows),
+            columns,
+            scheme.planes(),
+            scheme.scales,
+            true,
+            hasBias,
+            StageScales::Mean,
+            ScaleGrid::Float};
   }
 
   int sets() const { return setCount; }
@@ -50,6 +61,13 @@ struct SignPlanePack {
   int64_t parts() const { return isReal ? 1 : 2; }
   bool hasFactors() const { return !isReal && scales == ScaleGranularity::Row; }
   bool isTiled() const { return scales == ScaleGranularity::Tile; }
+  bool isOnGrid() const { return grid == ScaleGrid::Int8; }
+  /// On the grid stage t of T has 2^(T-1-t) units, U and W, re and im.
+  bool isBinaryOnGrid() const {
+    return isOnGrid() && stageScales == StageScales::Binary;
+  }
+  bool hasScales() const { return !isBinaryOnGrid(); }
+  bool hasUnits() const { return isOnGrid() && !hasFactors(); }
   SignPlaneLayout matrix(size_t i) const { return {rows[i], columns, sets()}; }
   int64_t tiles() const {
     int64_t sum = 0;
@@ -78,16 +96,23 @@ struct SignPlanePack {
       return 2;
     return scales == ScaleGranularity::Row ? SignPlaneLayout::kTileRows : 1;
   }
-  int64_t scalesPerRow() const { return spans() * sets() * scalesPerSet(); }
+  int64_t scalesPerRow() const {
+    return hasScales() ? spans() * sets() * scalesPerSet() : 0;
+  }
   int64_t scaleCount() const { return scaleRows() * scalesPerRow(); }
+  int64_t unitsPerRow() const { return hasUnits() ? spans() : 0; }
+  int64_t unitCount() const { return scaleRows() * unitsPerRow(); }
 
   int64_t biasOffset() const { return 0; }
   int64_t factorOffset() const { return hasBias ? rowValueBytes() : 0; }
   int64_t scaleOffset() const {
     return factorOffset() + (hasFactors() ? rowValueBytes() : 0);
   }
-  int64_t planeOffset() const {
+  int64_t unitOffset() const {
     return scaleOffset() + roundUp(scaleCount() * 4, kPackAlignment);
+  }
+  int64_t planeOffset() const {
+    return unitOffset() + roundUp(unitCount() * 4, kPackAlignment);
   }
   int64_t bytes() const {
     return planeOffset() +

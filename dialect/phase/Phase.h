@@ -55,6 +55,10 @@ inline constexpr std::array kScaleGrids = {ScaleGrid::Float, ScaleGrid::Int8};
 const char *nameOf(ScaleGrid grid);
 std::optional<ScaleGrid> scaleGridFromName(std::string_view name);
 constexpr int kLargestGridEntry = 127;
+/// Real columns of a matrix whose sums of products with int8 values fit 32
+/// bits: an entry of y has two for every complex column, of which one is 0.
+constexpr int64_t kMaxGridColumns =
+    INT32_MAX / (kLargestGridEntry * kLargestGridEntry) * 2;
 /// Binary stages of which a matrix fits the int8 grid: 2 (2^6 - 1) = 126.
 constexpr int64_t kMaxBinaryGridStages = 6;
 

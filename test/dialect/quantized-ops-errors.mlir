@@ -177,12 +177,14 @@ func.func @table_element(%t: tensor<?xi32>) {
 
 // -----
 
-// expected-error @+1 {{expected mean or binary, found 'ternary'}}
+// expected-error @+2 {{expected mean or binary, found 'ternary'}}
+// expected-error @+1 {{failed to parse Fairy2_SchemeAttr parameter 'stage_scales'}}
 #a = #fairy2.scheme<stages = 2, stage_scales = ternary, activations = int8>
 
 // -----
 
-// expected-error @+1 {{expected float or int8, found 'int4'}}
+// expected-error @+2 {{expected float or int8, found 'int4'}}
+// expected-error @+1 {{failed to parse Fairy2_SchemeAttr parameter 'scale_grid'}}
 #a = #fairy2.scheme<stages = 2, scale_grid = int4, activations = int8>
 
 // -----
@@ -205,3 +207,9 @@ func.func @table_element(%t: tensor<?xi32>) {
 fairy2.weight @w : tensor<4x4xf32> from "a.safetensors" at 0 phases <stages = 2, scales = row, stage_scales = binary, scale_grid = int8>
 // expected-error @+1 {{expected the scheme of the stored phases, #fairy2.stored_phases<stages = 2, scales = row, stage_scales = binary, scale_grid = int8>, found #fairy2.scheme<stages = 2, scales = row, activations = int8>}}
 fairy2.phase_quantize @p of @w #fairy2.scheme<stages = 2, scales = row, activations = int8>
+
+// -----
+
+fairy2.weight @w : tensor<2x266290xf32> from "a.safetensors" at 0
+// expected-error @+1 {{expected at most 266288 columns on the scale grid int8, found 'tensor<2x266290xf32>'}}
+fairy2.phase_quantize @p of @w #fairy2.scheme<stages = 2, scale_grid = int8, activations = int8>

@@ -61,8 +61,6 @@ Values scalarSums(Emitter &e, const PhaseInput &input, Value token, int64_t set,
     for (int64_t k = 0; k < count; ++k)
       rows[k] = vector::InsertOp::create(e, sums[k], rows[k], row);
   }
-  for (Value &sum : rows)
-    sum = arith::SIToFPOp::create(e, e.floats(), sum);
   return rows;
 }
 

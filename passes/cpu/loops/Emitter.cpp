@@ -150,6 +150,8 @@ Value Emitter::toFloats(Value stored) {
   const VectorType words = ints(type.getNumElements());
   if (type.getElementType().isF32())
     return stored;
+  if (type.getElementType().isInteger(32))
+    return arith::SIToFPOp::create(*this, result, stored);
   if (type.getElementType().isInteger(8))
     return arith::SIToFPOp::create(
         *this, result, arith::ExtSIOp::create(*this, words, stored));

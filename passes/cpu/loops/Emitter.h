@@ -87,7 +87,8 @@ public:
   /// (2) or L3 (1). The index may lie outside the memref.
   void prefetch(mlir::Value memref, mlir::Value index, int level);
 
-  // Storage. Lanes of F32, F16, BF16 or int8 as float32, exactly.
+  // Storage. Lanes of F32, F16, BF16 or int8 as float32, exactly; those of
+  // int32 are rounded to the nearest.
   mlir::Value toFloats(mlir::Value stored);
   mlir::Value loadFloats(mlir::Value memref, mlir::Value index,
                          int64_t lanes = kLanes) {

@@ -7,8 +7,9 @@
 //   ar = sum a x_re   ai = sum a x_im   br = sum b x_re   bi = sum b x_im
 // per set are exact integers; what differs between CPUs is only how they are
 // found (PhaseLookup.cpp, and code by code for the oracle). The epilogue, in
-// one fixed order of float32 operations, is the same for all. Real signs,
-// y = S x, have one sum per plane and one real row where phases have two.
+// one fixed order of float32 operations, is the same for all; on the int8 grid
+// it adds integers and converts them once. Real signs, y = S x, have one sum
+// per plane and one real row where phases have two.
 #include "dialect/Fairy2PackedOps.h"
 #include "passes/cpu/loops/LookupTables.h"
 #include "passes/cpu/loops/PackedLinear.h"
@@ -49,7 +50,8 @@ struct PhaseArguments {
   /// What a tile's sums are found from; the tile itself is set for each.
   PhaseInput input(const SignPlanePack &layout, const CpuTarget &target) const;
 
-  Argument planes, scales;
+  Argument planes;
+  Argument scales, units;    ///< where the pack has them
   Argument aheadL1, aheadL2; ///< bytes that the stream is fetched ahead
   Rows out; ///< all results are columns of the first one's buffer
   Argument count;
@@ -62,11 +64,16 @@ struct PhaseArguments {
 PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
                                const SignPlanePack &layout) {
   Type i8 = IntegerType::get(op.getContext(), 8),
+       i32 = IntegerType::get(op.getContext(), 32),
        f32 = Float32Type::get(op.getContext());
   const int64_t tileBytes = layout.matrix(0).tileBytes();
   planes = kernel.weights(pack, layout.planeOffset(), i8,
                           layout.tiles() * tileBytes);
-  scales = kernel.weights(pack, layout.scaleOffset(), f32, layout.scaleCount());
+  if (layout.hasScales())
+    scales = kernel.weights(pack, layout.scaleOffset(),
+                            layout.isOnGrid() ? i32 : f32, layout.scaleCount());
+  if (layout.hasUnits())
+    units = kernel.weights(pack, layout.unitOffset(), f32, layout.unitCount());
   out = kernel.rows(op.getResult(0));
   count = kernel.tokens(op.getInput());
   if (usesTables(op, kernel.target())) {
@@ -87,18 +94,19 @@ PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
 
 PhaseInput PhaseArguments::input(const SignPlanePack &layout,
                                  const CpuTarget &target) const {
-  return {
-      layout, target,   planes,  scales,  tables ? tables->values() : Tables(),
-      x,      x.stride, aheadL1, aheadL2, Value(),
-      Value()};
+  return {layout,  target,   planes,
+          scales,  units,    tables ? tables->values() : Tables(),
+          x,       x.stride, aheadL1,
+          aheadL2, Value(),  Value(),
+          Value()};
 }
 
 /// Where the rows of a tile go: the matrices of a pack are columns of one
 /// output row, each as its parts, one after the other ([real halves | imaginary
 /// halves] of phases). And which row of scales is theirs.
 struct TileOutput {
-  Values parts; ///< column of the first row
-  Value validRows, scaleRow;
+  Values parts;              ///< column of the first row
+  Value validRows, scaleRow; ///< units have the rows of scales
 };
 
 /// A tile's number decides which matrix it belongs to: the last one that begins
@@ -137,17 +145,30 @@ TileOutput tileOutput(Emitter &e, const SignPlanePack &pack, Value tile) {
   return result;
 }
 
-/// y times the token's scale and the rows' factors, plus their biases.
-void storeTile(Emitter &e, const SignPlanePack &layout,
+/// The token's scale, times the matrix's unit where tiles have none of their
+/// own; null where there is neither.
+Value tokenFactor(Emitter &e, const PhaseArguments &arguments,
+                  const PhaseInput &input, Value token) {
+  Value factor;
+  if (arguments.tokenScales)
+    factor = e.load(arguments.tokenScales, token);
+  if (arguments.units && !input.pack.isTiled()) {
+    Value unit = e.load(arguments.units, input.tileUnits);
+    factor = factor ? e.mul(factor, unit) : unit;
+  }
+  return factor ? e.splat(factor) : Value();
+}
+
+/// y times the token's factor and the rows' factors, plus their biases.
+void storeTile(Emitter &e, const PhaseInput &input,
                const PhaseArguments &arguments, Value tile,
                const TileOutput &output, Value token, ValueRange y) {
+  const SignPlanePack &layout = input.pack;
   const bool allWhole = llvm::all_of(layout.rows, [](int64_t n) {
     return n % SignPlaneLayout::kTileRows == 0;
   });
   Value row = arguments.out.row(e, token);
-  Value scale = arguments.tokenScales
-                    ? e.splat(e.load(arguments.tokenScales, token))
-                    : Value();
+  Value scale = tokenFactor(e, arguments, input, token);
   for (auto [part, value] : llvm::enumerate(y)) {
     auto rowValues = [&](Value values) {
       Value at = e.mul(tile, layout.tileRowValues());
@@ -224,11 +245,12 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
       input.tile = e.mul(tile, layout.matrix(0).tileBytes());
       const TileOutput output = tileOutput(e, layout, tile);
       input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
+      input.tileUnits = e.mul(output.scaleRow, layout.unitsPerRow());
       forTokenGroups(e, arguments.count, groups, scratch,
                      [&](Value first, int64_t tokens, Value memory) {
                        forEachToken(e, input, first, tokens, memory,
                                     [&](Value token, Values y) {
-                                      storeTile(e, layout, arguments, tile,
+                                      storeTile(e, input, arguments, tile,
                                                 output, token, y);
                                     });
                      });

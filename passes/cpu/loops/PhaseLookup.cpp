@@ -74,42 +74,76 @@ Values exactSums(Emitter &e, const PhaseInput &input, Value token,
   auto magnitude = [&](int part) {
     return e.splat(e.load(input.tables.magnitudes, e.add(at, part)));
   };
-  auto toFloat = [&](Value exact) -> Value {
-    return arith::SIToFPOp::create(e, e.floats(), exact);
-  };
   if (input.pack.isReal) {
     Value both = e.add(sums[0], sums[1]);
-    return {
-        toFloat(e.sub(e.add(both, both), e.add(magnitude(0), magnitude(1))))};
+    return {e.sub(e.add(both, both), e.add(magnitude(0), magnitude(1)))};
   }
   auto onAxis = [&](int part, bool imaginary) {
     Value p = sums[part], q = sums[2 + part];
-    return toFloat(imaginary ? e.sub(p, q)
-                             : e.sub(e.add(p, q), magnitude(part)));
+    return imaginary ? e.sub(p, q) : e.sub(e.add(p, q), magnitude(part));
   };
   return {onAxis(0, false), onAxis(1, false), onAxis(0, true), onAxis(1, true)};
 }
 
-Values setTerm(Emitter &e, const PhaseInput &input, Value set,
-               bool isConjugated, const Span &span, ValueRange sums) {
+/// A scale of a set, or all 16 of one that has one for each row, as sums of the
+/// type of `sum` are multiplied with.
+static Value scaleOf(Emitter &e, const PhaseInput &input, Value set,
+                     const Span &span, int64_t axis, Value sum) {
   const int64_t perSet = input.pack.scalesPerSet();
   Value at =
       e.add(input.tileScales,
             e.mul(e.add(e.mul(span.index, input.pack.sets()), set), perSet));
-  if (perSet == kLanes) // One for each row.
-    return {e.mul(e.loadVector(input.scales, at, kLanes, 64), sums[0])};
-  auto scale = [&](int64_t axis) {
-    return e.splat(e.load(input.scales, e.add(at, axis)));
+  if (perSet == kLanes)
+    return e.loadVector(input.scales, at, kLanes, 64);
+  Value scale = e.splat(e.load(input.scales, e.add(at, axis)));
+  return scale.getType() == sum.getType() ? scale : e.toFloats(scale);
+}
+
+Values addTerm(Emitter &e, const PhaseInput &input, Value set,
+               bool isConjugated, const Span &span, ValueRange exact,
+               ValueRange y) {
+  const SignPlanePack &pack = input.pack;
+  const Values sums = llvm::map_to_vector(exact, [&](Value sum) {
+    return pack.isOnGrid() ? sum : e.toFloats(sum);
+  });
+  auto scaled = [&](int sum, int64_t axis) -> Value {
+    if (!pack.hasScales())
+      return sums[sum];
+    return e.mul(scaleOf(e, input, set, span, axis, sums[sum]), sums[sum]);
   };
-  if (input.pack.isReal)
-    return {e.mul(scale(0), sums[0])};
+  if (pack.isReal)
+    return {e.add(y[0], scaled(0, 0))};
   enum { Ar, Ai, Br, Bi };
-  Value scaleRe = scale(0), scaleIm = scale(1);
-  Value reAr = e.mul(scaleRe, sums[Ar]), imBi = e.mul(scaleIm, sums[Bi]);
-  Value reAi = e.mul(scaleRe, sums[Ai]), imBr = e.mul(scaleIm, sums[Br]);
+  Values before(y);
+  if (pack.isBinaryOnGrid() && !isConjugated)
+    // The stages so far weigh twice as much as the one that begins with U.
+    for (Value &part : before)
+      part = e.add(part, part);
+  Value reAr = scaled(Ar, 0), imBi = scaled(Bi, 1);
+  Value reAi = scaled(Ai, 0), imBr = scaled(Br, 1);
   if (isConjugated)
-    return {e.add(reAr, imBi), e.sub(imBr, reAi)};
-  return {e.sub(reAr, imBi), e.add(reAi, imBr)};
+    return {e.add(before[0], e.add(reAr, imBi)),
+            e.add(before[1], e.sub(imBr, reAi))};
+  return {e.add(before[0], e.sub(reAr, imBi)),
+          e.add(before[1], e.add(reAi, imBr))};
+}
+
+Values noTerms(Emitter &e, const PhaseInput &input, Value sum) {
+  const bool isInteger =
+      input.pack.isOnGrid() && getElementTypeOrSelf(sum).isInteger();
+  return Values(input.pack.parts(), isInteger ? e.constant(e.ints(), 0)
+                                              : e.constant(e.floats(), 0.0));
+}
+
+Values offGrid(Emitter &e, const PhaseInput &input, const Span &span,
+               ValueRange terms) {
+  Value unit;
+  if (input.pack.isTiled())
+    unit = e.splat(e.load(input.units, e.add(input.tileUnits, span.index)));
+  return llvm::map_to_vector(terms, [&](Value term) {
+    Value value = e.toFloats(term);
+    return unit ? e.mul(value, unit) : value;
+  });
 }
 
 /// The exact sums of all sets in a span, by the form of the target.
@@ -148,15 +182,37 @@ static Values sumOfSets(Emitter &e, const PhaseInput &input, Value token,
             spanSums(e, input, token, span, scratch);
         Values next;
         for (int64_t set = 0; set < sets; ++set)
-          for (Value part : setTerm(e, input, e.index(set), isConjugated(set),
-                                    span, sums[set]))
-            next.push_back(e.add(carried[next.size()], part));
+          llvm::append_range(next, addTerm(e, input, e.index(set),
+                                           isConjugated(set), span, sums[set],
+                                           carried.slice(set * parts, parts)));
         return next;
       });
   Values y(parts, zero);
   for (auto [i, term] : llvm::enumerate(terms))
     y[i % parts] = e.add(y[i % parts], term);
   return y;
+}
+
+/// for span:
+///   terms = 0; for set: terms += integer * exact sums
+///   y += terms * unit
+static Values sumOnGrid(Emitter &e, const PhaseInput &input, Value token,
+                        Value scratch) {
+  Value zero = e.constant(e.floats(), 0.0);
+  return forSpans(e, Spans(input.pack), Values(input.pack.parts(), zero),
+                  [&](const Span &span, ValueRange carried) {
+                    const SmallVector<Values> sums =
+                        spanSums(e, input, token, span, scratch);
+                    Values terms = noTerms(e, input, sums[0][0]);
+                    for (int64_t set = 0; set < input.pack.sets(); ++set)
+                      terms = addTerm(e, input, e.index(set), isConjugated(set),
+                                      span, sums[set], terms);
+                    Values y = offGrid(e, input, span, terms);
+                    if (input.pack.isTiled())
+                      for (auto [part, before] : llvm::zip(y, carried))
+                        part = e.add(before, part);
+                    return y;
+                  });
 }
 
 SmallVector<int64_t> tokenGroups(const PhaseInput &input) {
@@ -172,10 +228,14 @@ Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens) {
     return Value();
   // The quad form keeps terms of tiles, the lane form always sums.
   const bool isTiled = input.pack.isTiled() && !isLane;
+  const bool isOnGrid = isTiled && input.pack.isOnGrid();
+  // Of all sets; or y, and the spans of a panel.
+  const int64_t groups = isOnGrid ? 1 + panelSpans(tokens) : input.pack.sets();
   const int64_t values =
-      input.pack.sets() * tokens *
+      groups * tokens *
       (isTiled ? input.pack.parts() : sumsPerSet(input.pack)) * kLanes;
-  Type type = isTiled ? Type(e.getF32Type()) : Type(e.getI32Type());
+  Type type =
+      isTiled && !isOnGrid ? Type(e.getF32Type()) : Type(e.getI32Type());
   return memref::AllocaOp::create(e, MemRefType::get({values}, type),
                                   e.getI64IntegerAttr(64));
 }
@@ -185,7 +245,8 @@ void forEachToken(Emitter &e, const PhaseInput &input, Value first,
                   function_ref<void(Value, Values)> body) {
   if (tokens > 1)
     return forEachTokenOfBatch(e, input, first, tokens, scratch, body);
-  body(first, sumOfSets(e, input, first, scratch));
+  body(first, input.pack.isOnGrid() ? sumOnGrid(e, input, first, scratch)
+                                    : sumOfSets(e, input, first, scratch));
 }
 
 } // namespace fairy2

@@ -44,13 +44,15 @@ struct Tables {
 struct PhaseInput {
   const SignPlanePack &pack;
   const CpuTarget &target;
-  mlir::Value planes, scales;
+  mlir::Value planes;
+  mlir::Value scales, units; ///< null where the pack has none
   Tables tables;
   mlir::Value x; ///< null where tables stand for it
   int64_t inputStride = 0;
   mlir::Value aheadL1, aheadL2; ///< bytes that the stream is fetched ahead
   mlir::Value tile;             ///< first byte of the tile's planes
   mlir::Value tileScales;       ///< index of the tile's first scale
+  mlir::Value tileUnits;        ///< index of the tile's first unit
 
   bool usesTables() const { return !x; }
 };
@@ -66,7 +68,9 @@ mlir::Value sumScratch(Emitter &e, const PhaseInput &input, int64_t tokens);
 /// Finds y of `tokens` tokens from `first` on and hands it to body(token, y):
 /// the terms of all sets, added from the first set to the last. y has 16 rows
 /// of each part of the pack, real and imaginary part of U x + W conj(x) or S x,
-/// not yet times the token's scale.
+/// not yet times the token's scale. On the int8 grid the terms of a span are
+/// added as integers and converted once; y is then over the unit, unless tiles
+/// have units of their own.
 void forEachToken(Emitter &e, const PhaseInput &input, mlir::Value first,
                   int64_t tokens, mlir::Value scratch,
                   llvm::function_ref<void(mlir::Value, Values)> body);
@@ -142,16 +146,29 @@ mlir::Value chunkAt(Emitter &e, const PhaseInput &input, mlir::Value set,
 /// stream; when every chunk is read once, every line is asked for once.
 void prefetch(Emitter &e, const PhaseInput &input, mlir::Value chunk);
 
-/// From sums over planes to exact sums, as floats: {ar, ai, br, bi} of phases,
-/// S x of real signs.
+/// From sums over planes to exact sums: {ar, ai, br, bi} of phases, S x of real
+/// signs.
 Values exactSums(Emitter &e, const PhaseInput &input, mlir::Value token,
                  const Span &span, mlir::ValueRange sums);
-/// One set's term within a span, of phases
+/// y plus one set's term within a span, of phases
 ///   U: y_re += s_re ar - s_im bi, y_im += s_re ai + s_im br
 ///   W: y_re += s_re ar + s_im bi, y_im += s_im br - s_re ai
-/// and of real signs s S x.
-Values setTerm(Emitter &e, const PhaseInput &input, mlir::Value set,
-               bool isConjugated, const Span &span, mlir::ValueRange sums);
+/// and of real signs s S x. On the int8 grid with integers in place of scales:
+/// y is then of the type of the exact sums.
+Values addTerm(Emitter &e, const PhaseInput &input, mlir::Value set,
+               bool isConjugated, const Span &span, mlir::ValueRange sums,
+               mlir::ValueRange y);
+/// What addTerm begins with: zeros, one for each part of the pack. `sum` is an
+/// exact sum.
+Values noTerms(Emitter &e, const PhaseInput &input, mlir::Value sum);
+/// Sums of terms on the int8 grid as floats, times the span's unit where tiles
+/// have units of their own.
+Values offGrid(Emitter &e, const PhaseInput &input, const Span &span,
+               mlir::ValueRange terms);
+
+/// Spans of tiles whose tables for so many tokens stay in L1 while all sets
+/// pass by, in the quad form.
+int64_t panelSpans(int64_t tokens);
 
 /// Blocks whose chunks stay in L1 while their sets pass by in turns, where the
 /// sums of all sets do not fit into registers at once.

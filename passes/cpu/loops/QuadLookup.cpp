@@ -141,86 +141,162 @@ void quadBatchSums(Emitter &e, const PhaseInput &input, Value first,
   }
 }
 
+/// The exact sums of a set within a span for each token: its blocks for all
+/// tokens, then each token's wide ones.
+SmallVector<Values> quadSpanSums(Emitter &e, const PhaseInput &input,
+                                 Value first, int64_t tokens, Value set,
+                                 const Span &span) {
+  const int64_t perSet = sumsPerSet(input.pack);
+  Value begin = firstBlock(e, span);
+  const SmallVector<Value> sums = addQuadBlocks(
+      e, input, first, tokens, set, begin, e.add(begin, span.blocks()),
+      Values(tokens * perSet, e.constant(e.ints(), 0)));
+  SmallVector<Values> result;
+  for (int64_t t = 0; t < tokens; ++t) {
+    Value token = e.add(first, t);
+    const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
+    const SmallVector<Value> all = e.forLoop(
+        wideBegin, wideEnd, 1, ValueRange(sums).slice(t * perSet, perSet),
+        [&](Value i, ValueRange partial) {
+          Value block = wideBlock(e, input, token, i);
+          SmallVector<Value> added;
+          addQuadChunk(
+              e, input,
+              quadTables(e, input.tables.high, tableAt(e, input, token, block)),
+              quadPlanes(e, input, chunkAt(e, input, set, block)), kHighWeight,
+              partial, added);
+          return added;
+        });
+    result.push_back(exactSums(e, input, token, span, all));
+  }
+  return result;
+}
+
+/// body(set, is W) for all sets, in a loop over the stages.
+void forSets(Emitter &e, const PhaseInput &input,
+             function_ref<void(Value, bool)> body) {
+  e.forLoop(e.index(0), e.index(input.pack.sets() / 2), [&](Value stage) {
+    body(e.mul(stage, 2), false);
+    body(e.add(e.mul(stage, 2), 1), true);
+  });
+}
+
+/// body(first span, past the last one, their columns) for all panels of spans.
+void forPanels(Emitter &e, const PhaseInput &input, int64_t tokens,
+               function_ref<void(Value, Value, int64_t)> body) {
+  const Spans spans(input.pack);
+  Value whole = e.index(spans.whole());
+  const int64_t panel = panelSpans(tokens);
+  e.forLoop(e.index(0), whole, panel, {},
+            [&](Value start, ValueRange) -> SmallVector<Value> {
+              body(start, arith::MinUIOp::create(e, e.add(start, panel), whole),
+                   kScaleTile);
+              return {};
+            });
+  if (spans.rest())
+    body(whole, e.index(spans.whole() + 1), spans.rest());
+}
+
+/// What waits in scratch for all tokens: [group][token][re, im][16].
+struct WaitingTerms {
+  Emitter &e;
+  Value scratch;
+  int64_t count; ///< vectors of a group
+
+  Value placeOf(Value group, int64_t k) const {
+    return e.add(e.mul(group, count * kLanes), k * kLanes);
+  }
+  Values load(Value group) const {
+    Values terms;
+    for (int64_t k = 0; k < count; ++k)
+      terms.push_back(e.loadVector(scratch, placeOf(group, k), kLanes, 64));
+    return terms;
+  }
+  void store(ValueRange terms, Value group) const {
+    for (auto [k, term] : llvm::enumerate(terms))
+      e.storeVector(term, scratch, placeOf(group, int64_t(k)), 64);
+  }
+};
+
 /// scratch = 0
 /// for panel of spans: for set:
 ///   terms = scratch[set]
-///   for span: sums = its blocks for all tokens, then each token's wide ones
-///     terms[token] += scale * exact sums
+///   for span: for token: terms[token] += scale * exact sums
 ///   put back
 ///
 /// Several tokens of a matrix with scales per tile: as quadBatchSums, but what
-/// waits in `scratch` is the terms, [set][token][re, im][16].
+/// waits in `scratch` is the terms of every set.
 void quadBatchTerms(Emitter &e, const PhaseInput &input, Value first,
                     int64_t tokens, Value scratch) {
-  const int64_t perSet = sumsPerSet(input.pack);
-  auto placeOf = [&](Value set, int64_t k) {
-    return e.add(e.mul(set, tokens * 2 * kLanes), k * kLanes);
-  };
-  auto forSets = [&](function_ref<void(Value, bool)> body) {
-    e.forLoop(e.index(0), e.index(input.pack.sets() / 2), [&](Value stage) {
-      body(e.mul(stage, 2), false);
-      body(e.add(e.mul(stage, 2), 1), true);
-    });
-  };
-  auto addSpan = [&](const Span &span, Value set, bool isConjugated,
-                     ValueRange carried) {
-    Value begin = firstBlock(e, span);
-    const SmallVector<Value> sums = addQuadBlocks(
-        e, input, first, tokens, set, begin, e.add(begin, span.blocks()),
-        Values(tokens * perSet, e.constant(e.ints(), 0)));
-    SmallVector<Value> next;
-    for (int64_t t = 0; t < tokens; ++t) {
-      Value token = e.add(first, t);
-      const auto [wideBegin, wideEnd] = wideRange(e, input, token, span);
-      const SmallVector<Value> exact = e.forLoop(
-          wideBegin, wideEnd, 1, ValueRange(sums).slice(t * perSet, perSet),
-          [&](Value i, ValueRange partial) {
-            Value block = wideBlock(e, input, token, i);
-            SmallVector<Value> added;
-            addQuadChunk(e, input,
-                         quadTables(e, input.tables.high,
-                                    tableAt(e, input, token, block)),
-                         quadPlanes(e, input, chunkAt(e, input, set, block)),
-                         kHighWeight, partial, added);
-            return added;
-          });
-      for (Value part : setTerm(e, input, set, isConjugated, span,
-                                exactSums(e, input, token, span, exact)))
-        next.push_back(e.add(carried[next.size()], part));
-    }
-    return next;
-  };
-  auto addSpans = [&](Value begin, Value end, int64_t columns) {
-    forSets([&](Value set, bool isConjugated) {
-      SmallVector<Value> terms;
-      for (int64_t k = 0; k < 2 * tokens; ++k)
-        terms.push_back(e.loadVector(scratch, placeOf(set, k), kLanes, 64));
-      terms =
-          e.forLoop(begin, end, 1, terms, [&](Value span, ValueRange carried) {
-            return addSpan({span, columns}, set, isConjugated, carried);
-          });
-      for (auto [k, term] : llvm::enumerate(terms))
-        e.storeVector(term, scratch, placeOf(set, int64_t(k)), 64);
-    });
-  };
-  forSets([&](Value set, bool) {
-    for (int64_t k = 0; k < 2 * tokens; ++k)
-      e.storeVector(e.constant(e.floats(), 0.0), scratch, placeOf(set, k), 64);
+  const int64_t parts = input.pack.parts();
+  const WaitingTerms waiting{e, scratch, parts * tokens};
+  forSets(e, input, [&](Value set, bool) {
+    waiting.store(Values(parts * tokens, e.constant(e.floats(), 0.0)), set);
   });
-  const int64_t whole = input.pack.columns / kScaleTile;
-  const int64_t panel =
-      kPanelBytes / (tokens * kTableBytes * (kScaleTile / kBlock));
-  e.forLoop(
-      e.index(0), e.index(whole), panel, {},
-      [&](Value start, ValueRange) -> SmallVector<Value> {
-        addSpans(start,
-                 arith::MinUIOp::create(e, e.add(start, panel), e.index(whole)),
-                 kScaleTile);
-        return {};
+  forPanels(e, input, tokens, [&](Value begin, Value end, int64_t columns) {
+    forSets(e, input, [&](Value set, bool isConjugated) {
+      const Values terms = e.forLoop(
+          begin, end, 1, waiting.load(set),
+          [&](Value index, ValueRange carried) {
+            const Span span{index, columns};
+            const SmallVector<Values> sums =
+                quadSpanSums(e, input, first, tokens, set, span);
+            Values next;
+            for (int64_t t = 0; t < tokens; ++t)
+              llvm::append_range(
+                  next, addTerm(e, input, set, isConjugated, span, sums[t],
+                                carried.slice(t * parts, parts)));
+            return next;
+          });
+      waiting.store(terms, set);
+    });
+  });
+}
+
+/// y = 0
+/// for panel of spans:
+///   terms[span] = 0
+///   for set: for span: for token: terms[span][token] += integer * exact sums
+///   for span: y += terms[span] * unit
+///
+/// The same on the int8 grid. In `scratch`, of int32, wait the bits of y and
+/// behind them the terms of a panel's spans.
+void quadBatchOnGrid(Emitter &e, const PhaseInput &input, Value first,
+                     int64_t tokens, Value scratch) {
+  const int64_t parts = input.pack.parts(), count = parts * tokens;
+  const WaitingTerms waiting{e, scratch, count};
+  const Values zero(count, e.constant(e.ints(), 0));
+  waiting.store(zero, e.index(0)); // Also the bits of 0.0.
+  forPanels(e, input, tokens, [&](Value begin, Value end, int64_t columns) {
+    auto forSpansOfPanel = [&](function_ref<void(const Span &, Value)> body) {
+      e.forLoop(begin, end, [&](Value index) {
+        body({index, columns}, e.add(e.sub(index, begin), 1));
       });
-  if (input.pack.columns % kScaleTile)
-    addSpans(e.index(whole), e.index(whole + 1),
-             input.pack.columns % kScaleTile);
+    };
+    forSpansOfPanel(
+        [&](const Span &, Value place) { waiting.store(zero, place); });
+    forSets(e, input, [&](Value set, bool isConjugated) {
+      forSpansOfPanel([&](const Span &span, Value place) {
+        const SmallVector<Values> sums =
+            quadSpanSums(e, input, first, tokens, set, span);
+        const Values terms = waiting.load(place);
+        Values next;
+        for (int64_t t = 0; t < tokens; ++t)
+          llvm::append_range(
+              next, addTerm(e, input, set, isConjugated, span, sums[t],
+                            ValueRange(terms).slice(t * parts, parts)));
+        waiting.store(next, place);
+      });
+    });
+    forSpansOfPanel([&](const Span &span, Value place) {
+      const Values values = offGrid(e, input, span, waiting.load(place));
+      Values next;
+      for (auto [bits, value] : llvm::zip(waiting.load(e.index(0)), values))
+        next.push_back(
+            e.bitcast(e.ints(), e.add(e.bitcast(e.floats(), bits), value)));
+      waiting.store(next, e.index(0));
+    });
+  });
 }
 
 /// Sets that one walk over the blocks adds side by side: 4 of 4 sums are half
@@ -328,37 +404,56 @@ Values quadSums(Emitter &e, const PhaseInput &input, Value token,
       });
 }
 
-/// scratch = sums or terms of all sets and tokens, panel after panel
-/// for token:
-///   y = 0; for set, from the first to the last: y += its term
-void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, Value first,
-                         int64_t tokens, Value scratch,
-                         function_ref<void(Value, Values)> body) {
-  const bool isTiled = input.pack.isTiled();
-  const int64_t values = isTiled ? input.pack.parts() : sumsPerSet(input.pack);
-  if (isTiled)
-    quadBatchTerms(e, input, first, tokens, scratch);
-  else
-    quadBatchSums(e, input, first, tokens, scratch);
-  auto termOf = [&](Value t, Value token, int64_t set) -> Values {
+int64_t panelSpans(int64_t tokens) {
+  return kPanelBytes / (tokens * kTableBytes * (kScaleTile / kBlock));
+}
+
+/// y of number `t` of the tokens whose sums, terms or y wait in scratch:
+///   for set, from the first to the last: y += its term
+static Values waitingToken(Emitter &e, const PhaseInput &input, Value t,
+                           Value token, int64_t tokens, Value scratch) {
+  const SignPlanePack &pack = input.pack;
+  const bool isTiled = pack.isTiled();
+  const int64_t values = isTiled ? pack.parts() : sumsPerSet(pack);
+  auto load = [&](int64_t set) {
     Value at = e.mul(e.add(t, set * tokens), values * kLanes);
     Values loaded;
     for (int64_t k = 0; k < values; ++k)
       loaded.push_back(
           e.loadVector(scratch, e.add(at, k * kLanes), kLanes, 64));
-    if (isTiled)
-      return loaded;
-    const Span all{e.index(0), input.pack.columns};
-    return setTerm(e, input, e.index(set), isConjugated(set), all,
-                   exactSums(e, input, token, all, loaded));
+    return loaded;
   };
+  if (isTiled && pack.isOnGrid())
+    return llvm::map_to_vector(
+        load(0), [&](Value bits) { return e.bitcast(e.floats(), bits); });
+  const Span all{e.index(0), pack.columns};
+  Values y = noTerms(e, input, e.constant(e.ints(), 0));
+  for (int64_t set = 0; set < pack.sets(); ++set) {
+    const Values loaded = load(set);
+    if (!isTiled)
+      y = addTerm(e, input, e.index(set), isConjugated(set), all,
+                  exactSums(e, input, token, all, loaded), y);
+    else
+      for (auto [sum, term] : llvm::zip(y, loaded))
+        sum = e.add(sum, term);
+  }
+  return pack.isOnGrid() ? offGrid(e, input, all, y) : y;
+}
+
+/// scratch = sums or terms of all tokens, panel after panel
+/// for token: body(y)
+void forEachTokenOfBatch(Emitter &e, const PhaseInput &input, Value first,
+                         int64_t tokens, Value scratch,
+                         function_ref<void(Value, Values)> body) {
+  if (!input.pack.isTiled())
+    quadBatchSums(e, input, first, tokens, scratch);
+  else if (input.pack.isOnGrid())
+    quadBatchOnGrid(e, input, first, tokens, scratch);
+  else
+    quadBatchTerms(e, input, first, tokens, scratch);
   e.forLoop(e.index(0), e.index(tokens), [&](Value t) {
     Value token = e.add(first, t);
-    Values y(input.pack.parts(), e.constant(e.floats(), 0.0));
-    for (int64_t set = 0; set < input.pack.sets(); ++set)
-      for (auto [sum, term] : llvm::zip(y, termOf(t, token, set)))
-        sum = e.add(sum, term);
-    body(token, y);
+    body(token, waitingToken(e, input, t, token, tokens, scratch));
   });
 }
 

@@ -72,6 +72,10 @@ fairy2.weight @n4 : tensor<16xf32> from "f" at 21120
   planes("p1", "w", "stages = 1", 320);
   planes("pr", "w", "stages = 2, scales = row", 704); // And 128 of factors.
   planes("pt", "w", "stages = 2, scales = tile", 576);
+  // 64 bytes of units; means have integers beside them.
+  planes("pb", "w", "stages = 2, stage_scales = binary, scale_grid = int8",
+         576);
+  planes("pg", "w", "stages = 2, scale_grid = int8", 640);
   return text;
 }
 
@@ -263,6 +267,9 @@ TEST_F(KernelIdentityTest, LayoutsOfPacksTellKernelsApart) {
   EXPECT_FALSE(sharesPacks("@p.pack", "@p1.pack"));
   EXPECT_FALSE(sharesPacks("@p.pack", "@pr.pack"));
   EXPECT_FALSE(sharesPacks("@p.pack", "@pt.pack"));
+  EXPECT_FALSE(sharesPacks("@p.pack", "@pb.pack"));
+  EXPECT_FALSE(sharesPacks("@p.pack", "@pg.pack"));
+  EXPECT_FALSE(sharesPacks("@pb.pack", "@pg.pack"));
   EXPECT_FALSE(sharesPacks("@w.pack", "@half.pack"));
   EXPECT_FALSE(sharesPacks("@w.pack", "@biased.pack"));
   auto sharesTables = [&](const std::string &first, const std::string &second) {

@@ -23,8 +23,12 @@ struct Shape {
   int stages;
   bool hasBias;
   ScaleGranularity scales = ScaleGranularity::Tensor;
+  StageScales stageScales = StageScales::Mean;
+  ScaleGrid grid = ScaleGrid::Float;
 
-  PhaseScheme scheme() const { return {stages, scales}; }
+  PhaseScheme scheme() const {
+    return {stages, scales, QuantizeMode::Canonical, stageScales, grid};
+  }
 };
 
 void PrintTo(const Shape &shape, std::ostream *out) { *out << shape.name; }
@@ -68,6 +72,8 @@ struct Layer {
     const std::string scheme =
         " #fairy2.scheme<stages = " + std::to_string(shape.stages) +
         ", scales = " + nameOf(shape.scales) +
+        ", stage_scales = " + nameOf(shape.stageScales) +
+        ", scale_grid = " + nameOf(shape.grid) +
         ", activations = " + (isFloat ? "float" : "int8") + ">\n";
     for (size_t i = 0; i < shape.rows.size(); ++i) {
       const std::string name = "w" + std::to_string(i);
@@ -168,7 +174,58 @@ std::vector<double> reference(const Layer &layer, size_t matrix,
   return y;
 }
 
+/// Layer outputs on the int8 grid, in integers up to one conversion per span of
+/// scales: they are exact but for the order that the kernels have too.
+Floats onGrid(const Layer &layer, size_t matrix, const Floats &x) {
+  PhaseMatrix bytes = layer.phases[matrix];
+  for (size_t i = 0; i < bytes.scales.size(); ++i)
+    bytes.scales[i] = {float(bytes.integers[i].re),
+                       float(bytes.integers[i].im)};
+  bytes.rowFactors.clear();
+  const Floats a = dequantizePhases(bytes);
+  const PhaseMatrix &phases = layer.phases[matrix];
+  const int64_t n = phases.rows, m = phases.columns;
+  float largest = 0;
+  for (float v : x)
+    largest = std::max(largest, std::fabs(v));
+  const float tokenScale = largest / 127;
+  Floats y(2 * n);
+  for (int64_t row = 0; row < 2 * n; ++row) {
+    float sum = 0;
+    for (int64_t tile = 0; tile < phases.tilesAcross(); ++tile) {
+      const int64_t begin = tile * phases.tileColumns();
+      int64_t exact = 0;
+      for (int64_t j = begin; j < std::min(begin + phases.tileColumns(), m);
+           ++j)
+        for (int64_t column : {j, m + j})
+          exact += int64_t(a[row * 2 * m + column]) * int64_t(x[column]);
+      const float unit =
+          phases
+              .units[row % n / phases.tileRows() * phases.tilesAcross() + tile];
+      if (phases.isTiled()) {
+        const volatile float term = float(exact) * unit; // never fused
+        sum += term;
+      } else {
+        sum = float(exact);
+      }
+    }
+    if (phases.scheme.scales == ScaleGranularity::Row) {
+      const float factor = phases.rowFactors[row] * phases.units[0];
+      sum = sum * tokenScale;
+      sum = sum * factor;
+    } else {
+      sum *= phases.isTiled() ? tokenScale : tokenScale * phases.units[0];
+    }
+    const volatile float product = sum;
+    y[row] =
+        product +
+        (layer.shape.hasBias && matrix != 1 ? layer.biases[matrix][row] : 0.0f);
+  }
+  return y;
+}
+
 class PhaseKernelTest : public testing::TestWithParam<Shape> {};
+class GridKernelTest : public testing::TestWithParam<Shape> {};
 
 TEST_P(PhaseKernelTest, IntegerSumsAreThoseOfTheCodes) {
   const Layer layer(GetParam());
@@ -191,8 +248,7 @@ TEST_P(PhaseKernelTest, IntegerSumsAreThoseOfTheCodes) {
   }
 }
 
-TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
-  const Layer layer(GetParam());
+void expectEqualBitsEverywhere(const Layer &layer) {
   for (bool isFloat : {false, true}) {
     const size_t matrix = layer.shape.rows.size() - 1;
     const int64_t features = 2 * layer.shape.rows[matrix];
@@ -209,6 +265,26 @@ TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
         ASSERT_NEAR(oracle[token * features + i], expected[i], 2e-5 * size)
             << (isFloat ? "float" : "int8") << ", token " << token;
     }
+  }
+}
+
+TEST_P(PhaseKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
+  expectEqualBitsEverywhere(Layer(GetParam()));
+}
+
+TEST_P(GridKernelTest, AllLevelsBatchesAndThreadsGiveTheSameBits) {
+  expectEqualBitsEverywhere(Layer(GetParam()));
+}
+
+TEST_P(GridKernelTest, ResultsAreIntegersOfTheBytesTimesOneFactor) {
+  const Layer layer(GetParam());
+  for (size_t matrix = 0; matrix < layer.shape.rows.size(); ++matrix) {
+    const int64_t features = 2 * layer.shape.rows[matrix];
+    const Floats y = runEverywhere(layer.module(matrix, false), layer.tokens());
+    for (int64_t token = 0; token < layer.tokens(); ++token)
+      ASSERT_EQ(rowOf(y, token, features),
+                onGrid(layer, matrix, layer.inputs[token]))
+          << "matrix " << matrix << ", token " << token;
   }
 }
 
@@ -234,6 +310,34 @@ INSTANTIATE_TEST_SUITE_P(
         Shape{"TilesOfScales", {70, 130}, 150, 2, true, ScaleGranularity::Tile},
         // More spans than a panel of tables has.
         Shape{"LongTiles", {16}, 2100, 1, false, ScaleGranularity::Tile}),
+    [](const auto &info) { return info.param.name; });
+
+Shape gridShape(const std::string &name, std::vector<int64_t> rows,
+                int64_t columns, int stages, bool hasBias,
+                ScaleGranularity scales, StageScales stageScales) {
+  return {name,    std::move(rows), columns,     stages,
+          hasBias, scales,          stageScales, ScaleGrid::Int8};
+}
+
+constexpr auto kTensor = ScaleGranularity::Tensor, kRow = ScaleGranularity::Row,
+               kTile = ScaleGranularity::Tile;
+constexpr auto kMean = StageScales::Mean, kBinary = StageScales::Binary;
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, GridKernelTest,
+    testing::Values(
+        gridShape("OneStage", {16}, 16, 1, false, kTensor, kBinary),
+        gridShape("Tensor", {32, 5, 17}, 50, 4, true, kTensor, kBinary),
+        gridShape("Row", {21, 16}, 37, 4, true, kRow, kBinary),
+        gridShape("SixStages", {33}, 40, 6, false, kRow, kBinary),
+        gridShape("Tile", {70, 130}, 150, 3, true, kTile, kBinary),
+        // More spans than a panel of tables has.
+        gridShape("LongTiles", {16}, 2100, 2, false, kTile, kBinary),
+        gridShape("MeanTensor", {32, 5, 17}, 50, 2, true, kTensor, kMean),
+        gridShape("MeanRow", {21, 16}, 37, 3, true, kRow, kMean),
+        gridShape("MeanEightStages", {18}, 40, 8, false, kRow, kMean),
+        gridShape("MeanTile", {70, 130}, 150, 2, true, kTile, kMean),
+        gridShape("MeanLongTiles", {16}, 2100, 1, false, kTile, kMean)),
     [](const auto &info) { return info.param.name; });
 
 } // namespace
