@@ -27,22 +27,44 @@ struct QuantizeOptions : PipelineOptions<QuantizeOptions> {
       SignMethod::Ternary,
       "method of real signs in place of phases, if there is one",
       /*isFlag=*/false};
+  // Defaults of the scheme are the method's own; the tool has others
+  // (ResolveScheme.h).
   /// 0, which the tool calls no method, keeps layers in stored precision.
-  Number stages{*this, "stages",
-                1,     kMaxStages,
-                2,     "Residual stages: bits per real parameter"};
+  Number stages{*this,
+                "stages",
+                1,
+                kMaxStages,
+                2,
+                "Residual stages: bits per real parameter",
+                "what the checkpoint was trained for, or 4"};
   Choice<ScaleGranularity, kScaleGranularities.size()> scales{
-      *this, "scales", kScaleGranularities, ScaleGranularity::Tensor,
-      "What shares a pair of scales"};
+      *this,
+      "scales",
+      kScaleGranularities,
+      ScaleGranularity::Tensor,
+      "What shares a pair of scales",
+      /*isFlag=*/true,
+      "what the checkpoint was trained for, or row"};
   Choice<QuantizeMode, kQuantizeModes.size()> mode{
       *this, "mode", kQuantizeModes, QuantizeMode::Canonical,
       "Arithmetic of the quantizer"};
   Choice<StageScales, kStageScales.size()> stageScales{
-      *this, "stage-scales", kStageScales, StageScales::Mean,
-      "How the scales of stages relate"};
+      *this,
+      "stage-scales",
+      kStageScales,
+      StageScales::Mean,
+      "How the scales of stages relate",
+      /*isFlag=*/true,
+      "what the checkpoint was trained for, or binary"};
   Choice<ScaleGrid, kScaleGrids.size()> scaleGrid{
-      *this, "scale-grid", kScaleGrids, ScaleGrid::Float,
-      "What scales are: any numbers, or integers times one unit"};
+      *this,
+      "scale-grid",
+      kScaleGrids,
+      ScaleGrid::Float,
+      "What scales are: any numbers, or integers times one unit",
+      /*isFlag=*/true,
+      "what the checkpoint was trained for, or int8 where stages are binary "
+      "and at most 6"};
   Words keep{*this, "keep", "REGEX",
              "Layers that stay dense: a regular expression that matches a "
              "part of their names, such as 'layers\\.0\\.' or down_proj; "

@@ -14,7 +14,9 @@ namespace fairy2 {
 namespace {
 
 /// Of a checkpoint that says nothing of training.
-constexpr PhaseScheme kUntrained = {2};
+constexpr PhaseScheme kUntrained = {4, ScaleGranularity::Row,
+                                    QuantizeMode::Canonical,
+                                    StageScales::Binary, ScaleGrid::Int8};
 /// Fairy2i's own: 2 stages per tensor, scales that are means.
 constexpr PhaseScheme kMethodsOwn = {2};
 

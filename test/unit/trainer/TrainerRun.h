@@ -46,6 +46,13 @@ protected:
              command.substr(arguments) + kOneLevel);
     return readWholeFile(folder / "model.so");
   }
+  /// The same without the command's options: the export itself says what it was
+  /// trained for.
+  std::string compiledByItself() const {
+    outputOf("cd " + folder.path().string() + " && " + FAIRY2_COMPILE + " " +
+             recipe.output + " -o model.so" + kOneLevel);
+    return readWholeFile(folder / "model.so");
+  }
   /// NLL per token of the library that was compiled last.
   double compiledLoss() const {
     return nlohmann::json::parse(outputOf(

@@ -299,6 +299,7 @@ TEST_F(TrainerTest, PackedExportsCompileToTheLibraryOfTheirLatents) {
       Trainer trainer(recipe);
       losses[packed] = trainer.run().validationLoss.value();
       bytes[packed] = compiled(trainer);
+      EXPECT_TRUE(compiledByItself() == bytes[packed]) << recipe.output;
     }
     EXPECT_EQ(losses[0], losses[1]);
     EXPECT_TRUE(bytes[0] == bytes[1]) << scales;
@@ -340,7 +341,8 @@ TEST_F(TrainerTest, SignsCompileToTheLossOfTraining) {
     Trainer trainer(recipe);
     const double loss = trainer.run().validationLoss.value();
     EXPECT_NE(trainer.compileCommand().find(method), std::string::npos);
-    compiled(trainer);
+    const std::string library = compiled(trainer);
+    EXPECT_TRUE(compiledByItself() == library) << method;
     EXPECT_NEAR(compiledLoss(), loss, 0.005 * loss) << method;
   }
 }
