@@ -13,8 +13,8 @@ namespace fairy2 {
 
 struct TrainedScheme {
   /// Of the linear layers, at most one of the two; neither: they are dense.
-  std::optional<PhaseScheme> phases;
-  std::optional<SignScheme> signs;
+  std::optional<PhaseScheme> phases = std::nullopt;
+  std::optional<SignScheme> signs = std::nullopt;
   bool quantizesActivations = true;
   bool quantizesHead = false;
 
