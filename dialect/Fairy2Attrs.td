@@ -63,7 +63,8 @@ def Fairy2_SchemeAttr : AttrDef<Fairy2Dialect, "Scheme"> {
     one of signed bytes; on `float` (default) they are any numbers. Units are
     found with the codes, when weights are packed.
 
-    Example: `#fairy2.scheme<stages = 4, scales = row, stage_scales = binary, scale_grid = int8, activations = int8>`
+    Example: `#fairy2.scheme<stages = 4, stage_scales = binary,
+    scale_grid = int8>`
   }];
   let parameters = (ins "int64_t":$stages,
                         DefaultValuedParameter<"ScaleGranularity",
