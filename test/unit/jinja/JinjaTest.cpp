@@ -27,7 +27,9 @@ render(const std::string &source,
         .render(messages, options)
         .text;
   } catch (const Error &error) {
-    EXPECT_EQ(formFault(error.what()), "") << error.what();
+    // What raise_exception says are the template's own words.
+    if (source.find("raise_exception") == source.npos)
+      EXPECT_EQ(formFault(error.what()), "") << error.what();
     return error.what();
   }
 }
