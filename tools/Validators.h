@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <string>
@@ -36,6 +37,22 @@ inline CLI::Validator fileName() {
         return text.empty() ? "expected the name of a file, found nothing" : "";
       },
       "");
+}
+
+/// Makes 010 ten, as scripts that pad their numbers mean it; CLI11 would make
+/// it eight. Call it when `app` has all of its options.
+inline void readPaddedNumbers(CLI::App &app) {
+  auto withoutZeros = [](const std::string &text) {
+    const bool isNumber =
+        !text.empty() && text.find_first_not_of("0123456789") == text.npos;
+    return isNumber ? text.substr(std::min(text.find_first_not_of('0'),
+                                           text.size() - 1))
+                    : text;
+  };
+  for (CLI::Option *option : app.get_options())
+    for (const char *type : {"INT", "UINT"})
+      if (option->get_type_name().rfind(type, 0) == 0)
+        option->transform(withoutZeros, "", "padded");
 }
 
 } // namespace fairy2

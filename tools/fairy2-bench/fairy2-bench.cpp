@@ -58,6 +58,7 @@ int main(int argc, char **argv) {
                  "--kernels where a token's time goes")
       ->check(fileName());
   app.add_flag("--json", json, "Print one JSON object");
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

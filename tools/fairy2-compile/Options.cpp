@@ -8,6 +8,7 @@
 #include "runtime/support/Error.h"
 #include "tools/ModelFolderFlags.h"
 #include "tools/ParsingEnd.h"
+#include "tools/Validators.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include <CLI/CLI.hpp>
@@ -171,6 +172,7 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   app.add_flag("--print-opt-command", line.printsOptCommand,
                "Print the fairy2-opt command that takes a model-stage file to "
                "--emit's stage, and stop");
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
     if (method.signs)

@@ -54,6 +54,7 @@ int main(int argc, char **argv) {
                  "0: as many usable cores as pay");
   addHugePages(app, options.hugePages);
   app.add_flag("--json", json, "Print one JSON object");
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
     if (chunk->count() == 0 && options.protocol != Protocol::Chunks)

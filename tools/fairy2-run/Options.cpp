@@ -77,6 +77,7 @@ void addOptions(CLI::App &app, Arguments &args) {
 std::optional<int> parseArguments(int argc, char **argv, Arguments &args) {
   CLI::App app("Generate text with a compiled Fairy2 model.");
   addOptions(app, args);
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
     if (args.chat && app["--tokens"]->count() == 0)

@@ -52,6 +52,7 @@ int main(int argc, char **argv) {
   app.add_flag("--allow-unknown-fields", options.allowsUnknownFields,
                "Read past fields of the config that are not known, and list "
                "them");
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

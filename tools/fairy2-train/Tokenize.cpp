@@ -8,6 +8,7 @@
 #include "runtime/support/StandardStreams.h"
 #include "tools/ModelFolderFlags.h"
 #include "tools/ParsingEnd.h"
+#include "tools/Validators.h"
 #include "trainer/data/TokenizedText.h"
 #include "trainer/model/Model.h"
 
@@ -56,6 +57,7 @@ int tokenizeMain(int argc, char **argv) {
                  "Tokens after which a new shard begins")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 50))
       ->capture_default_str();
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

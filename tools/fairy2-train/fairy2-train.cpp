@@ -5,6 +5,7 @@
 #include "runtime/support/Unfinished.h"
 #include "tools/ModelFolderFlags.h"
 #include "tools/ParsingEnd.h"
+#include "tools/Validators.h"
 #include "tools/fairy2-train/Tokenize.h"
 #include "trainer/Device.h"
 #include "trainer/distributed/Launcher.h"
@@ -122,6 +123,7 @@ int main(int argc, char **argv) {
                  "Processes on this machine that share each step's sequences")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
+  readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

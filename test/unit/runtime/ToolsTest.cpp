@@ -68,6 +68,18 @@ TEST_F(ToolsTest, RunTakesEverySamplingOption) {
   };
   EXPECT_EQ(idsWith("9"), idsWith("9"));
   EXPECT_NE(idsWith("9"), idsWith("10"));
+  EXPECT_EQ(idsWith("0010"), idsWith("10"));
+  EXPECT_NE(idsWith("010"), idsWith("8"));
+}
+
+/// As `seq -w` writes them, and not in base 8.
+TEST_F(ToolsTest, PaddedNumbersAreDecimal) {
+  const Outcome outcome = run("fairy2-run", "model.so --prompt-ids 010,0,09 "
+                                            "-n 011 --ignore-eos --json");
+  ASSERT_EQ(outcome.code, 0) << outcome.errors;
+  const auto object = nlohmann::json::parse(outcome.output);
+  EXPECT_EQ(object["prompt_ids"], (std::vector<int>{10, 0, 9}));
+  EXPECT_EQ(object["ids"].size(), 11u);
 }
 
 TEST_F(ToolsTest, RunWritesLogits) {
