@@ -207,11 +207,18 @@ TEST_F(ProcessesTest, AHangUpSavesTheState) {
 /// one that is still busy with its data.
 TEST_F(ProcessesTest, ASignalBeforeTheFirstStepEndsAtOnce) {
   std::string text;
-  while (text.size() < (64 << 20)) // takes many seconds to tokenize
+  while (text.size() < (64 << 20)) // takes many times what await() sleeps
     text += "Once upon a time there was a little dog.\n";
   const std::string path = folder.write("long.txt", text);
   const pid_t child = start({output("early"), "data.train=" + path});
-  std::this_thread::sleep_for(std::chrono::seconds(2));
+  const std::string open = "/proc/" + std::to_string(child) + "/fd";
+  await([&] {
+    std::error_code gone;
+    for (const auto &file : std::filesystem::directory_iterator(open, gone))
+      if (std::filesystem::read_symlink(file, gone) == path)
+        return true;
+    return false;
+  });
   ::kill(child, SIGTERM);
   int status = 0;
   ::waitpid(child, &status, 0);

@@ -21,8 +21,11 @@ class RunFolderTest : public CommandLine {};
 TEST_F(RunFolderTest, AFullDiskKeepsTheStateBefore) {
   const Outcome first = run(output("full") + " --stop-after 3");
   EXPECT_EQ(first.status, 3) << first.text;
-  const std::string full = "trap '' XFSZ; ulimit -f 16; ";
-  const Outcome failed = run(output("full") + " --stop-after 2", full);
+  const auto limited = [](int kibibytes) {
+    return "trap '' XFSZ; ulimit -f " + std::to_string(kibibytes) + "; ";
+  };
+  // Less than a state takes, and more than the tokens of the text.
+  const Outcome failed = run(output("full") + " --stop-after 2", limited(64));
   EXPECT_EQ(failed.status, 1) << failed.text;
   EXPECT_NE(failed.text.find("rank-0.safetensors: cannot write: File too "
                              "large"),
@@ -35,7 +38,7 @@ TEST_F(RunFolderTest, AFullDiskKeepsTheStateBefore) {
   EXPECT_TRUE(weights("full") == weights("whole"));
   // The same while tokenizing: no index, so nobody takes it for complete.
   const Outcome tokens =
-      call(full + FAIRY2_TRAIN + " tokenize --model " +
+      call(limited(16) + FAIRY2_TRAIN + " tokenize --model " +
            (folder / "model").string() + " -o " + (folder / "tokens").string() +
            " " + (folder / "train.txt").string());
   EXPECT_EQ(tokens.status, 1) << tokens.text;
@@ -63,7 +66,7 @@ TEST_F(RunFolderTest, AFolderThatCannotBeWrittenIsNamed) {
   refuse("kept", "kept/state: Permission denied");
   std::filesystem::create_directory(folder / "closed");
   std::filesystem::permissions(folder / "closed", reading);
-  refuse("closed/new", "output: cannot write to ");
+  refuse("closed/new", "closed: cannot create a file: Permission denied");
   refuse("train.txt", "train.txt/state: Not a directory");
 }
 
