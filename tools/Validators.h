@@ -53,6 +53,8 @@ inline void readPaddedNumbers(CLI::App &app) {
     for (const char *type : {"INT", "UINT"})
       if (option->get_type_name().rfind(type, 0) == 0)
         option->transform(withoutZeros, "", "padded");
+  for (CLI::App *group : app.get_subcommands({}))
+    readPaddedNumbers(*group);
 }
 
 } // namespace fairy2
