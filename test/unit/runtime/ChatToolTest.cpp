@@ -122,6 +122,12 @@ public:
     winsize size = {24, 200, 0, 0};
     child = forkpty(&descriptor, nullptr, nullptr, &size);
     if (child == 0) {
+      // As terminals set it: what is typed before libedit takes over is erased
+      // by characters.
+      termios modes = {};
+      tcgetattr(STDIN_FILENO, &modes);
+      modes.c_iflag |= IUTF8;
+      tcsetattr(STDIN_FILENO, TCSANOW, &modes);
       setenv("TERM", kind, 1);
       const std::string tool = FAIRY2_BINARY_DIR "/bin/fairy2-run";
       execl(tool.c_str(), tool.c_str(), model.c_str(), "--chat", "--context",
