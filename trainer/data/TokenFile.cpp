@@ -3,9 +3,6 @@
 // Two or four bytes a token, little-endian, written in large pieces.
 #include "trainer/data/TokenFile.h"
 
-#include "runtime/support/Bytes.h"
-
-#include <algorithm>
 #include <cstring>
 
 namespace fairy2::trainer {
@@ -30,14 +27,7 @@ void TokenFile::finish() {
 }
 
 void TokenFile::read(int64_t begin, std::span<int32_t> out) const {
-  const uint64_t offset = uint64_t(begin) * width;
-  if (width == 4) {
-    file.read(offset, writableBytesOf(out));
-    return;
-  }
-  std::vector<uint16_t> stored(out.size());
-  file.read(offset, writableBytesOf(stored));
-  std::copy(stored.begin(), stored.end(), out.begin());
+  readTokens(file, uint64_t(begin) * width, width, out);
 }
 
 } // namespace fairy2::trainer

@@ -3,8 +3,10 @@
 // Tokens of one run on its disk, so that memory does not grow with a text.
 #pragma once
 
+#include "runtime/support/Bytes.h"
 #include "runtime/support/File.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -15,6 +17,20 @@ namespace fairy2::trainer {
 /// How many bytes hold a token of a vocabulary.
 inline size_t tokenWidth(int64_t vocabSize) {
   return vocabSize > 65536 ? 4 : 2;
+}
+
+/// Fills `out` with tokens of `width` bytes, little-endian, from byte `offset`
+/// of an InputFile or a ScratchFile on.
+template <typename File>
+void readTokens(const File &file, uint64_t offset, size_t width,
+                std::span<int32_t> out) {
+  if (width == 4) {
+    file.read(offset, writableBytesOf(out));
+    return;
+  }
+  std::vector<uint16_t> stored(out.size());
+  file.read(offset, writableBytesOf(stored));
+  std::copy(stored.begin(), stored.end(), out.begin());
 }
 
 class TokenFile {

@@ -158,14 +158,7 @@ struct TokenizedText::Shard {
 
   /// Fills `out` from token `at` of this shard.
   void read(int64_t at, std::span<int32_t> out) const {
-    const uint64_t offset = sizeof(Header) + uint64_t(at) * width;
-    if (width == 4) {
-      file.read(offset, writableBytesOf(out));
-      return;
-    }
-    std::vector<uint16_t> stored(out.size());
-    file.read(offset, writableBytesOf(stored));
-    std::copy(stored.begin(), stored.end(), out.begin());
+    readTokens(file, sizeof(Header) + uint64_t(at) * width, width, out);
   }
 
   [[noreturn]] void fail(const std::string &text) const {
