@@ -181,6 +181,9 @@ LineSource::Event TerminalLines::next(bool continues, std::string &line) {
   event = Event::Line;
   int length = 0;
   restoreModes(); // which libedit expects
+  // Or it would change them after the prompt is seen, and what is typed between
+  // the two, Ctrl-D above all, means something else.
+  el_wset(editor->line, EL_PREP_TERM, 1);
   const wchar_t *typed = el_wgets(editor->line, &length);
   keepWhatIsTyped();
   if (error)

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <thread>
 
 #include <poll.h>
 #include <pty.h>
@@ -170,8 +171,7 @@ public:
   void signal(int number) { kill(child, number); }
   /// Waits until `text` has appeared after all that was awaited before.
   bool await(const std::string &text) {
-    const auto deadline =
-        std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    const auto deadline = patience();
     while (std::chrono::steady_clock::now() < deadline) {
       const size_t at = shown.find(text, seen);
       if (at != std::string::npos) {
@@ -187,14 +187,25 @@ public:
     return false;
   }
   const std::string &everything() const { return shown; }
+  /// -1 after a signal; a program that does not end is a failure.
   int exitCode() {
     int status = 0;
-    waitpid(child, &status, 0);
+    const auto deadline = patience();
+    while (waitpid(child, &status, WNOHANG) == 0) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        ADD_FAILURE() << "expected the program to end, shown so far: " << shown;
+        return -2;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     child = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
 
 private:
+  static std::chrono::steady_clock::time_point patience() {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  }
   bool readSome() {
     char bytes[4096];
     const ssize_t count = read(descriptor, bytes, sizeof(bytes));
