@@ -53,9 +53,6 @@ Value tojson(const Value &input, const Arguments &arguments, Budget &budget);
 /// str.replace; `count` of -1 replaces all.
 Text replaceAll(TextView text, TextView old, TextView with, int64_t count,
                 Budget &budget);
-Text upper(TextView text);
-Text lower(TextView text);
-Text capitalize(TextView text);
 
 /// What a search in `text` costs at worst.
 inline int64_t searchCost(TextView text, TextView what) {

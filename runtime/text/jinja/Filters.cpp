@@ -2,6 +2,7 @@
 //
 // The filters of jinja2.filters that chat templates use.
 #include "runtime/text/jinja/Builtins.h"
+#include "runtime/text/jinja/Case.h"
 
 #include <algorithm>
 #include <list>
@@ -71,14 +72,22 @@ Value changed(const Value &input, const Arguments &arguments, Budget &budget) {
 }
 
 /// Unlike str.title: words begin after blanks, dashes and brackets alone.
-Text title(TextView text) {
-  Text result;
-  bool inWord = false;
-  for (const char32_t c : text) {
-    result += inWord ? toLower(c) : toUpper(c);
+Text titleOfWords(TextView text) {
+  const auto separates = [](char32_t c) {
     const char32_t v = valueOf(c);
-    inWord = !(isSpace(c) || v == '-' || v == '(' || v == '{' || v == '[' ||
-               v == '<');
+    return isSpace(c) || v == '-' || v == '(' || v == '{' || v == '[' ||
+           v == '<';
+  };
+  Text result;
+  while (!text.empty()) {
+    const bool isWord = !separates(text.front());
+    const auto end = std::find_if(text.begin(), text.end(), [&](char32_t c) {
+      return separates(c) == isWord;
+    });
+    const TextView item = text.substr(0, size_t(end - text.begin()));
+    result += upper(item.substr(0, 1));
+    result += lower(item.substr(1));
+    text.remove_prefix(item.size());
   }
   return result;
 }
@@ -86,7 +95,7 @@ Text title(TextView text) {
 Value titleCase(const Value &input, const Arguments &arguments,
                 Budget &budget) {
   arguments.require("title", 0, 0);
-  return title(stringOf(input, budget));
+  return titleOfWords(stringOf(input, budget));
 }
 
 Value replace(const Value &input, const Arguments &arguments, Budget &budget) {

@@ -3,6 +3,7 @@
 // Methods of str, list and dict. Those that change their object are refused, as
 // in jinja2's ImmutableSandboxedEnvironment.
 #include "runtime/text/jinja/Builtins.h"
+#include "runtime/text/jinja/Case.h"
 
 #include <algorithm>
 #include <map>
@@ -188,16 +189,6 @@ Value hasCase(const Value &self, const Arguments &arguments, Budget &budget) {
 
 bool isAlphanumeric(char32_t c) { return isAlphabetic(c) || isDigit(c); }
 
-Text title(TextView text) {
-  Text result;
-  bool inWord = false;
-  for (const char32_t c : text) {
-    result += inWord ? toLower(c) : toUpper(c);
-    inWord = isAlphabetic(c);
-  }
-  return result;
-}
-
 Value replace(const Value &self, const Arguments &arguments, Budget &budget) {
   arguments.require("replace", 2, 3, {"count"});
   const Value *count = arguments.find(2, "count");
@@ -366,25 +357,6 @@ Arguments escapedArguments(const std::string &method, Arguments arguments,
 }
 
 } // namespace
-
-Text upper(TextView text) {
-  Text result(text);
-  std::transform(result.begin(), result.end(), result.begin(), toUpper);
-  return result;
-}
-
-Text lower(TextView text) {
-  Text result(text);
-  std::transform(result.begin(), result.end(), result.begin(), toLower);
-  return result;
-}
-
-Text capitalize(TextView text) {
-  Text result = lower(text);
-  if (!result.empty())
-    result[0] = toUpper(text[0]);
-  return result;
-}
 
 Text replaceAll(TextView text, TextView old, TextView with, int64_t count,
                 Budget &budget) {

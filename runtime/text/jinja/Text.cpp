@@ -128,16 +128,6 @@ bool isPrintable(char32_t c) {
   }
 }
 
-char32_t toUpper(char32_t c) {
-  return char32_t(utf8proc_toupper(utf8proc_int32_t(valueOf(c)))) |
-         (c & kUntrusted);
-}
-
-char32_t toLower(char32_t c) {
-  return char32_t(utf8proc_tolower(utf8proc_int32_t(valueOf(c)))) |
-         (c & kUntrusted);
-}
-
 TextView strip(TextView text, const Text *set, bool left, bool right) {
   const auto stripped = [&](char32_t c) {
     return set ? findText(*set, TextView(&c, 1)) != TextView::npos : isSpace(c);

@@ -43,9 +43,6 @@ bool isLowerCase(char32_t c);
 bool isUpperCase(char32_t c);
 /// str.isprintable of one character.
 bool isPrintable(char32_t c);
-/// Simple case mappings; the mark stays.
-char32_t toUpper(char32_t c);
-char32_t toLower(char32_t c);
 
 /// `text` without the characters of `set` at its ends (whitespace if `set` is
 /// null), as str.strip.
