@@ -23,7 +23,8 @@ import sys
 COLUMNS = 80
 LINES, TEST_LINES = 500, 600
 # Data in the form of code, which no reader goes through line by line.
-TABLES = {"runtime/text/tokenizer/ScriptTables.inc",
+TABLES = {"runtime/text/jinja/CaseTables.inc",
+          "runtime/text/tokenizer/ScriptTables.inc",
           "runtime/text/tokenizer/UnicodeTables.inc"}
 # Declarations that stand in for a package's own, and are found by -isystem.
 FOREIGN = "trainer/distributed/gloo-declarations/"

@@ -7,6 +7,7 @@
 
 #include "runtime/Session.h"
 #include "runtime/Status.h"
+#include "runtime/measure/Likelihood.h"
 #include "runtime/support/File.h"
 #include "runtime/text/TextEncoder.h"
 
@@ -229,15 +230,6 @@ void cut(const Model &model, const Documents &documents,
   case Protocol::Reference:
     return DocumentCutter(model, options, take).run(documents);
   }
-}
-
-/// -log softmax(logits)[target], in double.
-double negativeLogLikelihood(std::span<const float> logits, int32_t target) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits)
-    sum += std::exp(double(logit) - largest);
-  return std::log(sum) + largest - double(logits[size_t(target)]);
 }
 
 /// Adds up the predictions of all of a sequence but its first token; those

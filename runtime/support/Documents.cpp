@@ -134,7 +134,7 @@ bool readDocument(ByteReader bytes, const UsePiece &use) {
 class Lines {
 public:
   explicit Lines(const std::filesystem::path &path)
-      : bytes(openDocuments(path)), path(path.string()) {}
+      : bytes(path, isCompressed(path)), path(path.string()) {}
 
   /// The next line, valid until the next call; nothing at the end.
   std::optional<std::string_view> next() {
@@ -178,12 +178,9 @@ private:
 
 /// The text of a record that has the values of `where`.
 std::optional<std::string>
-textOf(std::string_view line, const std::string &origin,
+textOf(const nlohmann::json &record, const std::string &origin,
        const std::string &textField,
        const std::map<std::string, std::string> &where) {
-  JsonLimits limits;
-  limits.bytes = limits.stringBytes = int64_t(kLongestLine);
-  const nlohmann::json record = parseJson(line, origin, limits);
   const JsonObject fields(record, origin);
   for (const auto &[field, value] : where)
     if (fields.string(field) != value)
@@ -195,6 +192,20 @@ textOf(std::string_view line, const std::string &origin,
 
 bool holdsRecords(const std::filesystem::path &path) {
   return endingOf(path) == ".jsonl";
+}
+
+bool readRecords(const std::filesystem::path &path, const UseRecord &use) {
+  JsonLimits limits;
+  limits.bytes = limits.stringBytes = int64_t(kLongestLine);
+  Lines lines(path);
+  while (const std::optional<std::string_view> line = lines.next()) {
+    if (line->find_first_not_of(" \t\r") == std::string_view::npos)
+      continue;
+    const std::string place = lines.place();
+    if (!use(parseJson(*line, place, limits), place))
+      return false;
+  }
+  return true;
 }
 
 void checkDocuments(const std::filesystem::path &path) { openDocuments(path); }
@@ -224,16 +235,12 @@ bool readDocuments(const std::filesystem::path &path,
       throw Error(path.string() + ": 'where' chooses records of .jsonl files");
     return readDocument(openDocuments(path), use);
   }
-  Lines lines(path);
-  while (const std::optional<std::string_view> line = lines.next()) {
-    if (line->find_first_not_of(" \t\r") == std::string_view::npos)
-      continue;
-    const std::optional<std::string> text =
-        textOf(*line, lines.place(), textField, where);
-    if (text && !use(*text, true))
-      return false;
-  }
-  return true;
+  return readRecords(
+      path, [&](const nlohmann::json &record, const std::string &place) {
+        const std::optional<std::string> text =
+            textOf(record, place, textField, where);
+        return !text || use(*text, true);
+      });
 }
 
 } // namespace fairy2

@@ -3,6 +3,8 @@
 // Text files as a stream of documents.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -14,6 +16,15 @@ namespace fairy2 {
 /// Whether `path` names a file of records with a document each, .jsonl or
 /// .jsonl.zst, and not one text.
 bool holdsRecords(const std::filesystem::path &path);
+
+/// Takes a record and its place, "FILE:LINE"; returns whether to go on.
+using UseRecord =
+    std::function<bool(const nlohmann::json &record, const std::string &place)>;
+
+/// Hands on every line of `path`, whatever its name, parsed; empty ones are
+/// left out. A name in .zst is decompressed. Returns false when `use` did.
+/// Throws Error naming the file and the line.
+bool readRecords(const std::filesystem::path &path, const UseRecord &use);
 
 /// Takes a document in pieces that are valid UTF-8 together, `ends` with its
 /// last one, which may be empty; returns whether to go on.
