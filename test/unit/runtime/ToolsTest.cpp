@@ -204,7 +204,7 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
        "--huge-pages: expected auto, copy or off, found 'on'\n"},
       {"fairy2-eval", "model.so --text text.txt --huge-pages on", 2,
        "--huge-pages: expected auto, copy or off, found 'on'\n"},
-      {"fairy2-eval", "model.so", 2, "--text is required"},
+      {"fairy2-eval", "model.so", 2, "--text or --task is required"},
       {"fairy2-eval",
        "model.so --text text.txt --max-chunks 9223372036854775808", 2,
        "--max-chunks: expected a whole number"},
