@@ -98,7 +98,10 @@ Sampling samplingOf(const Fairy2Sampling &sampling) {
           sampling.top_p,
           sampling.min_p,
           sampling.repetition_penalty,
-          sampling.seed};
+          sampling.seed,
+          /*presencePenalty=*/0,
+          /*frequencyPenalty=*/0,
+          /*logitBias=*/{}};
 }
 
 GenerationOptions generationOf(const Fairy2GenerateOptions *options) {

@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fairy2 {
@@ -46,25 +48,58 @@ int32_t checkedBest(std::span<const float> logits) {
   return int32_t(best);
 }
 
+/// Throws unless `id` has a logit.
+float &logitOf(std::span<float> logits, int32_t id, const char *field) {
+  if (id < 0 || size_t(id) >= logits.size())
+    failOn(field, "ids from 0 to " + std::to_string(logits.size() - 1),
+           std::to_string(id));
+  return logits[size_t(id)];
+}
+
+/// A possible token stays possible, and an impossible one impossible.
+void set(float &logit, float value) {
+  constexpr float largest = std::numeric_limits<float>::max();
+  if (logit != -kInfinity)
+    logit = std::clamp(value, -largest, largest);
+}
+
 /// Once per distinct token of the history.
-void penalize(std::span<float> logits, float penalty,
-              std::span<const int32_t> history) {
+void penalizeRepetition(std::span<float> logits, float penalty,
+                        std::span<const int32_t> history) {
   std::vector<bool> seen(logits.size());
   for (const int32_t id : history) {
-    if (id < 0 || size_t(id) >= logits.size())
-      failOn("history", "ids from 0 to " + std::to_string(logits.size() - 1),
-             std::to_string(id));
-    if (seen[size_t(id)])
-      continue;
+    float &logit = logitOf(logits, id, "history");
+    if (!seen[size_t(id)])
+      set(logit, logit > 0 ? logit / penalty : logit * penalty);
     seen[size_t(id)] = true;
-    float &logit = logits[size_t(id)];
-    if (logit == -kInfinity)
-      continue;
-    // A possible token stays possible, whatever the penalty.
-    constexpr float largest = std::numeric_limits<float>::max();
-    logit = std::clamp(logit > 0 ? logit / penalty : logit * penalty, -largest,
-                       largest);
   }
+}
+
+/// logit - frequency count - presence, in float32.
+void penalizeCounts(std::span<float> logits, const Sampling &sampling,
+                    std::span<const int32_t> generated) {
+  std::map<int32_t, int64_t> counts;
+  for (const int32_t id : generated)
+    ++counts[id];
+  for (const auto [id, count] : counts) {
+    float &logit = logitOf(logits, id, "history");
+    set(logit, logit - sampling.frequencyPenalty * float(count) -
+                   sampling.presencePenalty);
+  }
+}
+
+void addBias(std::span<float> logits, const Sampling &sampling) {
+  const std::map<int32_t, float> last(sampling.logitBias.rbegin(),
+                                      sampling.logitBias.rend());
+  for (const auto [id, bias] : last) {
+    float &logit = logitOf(logits, id, "logit_bias");
+    set(logit, logit + bias);
+  }
+}
+
+bool changesLogits(const Sampling &sampling) {
+  return sampling.repetitionPenalty != 1 || sampling.presencePenalty != 0 ||
+         sampling.frequencyPenalty != 0 || !sampling.logitBias.empty();
 }
 
 /// A bijection whose output bits all depend on all input bits (the finalizer of
@@ -93,6 +128,14 @@ void checkSampling(const Sampling &sampling) {
              "a number from 0 to 1");
   checkRange("repetition_penalty", sampling.repetitionPenalty,
              sampling.repetitionPenalty > 0, "a number above 0");
+  for (const auto &[field, value] :
+       {std::pair("presence_penalty", sampling.presencePenalty),
+        std::pair("frequency_penalty", sampling.frequencyPenalty)})
+    checkRange(field, value, value >= -2 && value <= 2,
+               "a number from -2 to 2");
+  for (const auto &[id, bias] : sampling.logitBias)
+    checkRange("logit_bias", bias, bias >= -100 && bias <= 100,
+               "a number from -100 to 100");
 }
 
 int32_t sampleToken(const Sampling &sampling, std::span<const float> logits,
@@ -101,9 +144,14 @@ int32_t sampleToken(const Sampling &sampling, std::span<const float> logits,
   int32_t best = checkedBest(logits);
   // Kept from call to call: a vocabulary's memory costs as much as a pass.
   thread_local std::vector<float> penalized, weights;
-  if (sampling.repetitionPenalty != 1) {
+  if (changesLogits(sampling)) {
     penalized.assign(logits.begin(), logits.end());
-    penalize(penalized, sampling.repetitionPenalty, history);
+    if (sampling.repetitionPenalty != 1)
+      penalizeRepetition(penalized, sampling.repetitionPenalty, history);
+    if (sampling.presencePenalty != 0 || sampling.frequencyPenalty != 0)
+      penalizeCounts(penalized, sampling,
+                     history.last(std::min(size_t(step), history.size())));
+    addBias(penalized, sampling);
     logits = penalized;
     best = int32_t(firstLargest(logits));
   }

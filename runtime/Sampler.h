@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
+#include <vector>
 
 namespace fairy2 {
 
@@ -17,6 +19,12 @@ struct Sampling {
   float minP = 0;              ///< keep those this likely relative to the best
   float repetitionPenalty = 1; ///< above 1: tokens of the history lose
   uint64_t seed = 0;
+  /// As OpenAI defines them, -2 to 2: what the logit of a generated token loses
+  /// once, and for each time that it was generated.
+  float presencePenalty = 0, frequencyPenalty = 0;
+  /// Token ids, and what their logits gain, -100 to 100; the last of an id
+  /// counts.
+  std::vector<std::pair<int32_t, float>> logitBias = {};
 };
 
 /// Throws StatusError naming the field that is out of range.
@@ -24,8 +32,9 @@ void checkSampling(const Sampling &sampling);
 
 /// The token chosen for `step`. Order as in transformers: repetition penalty
 /// (once per distinct token of `history`), temperature, top-k, top-p, min-p.
-/// Logits may be -infinity (never chosen) but not NaN or +infinity. Throws
-/// StatusError.
+/// The other penalties, of the `step` tokens that `history` ends with, and the
+/// bias come before the temperature. Logits may be -infinity (never chosen) but
+/// not NaN or +infinity. Throws StatusError.
 int32_t sampleToken(const Sampling &sampling, std::span<const float> logits,
                     std::span<const int32_t> history, uint64_t step);
 

@@ -4,16 +4,31 @@
 // are used.
 #include "tools/fairy2-run/Options.h"
 
+#include "runtime/support/Words.h"
 #include "tools/HugePagesOption.h"
 #include "tools/ParsingEnd.h"
 #include "tools/Validators.h"
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <limits>
 
 namespace fairy2 {
 namespace {
+
+std::pair<int32_t, float> biasOf(const std::string &word) {
+  std::pair<int32_t, float> bias;
+  const char *end = word.data() + word.size();
+  const auto id = std::from_chars(word.data(), end, bias.first);
+  if (id.ec == std::errc() && id.ptr != end && *id.ptr == '=') {
+    const auto value = std::from_chars(id.ptr + 1, end, bias.second);
+    if (value.ec == std::errc() && value.ptr == end)
+      return bias;
+  }
+  throw CLI::ValidationError("--logit-bias",
+                             "expected ID=BIAS, found " + quoteName(word));
+}
 
 void addOptions(CLI::App &app, Arguments &args) {
   app.set_version_flag("--version", "fairy2-run " FAIRY2_VERSION);
@@ -54,6 +69,19 @@ void addOptions(CLI::App &app, Arguments &args) {
                  "Keep tokens this likely relative to the best; 0: off");
   app.add_option("--repetition-penalty", g.sampling.repetitionPenalty,
                  "Above 1: tokens that occurred get less likely; 1: off");
+  app.add_option("--presence-penalty", g.sampling.presencePenalty,
+                 "What the logits of generated tokens lose, -2 to 2; 0: off");
+  app.add_option("--frequency-penalty", g.sampling.frequencyPenalty,
+                 "The same for each time that they were generated");
+  app.add_option_function<std::vector<std::string>>(
+         "--logit-bias",
+         [&g](const std::vector<std::string> &words) {
+           for (const std::string &word : words)
+             g.sampling.logitBias.push_back(biasOf(word));
+         },
+         "What the logits of token ids gain, -100 to 100")
+      ->type_name("ID=BIAS,..")
+      ->delimiter(',');
   app.add_option("--seed", g.sampling.seed, "Equal seeds, equal text")
       ->check(wholeNumber<uint64_t>());
   app.add_option("--stop", g.stops, "End before this text (repeatable)")

@@ -146,6 +146,50 @@ TEST(SamplerTest, RepetitionPenaltyCountsEachTokenOnce) {
   EXPECT_EQ(sampleToken(sampling, kLogits, history, 0), 4);
 }
 
+TEST(SamplerTest, CountsOfGeneratedTokensArePenalized) {
+  Sampling sampling;
+  sampling.temperature = 1;
+  sampling.presencePenalty = 0.5f;
+  sampling.frequencyPenalty = 0.25f;
+  // Of the history the last three were generated: the 3 before is prompt.
+  const std::vector<int32_t> history = {3, 3, 4, 1, 4};
+  std::vector<float> penalized = kLogits;
+  penalized[1] -= 0.75f;
+  penalized[4] -= 1;
+  const std::vector<double> expected = softmax(penalized, 1);
+  std::vector<double> found(kLogits.size());
+  constexpr int kDraws = 200000;
+  for (int seed = 0; seed < kDraws; ++seed) {
+    sampling.seed = uint64_t(seed);
+    found[size_t(sampleToken(sampling, kLogits, history, 3))] += 1.0 / kDraws;
+  }
+  for (size_t id = 0; id < found.size(); ++id)
+    EXPECT_NEAR(found[id], expected[id], 0.006) << id;
+  // A negative penalty is a bonus.
+  sampling.temperature = 0;
+  sampling.presencePenalty = 0;
+  sampling.frequencyPenalty = -1;
+  EXPECT_EQ(sampleToken(sampling, kLogits, {{4, 4}}, 2), 4);
+  EXPECT_EQ(sampleToken(sampling, kLogits, {{4, 4}}, 0), 1);
+}
+
+TEST(SamplerTest, BiasIsAddedLast) {
+  Sampling sampling;
+  sampling.logitBias = {{1, -100}, {4, 2}, {4, 0}, {0, 0.5f}};
+  sampling.temperature = 1;
+  std::vector<float> biased = kLogits;
+  biased[1] -= 100;
+  biased[0] += 0.5f;
+  expectDistribution(sampling, kLogits, softmax(biased, 1));
+  sampling.temperature = 0;
+  sampling.repetitionPenalty = 100;
+  sampling.logitBias = {{2, 100}};
+  EXPECT_EQ(sampleToken(sampling, kLogits, {{2}}, 0), 2);
+  // What cannot be chosen stays so.
+  EXPECT_EQ(sampleToken(sampling, std::vector<float>{0, 1, -kInfinity}, {}, 0),
+            1);
+}
+
 TEST(SamplerTest, ExtremeValuesStayDefined) {
   Sampling sampling;
   sampling.temperature = 1e-38f;
@@ -224,6 +268,15 @@ TEST(SamplerTest, BadOptionsAreNamed) {
             "min_p: expected a number from 0 to 1, found -0.500000");
   EXPECT_EQ(messageOf([](Sampling &s) { s.repetitionPenalty = 0; }),
             "repetition_penalty: expected a number above 0, found 0.000000");
+  EXPECT_EQ(messageOf([](Sampling &s) { s.presencePenalty = 2.5f; }),
+            "presence_penalty: expected a number from -2 to 2, found 2.500000");
+  EXPECT_EQ(messageOf([](Sampling &s) { s.frequencyPenalty = NAN; }),
+            "frequency_penalty: expected a number from -2 to 2, found nan");
+  EXPECT_EQ(messageOf([](Sampling &s) { s.logitBias = {{0, 101}}; }),
+            "logit_bias: expected a number from -100 to 100, found "
+            "101.000000");
+  EXPECT_EQ(messageOf([](Sampling &s) { s.logitBias = {{6, 1}}; }),
+            "logit_bias: expected ids from 0 to 5, found 6");
 }
 
 TEST(SamplerTest, BadLogitsAndHistoryAreNamed) {

@@ -59,7 +59,8 @@ TEST_F(ToolsTest, RunPrintsTextAndTiming) {
 TEST_F(ToolsTest, RunTakesEverySamplingOption) {
   const std::string options =
       "-p abc -n 20 --temperature 300 --top-k 20 --top-p 0.95 "
-      "--min-p 0.01 --repetition-penalty 1.1 --ignore-eos --stop qqq "
+      "--min-p 0.01 --repetition-penalty 1.1 --presence-penalty 0.5 "
+      "--frequency-penalty 1 --logit-bias 5=-3,6=0.5 --ignore-eos --stop qqq "
       "--threads 1 --context 64 --json --stop '#' model.so";
   const auto idsWith = [&](const std::string &seed) {
     const Outcome outcome = run("fairy2-run", options + " --seed " + seed);
@@ -70,6 +71,32 @@ TEST_F(ToolsTest, RunTakesEverySamplingOption) {
   EXPECT_NE(idsWith("9"), idsWith("10"));
   EXPECT_EQ(idsWith("0010"), idsWith("10"));
   EXPECT_NE(idsWith("010"), idsWith("8"));
+}
+
+TEST_F(ToolsTest, RunBansAndForcesTokens) {
+  const auto idsWith = [&](const std::string &options) {
+    const Outcome outcome = run(
+        "fairy2-run", "model.so -p abc -n 5 --ignore-eos --json " + options);
+    EXPECT_EQ(outcome.code, 0) << outcome.errors;
+    return nlohmann::json::parse(outcome.output)["ids"].get<std::vector<int>>();
+  };
+  const std::vector<int> free = idsWith("");
+  // The fake model's logits reach 1000 and are 1 apart.
+  const std::vector<int> banned =
+      idsWith("--logit-bias " + std::to_string(free[0]) + "=-100");
+  EXPECT_EQ(std::ranges::count(banned, free[0]), 0);
+  for (const std::string bad : {"5", "5=", "=5", "5=x", "x=5", "5=1=2"}) {
+    const Outcome outcome =
+        run("fairy2-run", "model.so -p a --logit-bias " + bad);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_NE(outcome.errors.find("--logit-bias: expected ID=BIAS, found '" +
+                                  bad + "'"),
+              std::string::npos)
+        << outcome.errors;
+  }
+  EXPECT_NE(run("fairy2-run", "model.so -p a --logit-bias 99=1")
+                .errors.find("logit_bias: expected ids from 0 to 31, found 99"),
+            std::string::npos);
 }
 
 /// As `seq -w` writes them, and not in base 8.
