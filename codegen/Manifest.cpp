@@ -180,6 +180,9 @@ void ManifestBuilder::addVariant(ModuleOp loops, const CpuTarget &target,
   variant["name"] = target.name.str();
   variant["symbol"] = symbol;
   variant["features"] = names;
+  if (const auto from =
+          entry->getAttrOfType<IntegerAttr>("fairy2.products_from"))
+    variant["products_from"] = from.getInt();
   manifest["variants"].push_back(std::move(variant));
   for (nlohmann::json &layer : manifest["layers"]) {
     auto pack = loops.lookupSymbol<PackOp>(layer["name"].get<std::string>());

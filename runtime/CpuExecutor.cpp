@@ -61,7 +61,9 @@ CpuExecutor::CpuExecutor(std::shared_ptr<const Model> theModel,
       cache(cacheBytes(model->manifest(), shape.slots, storedPositions),
             "KV cache"),
       workspace(uint64_t(model->manifest().workspaceBytes), "workspace"),
-      pool(pool), choosesThreads(choosesThreads) {
+      pool(pool), prefill(choosePrefillForm(model->variant(),
+                                            std::getenv("FAIRY2_PREFILL"))),
+      choosesThreads(choosesThreads) {
   // Weights that stay in a cache need no fetching ahead.
   const Clock::time_point start = Clock::now();
   prefetch = choosePrefetch(
@@ -88,7 +90,8 @@ Clock::duration CpuExecutor::timeOfShare(int64_t share,
   model->forward()(
       weights.bytes().data(), cache.data(), workspace.data(), &zero, &zero,
       &zero, 1, &zero, 1, logits.data(), storedPositions, distances.l1,
-      distances.l2, share + 1, shares, [](void *) {}, nullptr);
+      distances.l2, prefill.productsFrom, share + 1, shares, [](void *) {},
+      nullptr);
   return Clock::now() - start;
 }
 
@@ -167,8 +170,8 @@ void CpuExecutor::forward(const Batch &batch, float *logits) {
              batch.tokens.data(), batch.slots.data(), batch.positions.data(),
              int64_t(batch.tokens.size()), batch.rows.data(),
              int64_t(batch.rows.size()), logits, storedPositions,
-             prefetch.distances.l1, prefetch.distances.l2, thread, threads,
-             barrier, argument);
+             prefetch.distances.l1, prefetch.distances.l2, prefill.productsFrom,
+             thread, threads, barrier, argument);
   };
   pool.run(body, choice ? choice->threads() : pool.size());
   if (!choice)

@@ -7,6 +7,7 @@
 #include "runtime/LazyMemory.h"
 #include "runtime/Model.h"
 #include "runtime/Prefetch.h"
+#include "runtime/PrefillForm.h"
 #include "runtime/ThreadChoice.h"
 #include "runtime/ThreadPool.h"
 #include "runtime/WeightMapping.h"
@@ -29,6 +30,7 @@ public:
   void forward(const Batch &batch, float *logits) override;
   void observeSteps(std::function<void()> observer) override;
   std::string memoryAccess() const override;
+  std::string prefillForm() const override { return prefill.text(); }
 
 private:
   std::chrono::steady_clock::duration timeOfShare(int64_t share,
@@ -46,6 +48,7 @@ private:
   LazyMemory workspace;
   ThreadPool &pool;
   ChosenPrefetch prefetch;
+  PrefillForm prefill;
   /// Of secondsOf(): shares of a step that it walked once, and timed since.
   int64_t walked = 0, probes = 0;
   std::chrono::steady_clock::duration longestProbe{}, measurement{};

@@ -39,6 +39,8 @@ public:
   virtual void observeSteps(std::function<void()> observer) = 0;
   /// How weights reach what computes, in a few words for people.
   virtual std::string memoryAccess() const = 0;
+  /// How layers work on many tokens at once, likewise.
+  virtual std::string prefillForm() const = 0;
 };
 
 } // namespace fairy2

@@ -86,6 +86,8 @@ std::vector<Variant> parseVariants(const JsonField &list, size_t layers) {
                     nameOf(fields["symbol"]),
                     stringsOf(fields["features"]),
                     {}};
+    if (const JsonField from = fields["products_from"]; !from.isAbsent())
+      variant.productsFrom = from.integer(2, kMaxInt32);
     variant.steps = parseSteps(fields, layers);
     variants.push_back(std::move(variant));
   }

@@ -40,6 +40,9 @@ struct Variant {
   std::string symbol;
   std::vector<std::string> features; ///< as LLVM spells them
   std::vector<ForwardStep> steps;    ///< in order
+  /// Tokens of a call from which layers with both forms of their sums multiply;
+  /// 0: there are none.
+  int64_t productsFrom = 0;
 };
 
 struct Manifest {

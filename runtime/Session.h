@@ -40,6 +40,8 @@ public:
   void observeSteps(std::function<void()> observer);
   /// Executor::memoryAccess.
   std::string memoryAccess() const { return executor->memoryAccess(); }
+  /// Executor::prefillForm.
+  std::string prefillForm() const { return executor->prefillForm(); }
 
   /// The tokens that the slot holds.
   std::span<const int32_t> tokens(int32_t slot) const;

@@ -16,7 +16,7 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
       {"x86-64-v4-vnni", kX86, "x86-64-v4", "+avx512vbmi,+avx512vnni",
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,avx512vnni,"
        "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
-       LookupForm::Quad, 64},
+       LookupForm::Quad, 64, 8},
       {"x86-64-v4", kX86, "x86-64-v4", "",
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c,"
        "lzcnt,movbe",

@@ -32,6 +32,9 @@ struct CpuTarget {
   llvm::StringRef required;
   LookupForm form;
   int64_t lookupBytes; ///< of one look-up instruction, 16, 32 or 64
+  /// Tokens of a call from which layers on the int8 grid multiply; 0: they
+  /// only look up (loops/PhaseProducts.h). MEASURED.md has the figures.
+  int64_t productsFrom = 0;
 
   /// The name as part of a symbol: x86_64_v3.
   std::string symbolSuffix() const;

@@ -47,10 +47,12 @@ private:
   /// Thread t of n takes the iterations [count t / n, count (t + 1) / n).
   static void distributeKernel(func::FuncOp kernel) {
     auto [thread, threads] = addThreadArguments(kernel);
-    if (kernel.getOps<scf::ForallOp>().empty())
+    // Parallel steps stand one after the other or in branches.
+    SmallVector<scf::ForallOp> steps;
+    kernel.walk([&](scf::ForallOp forall) { steps.push_back(forall); });
+    if (steps.empty())
       return giveToFirstThread(kernel, thread);
-    for (auto forall :
-         llvm::make_early_inc_range(kernel.getOps<scf::ForallOp>())) {
+    for (scf::ForallOp forall : steps) {
       ImplicitLocOpBuilder b(forall.getLoc(), forall);
       Value count = getValueOrCreateConstantIndexOp(
           b, b.getLoc(), forall.getMixedUpperBound()[0]);

@@ -294,6 +294,7 @@ BenchmarkResult benchmark(std::shared_ptr<const Model> model,
         std::max({options.prompt, options.depth + options.generate, 1});
     Session session(model, sessionOptions);
     result.memoryAccess = session.memoryAccess();
+    result.prefillForm = session.prefillForm();
     BandwidthProbe probe(session.threads());
     // Once without the clock: pages of weights and buffers come in.
     session.eval(0, someTokens(1, session.vocabSize()), Session::Logits::None,

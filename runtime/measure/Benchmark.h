@@ -73,6 +73,7 @@ struct SamplingRow {
 struct BenchmarkResult {
   std::string cpu, variant;
   std::string memoryAccess; ///< Executor::memoryAccess
+  std::string prefillForm;  ///< Executor::prefillForm
   int32_t batch = 0;        ///< most tokens of one pass over the weights
   int64_t weightBytesPerToken = 0;
   std::vector<BenchmarkRow> rows;

@@ -189,7 +189,8 @@ nlohmann::ordered_json toJson(const BenchmarkResult &result) {
   nlohmann::ordered_json out;
   out["machine"] = {{"cpu", result.cpu},
                     {"variant", result.variant},
-                    {"memory_access", result.memoryAccess}};
+                    {"memory_access", result.memoryAccess},
+                    {"prefill_form", result.prefillForm}};
   out["rows"] = nlohmann::ordered_json::array();
   for (const BenchmarkRow &row : result.rows) {
     nlohmann::ordered_json json;
@@ -233,10 +234,10 @@ nlohmann::ordered_json toJson(const BenchmarkResult &result) {
 }
 
 std::string toTable(const BenchmarkResult &result) {
-  std::string text =
-      format("%s, %s, %.1f MB of weights per token\n%s\n", result.cpu.c_str(),
-             result.variant.c_str(), double(result.weightBytesPerToken) / 1e6,
-             result.memoryAccess.c_str());
+  std::string text = format(
+      "%s, %s, %.1f MB of weights per token\n%s\n%s\n", result.cpu.c_str(),
+      result.variant.c_str(), double(result.weightBytesPerToken) / 1e6,
+      result.memoryAccess.c_str(), result.prefillForm.c_str());
   if (!result.rows.empty())
     text += format("%-13s %6s %7s %9s %8s %8s %7s %7s %6s\n", "", "tokens",
                    "threads", "min tok/s", "median", "max", "GB/s", "read",
@@ -278,10 +279,11 @@ std::string toHtml(const BenchmarkResult &result, const std::string &title) {
       escapeHtml(title) + "</title><style>" + kStyle +
       "</style></head><body><h1>" + escapeHtml(title) + "</h1>";
   html +=
-      format("<p>%s, code for %s, %.1f MB of weights per token, %s.</p>",
+      format("<p>%s, code for %s, %.1f MB of weights per token, %s, %s.</p>",
              escapeHtml(result.cpu).c_str(), escapeHtml(result.variant).c_str(),
              double(result.weightBytesPerToken) / 1e6,
-             escapeHtml(result.memoryAccess).c_str());
+             escapeHtml(result.memoryAccess).c_str(),
+             escapeHtml(result.prefillForm).c_str());
   html += "<table><tr><th></th><th>tokens</th><th>threads</th><th>min "
           "tok/s</th><th>median</th><th>max</th><th>GB/s</th><th>of read "
           "GB/s</th></tr>";

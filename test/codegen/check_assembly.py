@@ -3,9 +3,9 @@
 # usage: check_assembly.py MODEL_DIR WORK_DIR LAYERS
 #
 # What no FileCheck line can say of the assembly of every level, which is
-# written to WORK_DIR/LEVEL.s: that the innermost loops of the look-up kernels
-# use the level's instructions and keep their sums in registers, and that the
-# code calls nothing but itself and memcpy's kind. LAYERS kinds of layers on
+# written to WORK_DIR/LEVEL.s: that the innermost loops of the look-up kernels,
+# and of the products of many tokens, use the level's instructions and keep their
+# sums in registers, and that the code calls nothing but itself and memcpy's kind. LAYERS kinds of layers on
 # phases have a kernel of their own; LLVM may have inlined it.
 import os
 import re
@@ -21,6 +21,9 @@ LEVELS = {
     "x86-64-v2": (r"\spshufb\s.*%xmm", [r"\spaddw\s"]),
     "aarch64-neon": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
 }
+# Per level with products: the instruction, how many of it a step of the largest
+# group of tokens takes, and what shows that a loop decodes codes into bytes.
+PRODUCTS = {"x86-64-v4-vnni": (r"vpdpbusd\s.*%zmm", 24, r"vptestn?mb")}
 # The level's vector registers hold the sums of a loop; the smaller register
 # files are known to miss by a few. (An address may come from the stack.)
 STACK = r"\(%r[sb]p\).*mm\d|mm\d.*\(%r[sb]p\)"
@@ -84,7 +87,8 @@ def check(path, level, layers):
     with open(path) as file:
         lines = file.read().splitlines()
     failures = []
-    hot = []
+    hot, multiplying = [], []
+    product, products, decodes = PRODUCTS.get(level, (r"$^", 1, r"$^"))
     defined = {name for name, _ in functions(lines)}
     for name, body in functions(lines):
         for line in body:
@@ -94,7 +98,11 @@ def check(path, level, layers):
                 failures.append(f"{name}: calls {target}")
         # The hot loops fetch ahead; those for rare wide blocks do not.
         hot += [(name, loop) for loop in innermost_loops(body)
-                if count(lookup, loop) >= 4 and count(PREFETCH, loop)]
+                if count(lookup, loop) >= 4 and count(PREFETCH, loop)
+                and not count(decodes, loop)]
+        multiplying += [(name, loop) for loop in innermost_loops(body)
+                        if count(product, loop) >= products
+                        and not count(lookup, loop)]
     if len(hot) < layers:
         failures.append(f"expected {layers} loops that fetch ahead and hold "
                         f"four of '{lookup}', found {len(hot)}")
@@ -107,6 +115,15 @@ def check(path, level, layers):
             failures.append(f"{name}: {spills} stack accesses in its loop")
         print(f"{name}: {count(lookup, loop)} look-ups, {spills} stack "
               f"accesses in {len(loop)} lines")
+    if level in PRODUCTS and len(multiplying) < layers:
+        failures.append(f"expected {layers} loops with {products} of "
+                        f"'{product}', found {len(multiplying)}")
+    for name, loop in multiplying:
+        spills = count(STACK, loop)
+        if spills or count(product, loop) != products:
+            failures.append(f"{name}: {spills} stack accesses and "
+                            f"{count(product, loop)} products in a loop")
+        print(f"{name}: {count(product, loop)} products in {len(loop)} lines")
     return [f"{level}: {failure}" for failure in failures]
 
 

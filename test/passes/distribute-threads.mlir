@@ -35,6 +35,32 @@ func.func private @one_step(%out: memref<64xf32>) {
   return
 }
 
+// Each of two branches is a step that all threads share.
+// CHECK-LABEL: func private @branches
+// CHECK-SAME: %[[THREAD:[a-z0-9]+]]: index, %[[THREADS:[a-z0-9]+]]: index)
+func.func private @branches(%out: memref<64xf32>, %n: index, %many: i1) {
+  // CHECK: scf.if
+  // CHECK: arith.muli %{{.*}}, %[[THREAD]]
+  // CHECK: scf.for
+  // CHECK: else
+  // CHECK: arith.muli %{{.*}}, %[[THREAD]]
+  // CHECK: scf.for
+  // CHECK-NOT: scf.forall
+  // CHECK: return
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  scf.if %many {
+    scf.forall (%i) in (%n) {
+      memref.store %one, %out[%i] : memref<64xf32>
+    }
+  } else {
+    scf.forall (%i) in (%n) {
+      memref.store %zero, %out[%i] : memref<64xf32>
+    }
+  }
+  return
+}
+
 // CHECK-LABEL: func @forward
 // CHECK-SAME: (%{{.*}}: memref<64xf32>, %[[N:.*]]: index, %[[T:.*]]: index, %[[TS:.*]]: index, %[[BARRIER:.*]]: !llvm.ptr, %[[POOL:.*]]: !llvm.ptr)
 func.func @forward(%out: memref<64xf32>, %n: index) {

@@ -30,7 +30,7 @@ fairy2.pack @p.pack <plane_stream> [@p] {bytes = 1664 : i64, offset = 24832 : i6
 // CHECK-LABEL: func @forward
 // CHECK-SAME: (%[[W:.*]]: memref<26496xi8>, %{{.*}}: memref<1099511627776xf32>, %{{.*}}: memref<{{[0-9]+}}xi8>,
 // CHECK-SAME: %[[TOKENS:[a-z0-9]+]]: memref<64xi32>, %{{[a-z0-9]+}}: memref<64xi32>, %{{[a-z0-9]+}}: memref<64xi32>, %[[COUNT:[a-z0-9]+]]: index,
-// CHECK-SAME: %[[ROWS:[a-z0-9]+]]: memref<64xi32>, %[[ROWCOUNT:[a-z0-9]+]]: index, %[[LOGITS:[a-z0-9]+]]: memref<6144xf32>, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index)
+// CHECK-SAME: %[[ROWS:[a-z0-9]+]]: memref<64xi32>, %[[ROWCOUNT:[a-z0-9]+]]: index, %[[LOGITS:[a-z0-9]+]]: memref<6144xf32>, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index)
 // CHECK-SAME: fairy2.batch = 64 : i64
 // CHECK-SAME: fairy2.cache_bytes_per_position = 512 : i64
 // CHECK-SAME: fairy2.weight_bytes = 26496 : i64

@@ -122,20 +122,20 @@ void Emitter::storeRows(Value rows, Value memref, Value index, Value validRows,
     return storeVector(rows, memref, index);
   Value whole = arith::CmpIOp::create(*this, arith::CmpIPredicate::sge,
                                       validRows, this->index(kLanes));
-  auto branch = scf::IfOp::create(*this, whole, /*withElseRegion=*/true);
-  InsertionGuard guard(*this);
-  setInsertionPointToStart(branch.thenBlock());
-  storeVector(rows, memref, index);
-  setInsertionPointToStart(branch.elseBlock());
-  for (int64_t r = 0; r + 1 < kLanes; ++r) {
-    Value valid = arith::CmpIOp::create(*this, arith::CmpIPredicate::sgt,
-                                        validRows, this->index(r));
-    auto store = scf::IfOp::create(*this, valid, /*withElseRegion=*/false);
-    InsertionGuard inner(*this);
-    setInsertionPointToStart(store.thenBlock());
-    this->store(vector::ExtractOp::create(*this, rows, r), memref,
-                add(index, r));
-  }
+  branch(
+      whole, [&] { storeVector(rows, memref, index); },
+      [&] {
+        for (int64_t r = 0; r + 1 < kLanes; ++r) {
+          Value valid = arith::CmpIOp::create(*this, arith::CmpIPredicate::sgt,
+                                              validRows, this->index(r));
+          auto store =
+              scf::IfOp::create(*this, valid, /*withElseRegion=*/false);
+          InsertionGuard inner(*this);
+          setInsertionPointToStart(store.thenBlock());
+          this->store(vector::ExtractOp::create(*this, rows, r), memref,
+                      add(index, r));
+        }
+      });
 }
 
 void Emitter::prefetch(Value memref, Value index, int level) {
@@ -217,6 +217,16 @@ void Emitter::forLoop(Value begin, Value end,
     body(i);
     return {};
   });
+}
+
+void Emitter::branch(Value condition, llvm::function_ref<void()> yes,
+                     llvm::function_ref<void()> no) {
+  auto branch = scf::IfOp::create(*this, condition, /*withElseRegion=*/true);
+  InsertionGuard guard(*this);
+  setInsertionPointToStart(branch.thenBlock());
+  yes();
+  setInsertionPointToStart(branch.elseBlock());
+  no();
 }
 
 void Emitter::forall(Value count, llvm::function_ref<void(Value)> body) {

@@ -110,6 +110,8 @@ public:
                                          Body body);
   void forLoop(mlir::Value begin, mlir::Value end,
                llvm::function_ref<void(mlir::Value)> body);
+  void branch(mlir::Value condition, llvm::function_ref<void()> yes,
+              llvm::function_ref<void()> no);
   /// The parallel step: body(i) for i in [0, count), in any order.
   void forall(mlir::Value count, llvm::function_ref<void(mlir::Value)> body);
 

@@ -105,6 +105,8 @@ Argument Kernel::prefetchL1() { return add(loops.arguments.prefetchL1); }
 
 Argument Kernel::prefetchL2() { return add(loops.arguments.prefetchL2); }
 
+Argument Kernel::productsFrom() { return add(loops.arguments.productsFrom); }
+
 Argument Kernel::tokens(Value tensor) { return add(loops.tokenCount(tensor)); }
 
 Argument Kernel::constant(int64_t value) { return add(loops.index(value)); }

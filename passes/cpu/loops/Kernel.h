@@ -77,6 +77,8 @@ public:
   /// Bytes between a read of weights and what is fetched meanwhile.
   Argument prefetchL1();
   Argument prefetchL2();
+  /// Tokens of a call from which layers with both forms multiply.
+  Argument productsFrom();
   /// The number of tokens that a tensor has rows of.
   Argument tokens(mlir::Value tensor);
   /// A number that differs from call to call.

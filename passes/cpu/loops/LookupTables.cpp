@@ -4,6 +4,7 @@
 #include "passes/cpu/loops/LookupTables.h"
 
 #include "dialect/Fairy2PackedOps.h"
+#include "passes/cpu/loops/PhaseProducts.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -17,7 +18,7 @@ SmallVector<Buffer> tableScratch(MLIRContext *context,
                                  const SignPlanePack &pack, int64_t batch) {
   Type i8 = IntegerType::get(context, 8), i32 = IntegerType::get(context, 32);
   const int64_t blocks = pack.matrix(0).blocks(), spans = pack.spans();
-  SmallVector<Buffer> buffers(5);
+  SmallVector<Buffer> buffers(kTableBuffers);
   buffers[Low] = buffers[High] = Buffer{0, batch, blocks * kTableBytes, 0, i8};
   buffers[Magnitudes] = Buffer{0, batch, 2 * spans, 0, i32};
   buffers[WideStarts] = Buffer{0, batch, spans + 1, 0, i32};
@@ -104,59 +105,78 @@ TableBuilder::Block TableBuilder::build(Value column, Value at, Value mask) {
 
 } // namespace
 
-/// parallel for token:
-///   for span: for block of the span:
-///     low, high = tables of the block; if one is wide, its number joins the
-///       list
-///     magnitudes[span] += |x|
-///     wideStarts[span + 1] = length of the list
-void callBuildTables(PackedLinearOp op, const Spans &spans,
-                     LoopContext &context) {
+/// for span: for block of the span:
+///   low, high = tables of the block; if one is wide, its number joins the list
+///   magnitudes[span] += |x|
+///   wideStarts[span + 1] = length of the list
+static void buildTables(Emitter &e, const Spans &spans, const Rows &x,
+                        const TableArguments &tables, Value token) {
+  const int64_t blocks = tables.wideList.stride;
+  TableBuilder builder{e, spans, x, x.row(e, token), tables.values()};
+  Value starts = tables.wideStarts.row(e, token);
+  Value none = e.constant(e.getI32Type(), 0);
+  e.store(none, tables.wideStarts, starts);
+  // Carried: number of wide blocks so far.
+  forSpans(e, spans, none, [&](const Span &span, ValueRange before) {
+    Value firstColumn = e.mul(span.index, kScaleTile);
+    // Carried: that number, sums of |x_re| and |x_im|.
+    auto addBlock = [&](Value offset, Value mask,
+                        ValueRange carried) -> SmallVector<Value> {
+      Value column = e.add(firstColumn, offset);
+      Value block = e.div(column, kBlock);
+      Value at = e.mul(e.add(e.mul(token, blocks), block), kTableBytes);
+      const auto [re, im, isWide] = builder.build(column, at, mask);
+      // Written always, counted when wide: no branch.
+      Value word = arith::IndexCastOp::create(e, e.getI32Type(), block);
+      e.store(word, tables.wideList,
+              e.add(tables.wideList.row(e, token), e.toIndex(carried[0])));
+      Value length =
+          e.add(carried[0], arith::ExtUIOp::create(e, e.getI32Type(), isWide));
+      return {length, e.add(carried[1], re), e.add(carried[2], im)};
+    };
+    const SmallVector<Value> sums =
+        e.forRow(span.columns,
+                 {before[0], e.constant(e.ints(), 0), e.constant(e.ints(), 0)},
+                 addBlock);
+    Value at = e.mul(e.add(e.mul(token, spans.count()), span.index), 2);
+    for (int64_t part = 0; part < 2; ++part)
+      e.store(e.treeSum(sums[1 + part]), tables.magnitudes, e.add(at, part));
+    e.store(sums[0], tables.wideStarts, e.add(e.add(starts, span.index), 1));
+    return SmallVector<Value>{sums[0]};
+  });
+}
+
+/// parallel for token: its tables, or its words
+void callPrepareTokens(PackedLinearOp op, const SignPlanePack &pack,
+                       bool hasProducts, LoopContext &context) {
   // The op's pack does not matter, and layers of one width share the kernel:
   // its arguments' strides say how many blocks and spans there are.
   Kernel kernel(context, op.getLoc(),
-                llvm::formatv("build_tables_{0}", spans.columns));
+                llvm::formatv("{0}_{1}",
+                              hasProducts ? "prepare_tokens" : "build_tables",
+                              pack.columns));
   const Rows x = kernel.rows(op.getInput());
   const Argument count = kernel.tokens(op.getInput());
   const TableArguments tables(kernel, op);
-  const int64_t blocks = tables.wideList.stride;
+  std::optional<ProductArguments> products;
+  if (hasProducts)
+    products.emplace(kernel, op, kTableBuffers);
   kernel.emit([&](Emitter &e) {
-    e.forall(count, [&](Value i) {
-      TableBuilder builder{e, spans, x, x.row(e, i), tables.values()};
-      Value starts = tables.wideStarts.row(e, i);
-      Value none = e.constant(e.getI32Type(), 0);
-      e.store(none, tables.wideStarts, starts);
-      // Carried: number of wide blocks so far.
-      forSpans(e, spans, none, [&](const Span &span, ValueRange before) {
-        Value firstColumn = e.mul(span.index, kScaleTile);
-        // Carried: that number, sums of |x_re| and |x_im|.
-        auto addBlock = [&](Value offset, Value mask,
-                            ValueRange carried) -> SmallVector<Value> {
-          Value column = e.add(firstColumn, offset);
-          Value block = e.div(column, kBlock);
-          Value at = e.mul(e.add(e.mul(i, blocks), block), kTableBytes);
-          const auto [re, im, isWide] = builder.build(column, at, mask);
-          // Written always, counted when wide: no branch.
-          Value word = arith::IndexCastOp::create(e, e.getI32Type(), block);
-          e.store(word, tables.wideList,
-                  e.add(tables.wideList.row(e, i), e.toIndex(carried[0])));
-          Value length = e.add(
-              carried[0], arith::ExtUIOp::create(e, e.getI32Type(), isWide));
-          return {length, e.add(carried[1], re), e.add(carried[2], im)};
-        };
-        const SmallVector<Value> sums = e.forRow(
-            span.columns,
-            {before[0], e.constant(e.ints(), 0), e.constant(e.ints(), 0)},
-            addBlock);
-        Value at = e.mul(e.add(e.mul(i, spans.count()), span.index), 2);
-        for (int64_t part = 0; part < 2; ++part)
-          e.store(e.treeSum(sums[1 + part]), tables.magnitudes,
-                  e.add(at, part));
-        e.store(sums[0], tables.wideStarts,
-                e.add(e.add(starts, span.index), 1));
-        return SmallVector<Value>{sums[0]};
+    auto build = [&] {
+      e.forall(count, [&](Value token) {
+        buildTables(e, Spans(pack), x, tables, token);
       });
-    });
+    };
+    if (!products)
+      return build();
+    e.branch(
+        multiplies(e, *products, count),
+        [&] {
+          e.forall(count, [&](Value token) {
+            storeWords(e, *products, pack.columns, x, x.row(e, token), token);
+          });
+        },
+        build);
   });
 }
 

@@ -13,6 +13,9 @@ namespace fairy2 {
 
 class PackedLinearOp;
 
+/// Scratch buffers of a layer on tables; those of products follow.
+constexpr unsigned kTableBuffers = 5;
+
 /// Scratch for `batch` tokens, in the order in which TableArguments finds it.
 llvm::SmallVector<Buffer> tableScratch(mlir::MLIRContext *context,
                                        const SignPlanePack &pack,
@@ -28,8 +31,9 @@ struct TableArguments {
   Rows low, high, magnitudes, wideStarts, wideList;
 };
 
-/// Emits the step that builds the tables of every token.
-void callBuildTables(PackedLinearOp op, const Spans &spans,
-                     LoopContext &context);
+/// Emits the step that builds the tables of every token, or where the layer
+/// `hasProducts` and many tokens come, the words of PhaseProducts.h.
+void callPrepareTokens(PackedLinearOp op, const SignPlanePack &pack,
+                       bool hasProducts, LoopContext &context);
 
 } // namespace fairy2

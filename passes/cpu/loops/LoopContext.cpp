@@ -186,6 +186,7 @@ void LoopContext::beginEntry(StringRef name) {
       MemRefType::get({batch * vocabulary}, f32),
       index,
       index,
+      index,
       index};
   builder.setInsertionPoint(oldEntry);
   entry = func::FuncOp::create(builder, oldEntry.getLoc(), name,
@@ -193,11 +194,11 @@ void LoopContext::beginEntry(StringRef name) {
   Block *body = entry.addEntryBlock();
   builder.setInsertionPointToStart(body);
   Value *fields[] = {
-      &arguments.weights,   &arguments.cache,   &arguments.workspace,
-      &arguments.tokens,    &arguments.slots,   &arguments.positions,
-      &arguments.count,     &arguments.rows,    &arguments.rowCount,
-      &arguments.logits,    &arguments.context, &arguments.prefetchL1,
-      &arguments.prefetchL2};
+      &arguments.weights,    &arguments.cache,       &arguments.workspace,
+      &arguments.tokens,     &arguments.slots,       &arguments.positions,
+      &arguments.count,      &arguments.rows,        &arguments.rowCount,
+      &arguments.logits,     &arguments.context,     &arguments.prefetchL1,
+      &arguments.prefetchL2, &arguments.productsFrom};
   for (auto [field, argument] : llvm::zip(fields, body->getArguments()))
     *field = argument;
 
@@ -216,6 +217,11 @@ void LoopContext::beginEntry(StringRef name) {
   entry->setAttr("fairy2.workspace_bytes", i64(workspaceBytes));
   entry->setAttr("fairy2.cache_bytes_per_position",
                  i64(KVCacheLayout(cache).bytesPerPosition()));
+}
+
+void LoopContext::declareProducts() {
+  entry->setAttr("fairy2.products_from",
+                 builder.getI64IntegerAttr(target.productsFrom));
 }
 
 void LoopContext::endEntry() {

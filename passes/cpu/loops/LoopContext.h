@@ -24,7 +24,7 @@ using KernelTable = llvm::StringMap<std::string>;
 /// (runtime/include/fairy2/abi.h); threads and barrier follow later.
 struct EntryArguments {
   mlir::Value weights, cache, workspace, tokens, slots, positions, count, rows,
-      rowCount, logits, context, prefetchL1, prefetchL2;
+      rowCount, logits, context, prefetchL1, prefetchL2, productsFrom;
 };
 
 class LoopContext {
@@ -38,6 +38,8 @@ public:
   /// Creates the new entry function; calls are then emitted at its end.
   void beginEntry(mlir::StringRef name);
   void endEntry();
+  /// Says that the entry holds layers with both forms of their sums.
+  void declareProducts();
 
   const CpuTarget &target;
   const int64_t batch;

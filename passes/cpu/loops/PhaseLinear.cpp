@@ -12,7 +12,9 @@
 // per plane and one real row where phases have two.
 #include "dialect/Fairy2PackedOps.h"
 #include "passes/cpu/loops/LookupTables.h"
+#include "passes/cpu/loops/LoopContext.h"
 #include "passes/cpu/loops/PackedLinear.h"
+#include "passes/cpu/loops/PhaseProducts.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -45,7 +47,7 @@ std::string formOf(PackedLinearOp op, const CpuTarget &target) {
 /// The arguments of the kernel, in the order of the call.
 struct PhaseArguments {
   PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
-                 const SignPlanePack &layout);
+                 const SignPlanePack &layout, bool hasProducts);
 
   /// What a tile's sums are found from; the tile itself is set for each.
   PhaseInput input(const SignPlanePack &layout, const CpuTarget &target) const;
@@ -56,13 +58,14 @@ struct PhaseArguments {
   Rows out; ///< all results are columns of the first one's buffer
   Argument count;
   std::optional<TableArguments> tables;
-  Rows x; ///< where there are no tables
+  std::optional<ProductArguments> products; ///< beside the tables
+  Rows x;                                   ///< where there are no tables
   Argument tokenScales;
   Argument factors, biases; ///< a float per real row: [tile][part][16]
 };
 
 PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
-                               const SignPlanePack &layout) {
+                               const SignPlanePack &layout, bool hasProducts) {
   Type i8 = IntegerType::get(op.getContext(), 8),
        i32 = IntegerType::get(op.getContext(), 32),
        f32 = Float32Type::get(op.getContext());
@@ -78,6 +81,8 @@ PhaseArguments::PhaseArguments(Kernel &kernel, PackedLinearOp op, PackOp pack,
   count = kernel.tokens(op.getInput());
   if (usesTables(op, kernel.target())) {
     tables.emplace(kernel, op);
+    if (hasProducts)
+      products.emplace(kernel, op, kTableBuffers);
     aheadL1 = kernel.prefetchL1();
     aheadL2 = kernel.prefetchL2();
   } else {
@@ -185,6 +190,8 @@ void storeTile(Emitter &e, const PhaseInput &input,
   }
 }
 
+using StoreToken = function_ref<void(Value token, Values y)>;
+
 /// As many tokens as possible in large groups, the rest in smaller ones:
 /// body(first token, size of the group, its scratch).
 void forTokenGroups(
@@ -209,22 +216,31 @@ SmallVector<Buffer> phaseLinearScratch(PackedLinearOp op, PackOp pack,
                                        const CpuTarget &target, int64_t batch) {
   if (!usesTables(op, target))
     return {};
-  return tableScratch(op.getContext(), signPlanePackOf(pack), batch);
+  const SignPlanePack layout = signPlanePackOf(pack);
+  SmallVector<Buffer> buffers = tableScratch(op.getContext(), layout, batch);
+  if (hasProducts(op, layout, target, batch))
+    llvm::append_range(buffers, productScratch(op.getContext(), layout, batch));
+  return buffers;
 }
 
 /// parallel for tile of 16 rows of codes:
 ///   for token, in groups of 4, 2 and 1 where the form can:
 ///     y = sum over the sets of scales * exact sums  (PhaseLookup.cpp)
 ///     out[token] = y * scale of the token * factors of rows + biases
+/// or for many tokens on the int8 grid, if so many come: y by products
+/// (PhaseProducts.cpp)
 void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
   const SignPlanePack layout = signPlanePackOf(pack);
   const CpuTarget &target = targetOf(context);
+  const bool products = hasProducts(op, layout, target, context.batch);
   if (usesTables(op, target))
-    callBuildTables(op, Spans(layout), context);
+    callPrepareTokens(op, layout, products, context);
+  if (products)
+    context.declareProducts();
 
   const std::string form = formOf(op, target);
-  nameKernelOf(pack,
-               (layout.isReal ? "real-sign-plane-" : "sign-plane-") + form);
+  nameKernelOf(pack, (layout.isReal ? "real-sign-plane-" : "sign-plane-") +
+                         form + (products ? "+products" : ""));
   Kernel kernel(
       context, op,
       llvm::formatv("{0}_linear_{1}_{2}x{3}", layout.isReal ? "sign" : "phase",
@@ -234,27 +250,48 @@ void lowerPhaseLinear(PackedLinearOp op, PackOp pack, LoopContext &context) {
                                    [](int64_t n) { return std::to_string(n); }),
                                "_"),
                     layout.columns));
-  const PhaseArguments arguments(kernel, op, pack, layout);
+  const PhaseArguments arguments(kernel, op, pack, layout, products);
   kernel.emit([&](Emitter &e) {
     PhaseInput input = arguments.input(layout, target);
     const SmallVector<int64_t> groups = tokenGroups(input);
     Values scratch;
     for (int64_t group : groups)
       scratch.push_back(sumScratch(e, input, group));
-    e.forall(e.index(layout.tiles()), [&](Value tile) {
-      input.tile = e.mul(tile, layout.matrix(0).tileBytes());
-      const TileOutput output = tileOutput(e, layout, tile);
-      input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
-      input.tileUnits = e.mul(output.scaleRow, layout.unitsPerRow());
-      forTokenGroups(e, arguments.count, groups, scratch,
-                     [&](Value first, int64_t tokens, Value memory) {
-                       forEachToken(e, input, first, tokens, memory,
-                                    [&](Value token, Values y) {
-                                      storeTile(e, input, arguments, tile,
-                                                output, token, y);
-                                    });
-                     });
-    });
+    std::optional<ProductScratch> ofProducts;
+    if (products)
+      ofProducts.emplace(e, layout, context.batch);
+    // body(how a token's y is stored), for every tile.
+    auto forTiles = [&](function_ref<void(StoreToken)> body) {
+      e.forall(e.index(layout.tiles()), [&](Value tile) {
+        input.tile = e.mul(tile, layout.matrix(0).tileBytes());
+        const TileOutput output = tileOutput(e, layout, tile);
+        input.tileScales = e.mul(output.scaleRow, layout.scalesPerRow());
+        input.tileUnits = e.mul(output.scaleRow, layout.unitsPerRow());
+        body([&](Value token, Values y) {
+          storeTile(e, input, arguments, tile, output, token, y);
+        });
+      });
+    };
+    auto lookUp = [&] {
+      forTiles([&](StoreToken store) {
+        forTokenGroups(e, arguments.count, groups, scratch,
+                       [&](Value first, int64_t tokens, Value memory) {
+                         forEachToken(e, input, first, tokens, memory, store);
+                       });
+      });
+    };
+    if (!products)
+      return lookUp();
+    // Loops of their own: what one form keeps in registers is not the other's.
+    e.branch(
+        multiplies(e, *arguments.products, arguments.count),
+        [&] {
+          forTiles([&](StoreToken store) {
+            forEachTokenByProducts(e, input, *arguments.products, *ofProducts,
+                                   arguments.count, store);
+          });
+        },
+        lookUp);
   });
 }
 

@@ -16,7 +16,7 @@ extern "C" {
 
 /* Raised whenever the signature below, the manifest's meaning or the layout of
  * the data behind the pointers changes. */
-#define FAIRY2_ABI_VERSION 2
+#define FAIRY2_ABI_VERSION 3
 
 /* Pointers to weights, cache and workspace are aligned to 64 bytes. */
 #define FAIRY2_ALIGNMENT 64
@@ -41,6 +41,9 @@ typedef void (*Fairy2Barrier)(void *pool);
  *   prefetch_l1, prefetch_l2
  *              bytes of weights between what is read and what is asked for in
  *              the first and second level of cache; they change no result
+ *   products_from
+ *              tokens of a call from which layers that hold both forms of
+ *              their sums multiply; others look up. It changes no result
  */
 typedef void (*Fairy2Forward)(const uint8_t *weights, uint8_t *cache,
                               uint8_t *workspace, const int32_t *tokens,
@@ -48,8 +51,9 @@ typedef void (*Fairy2Forward)(const uint8_t *weights, uint8_t *cache,
                               int64_t count, const int32_t *rows,
                               int64_t row_count, float *logits, int64_t context,
                               int64_t prefetch_l1, int64_t prefetch_l2,
-                              int64_t thread, int64_t threads,
-                              Fairy2Barrier barrier, void *pool);
+                              int64_t products_from, int64_t thread,
+                              int64_t threads, Fairy2Barrier barrier,
+                              void *pool);
 
 #ifdef __cplusplus
 }

@@ -174,7 +174,8 @@ Step Step::range(int64_t begin, int64_t end) {
   return of(std::move(tokens));
 }
 
-Floats CompiledModule::run(const Step &step, int threads) {
+Floats CompiledModule::run(const Step &step, int threads,
+                           int64_t productsFrom) {
   // Contents of the workspace are undefined: NaNs would show.
   storage[Workspace].assign(workspaceBytes + FAIRY2_ALIGNMENT, 0xff);
   Floats logits(step.rows.size() * vocabularySize + 1, -12345.0f);
@@ -185,7 +186,8 @@ Floats CompiledModule::run(const Step &step, int threads) {
         aligned(storage[Workspace]), step.tokens.data(), step.slots.data(),
         step.positions.data(), int64_t(step.tokens.size()), step.rows.data(),
         int64_t(step.rows.size()), logits.data(), cacheContext,
-        /*prefetch_l1=*/1536, /*prefetch_l2=*/8192, thread, threads,
+        /*prefetch_l1=*/1536, /*prefetch_l2=*/8192, productsFrom, thread,
+        threads,
         [](void *pool) {
           static_cast<std::barrier<> *>(pool)->arrive_and_wait();
         },

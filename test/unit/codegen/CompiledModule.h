@@ -51,8 +51,11 @@ public:
   /// 16) and forgets what the cache held.
   void resetCache(int64_t slots, int64_t context);
   /// Runs one step on `threads` threads that meet as the runtime's do; returns
-  /// [rows][vocabulary].
-  Floats run(const Step &step, int threads = 1);
+  /// [rows][vocabulary]. Layers that hold both forms of their sums multiply in
+  /// steps of `productsFrom` tokens and more.
+  Floats run(const Step &step, int threads = 1,
+             int64_t productsFrom = kNoProducts);
+  static constexpr int64_t kNoProducts = INT64_MAX;
 
   int64_t vocabulary() const { return vocabularySize; }
 

@@ -32,19 +32,25 @@ Floats runEverywhere(const std::string &module,
   Floats first;
   for (const CpuTarget *target : runnableTargets()) {
     CompiledModule compiled(module, *target);
-    for (size_t i = 0; i < splits.size(); ++i)
-      for (int threads : {1, i % 2 ? 2 : 3}) {
-        compiled.resetCache(slots, context);
-        Floats all;
-        for (const Step &step : splits[i]) {
-          const Floats y = compiled.run(step, threads);
-          all.insert(all.end(), y.begin(), y.end());
+    // Both forms, of any number of tokens, where the level has them.
+    std::vector<int64_t> forms = {CompiledModule::kNoProducts};
+    if (target->productsFrom)
+      forms.push_back(1);
+    for (int64_t productsFrom : forms)
+      for (size_t i = 0; i < splits.size(); ++i)
+        for (int threads : {1, i % 2 ? 2 : 3}) {
+          compiled.resetCache(slots, context);
+          Floats all;
+          for (const Step &step : splits[i]) {
+            const Floats y = compiled.run(step, threads, productsFrom);
+            all.insert(all.end(), y.begin(), y.end());
+          }
+          if (first.empty())
+            first = all;
+          EXPECT_EQ(all, first)
+              << target->name.str() << ", " << threads << " threads, "
+              << splits[i].size() << " steps, products from " << productsFrom;
         }
-        if (first.empty())
-          first = all;
-        EXPECT_EQ(all, first) << target->name.str() << ", " << threads
-                              << " threads, " << splits[i].size() << " steps";
-      }
   }
   return first;
 }

@@ -26,9 +26,9 @@ std::string tensor(int64_t features, const char *element = "f32");
 /// "%name = rows of @name", inputs of a kernel.
 std::string embed(const std::string &name, int64_t features);
 
-/// Compiles for every level and demands equal bits for all levels, splits into
-/// calls, which `splits` lists, and thread counts: 1 and in turn 3 or 2.
-/// Returns the logits.
+/// Compiles for every level and demands equal bits for all levels and the forms
+/// of sums that they have, splits into calls, which `splits` lists, and thread
+/// counts: 1 and in turn 3 or 2. Returns the logits.
 Floats runEverywhere(const std::string &module,
                      const std::vector<std::vector<Step>> &splits,
                      int64_t slots = 1, int64_t context = 16);

@@ -14,12 +14,13 @@ namespace fairy2 {
 
 /// Rows of `width` values in int8 range, each with one of magnitude 127 or all
 /// zero, so that quantization changes none of them: random ones, and the
-/// corners of the look-up tables.
+/// corners of the look-up tables. 16, so that products take groups of tokens
+/// of all sizes.
 inline std::vector<Floats> quantizedInputs(int64_t width,
                                            std::mt19937 &random) {
   std::vector<Floats> inputs;
   std::uniform_int_distribution<int> byte(-127, 127);
-  for (int token = 0; token < 5; ++token) {
+  for (int token = 0; token < 10; ++token) {
     Floats x(width);
     for (float &v : x)
       v = float(byte(random));

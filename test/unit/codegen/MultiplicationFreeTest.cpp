@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The promise of phases: over the columns of a layer there are additions,
-// table look-ups and loads, and no product. Walks the loops of whole models,
-// for every CPU level.
+// table look-ups and loads, and no product; many tokens at once may be
+// multiplied, in a branch of its own. Walks the loops of whole models, for
+// every CPU level.
 #include "codegen/Pipelines.h"
 #include "codegen/RegisterAll.h"
 #include "dialect/Fairy2LoopOps.h"
@@ -55,13 +56,15 @@ Value memoryOf(Operation *op) {
 /// The loops of a kernel that run over columns: they read sign planes and leave
 /// the output alone, which is written once per row when the sums are there.
 SmallVector<scf::ForOp> columnLoops(func::FuncOp kernel) {
-  const Value planes = kernel.getArgument(0), output = kernel.getArgument(2);
+  const Value planes = kernel.getArgument(0);
   SmallVector<scf::ForOp> loops;
   kernel.walk([&](scf::ForOp loop) {
     bool readsPlanes = false, writesOutput = false;
     loop.getBody()->walk([&](Operation *op) {
       readsPlanes |= memoryOf(op) == planes;
-      writesOutput |= memoryOf(op) == output;
+      // Scratch is what the kernel allocates.
+      writesOutput |= isa<vector::StoreOp, memref::StoreOp>(op) &&
+                      isa<BlockArgument>(memoryOf(op));
     });
     if (readsPlanes && !writesOutput)
       loops.push_back(loop);
@@ -69,9 +72,25 @@ SmallVector<scf::ForOp> columnLoops(func::FuncOp kernel) {
   return loops;
 }
 
+/// Whether the op runs only when a call has at least as many tokens as the
+/// kernel is told.
+bool isForManyTokens(Operation *op) {
+  for (auto branch = op->getParentOfType<scf::IfOp>(); branch;
+       branch = branch->getParentOfType<scf::IfOp>()) {
+    auto compare = branch.getCondition().getDefiningOp<arith::CmpIOp>();
+    if (compare && compare.getPredicate() == arith::CmpIPredicate::sge &&
+        isa<BlockArgument>(compare.getLhs()) &&
+        isa<BlockArgument>(compare.getRhs()) &&
+        branch.getThenRegion().isAncestor(op->getParentRegion()))
+      return true;
+  }
+  return false;
+}
+
 struct Findings {
   int kernels = 0;
   int loops = 0;
+  int withProducts = 0; ///< kernels that multiply many tokens
   std::vector<std::string> products;
 };
 
@@ -84,13 +103,20 @@ Findings walk(ModuleOp module) {
     const SmallVector<scf::ForOp> loops = columnLoops(kernel);
     EXPECT_FALSE(loops.empty()) << kernel.getName().str();
     findings.loops += int(loops.size());
+    bool hasProducts = false;
     kernel.walk([&](Operation *op) {
-      if (multiplies(op) && llvm::any_of(loops, [&](scf::ForOp loop) {
-            return loop->isProperAncestor(op);
-          }))
+      if (isForManyTokens(op)) {
+        hasProducts |= isa<Dot4AccumulateOp>(op);
+        return;
+      }
+      if (isa<Dot4AccumulateOp>(op) ||
+          (multiplies(op) && llvm::any_of(loops, [&](scf::ForOp loop) {
+             return loop->isProperAncestor(op);
+           })))
         findings.products.push_back(kernel.getName().str() + ": " +
                                     op->getName().getStringRef().str());
     });
+    findings.withProducts += hasProducts;
   }
   return findings;
 }
@@ -112,13 +138,15 @@ protected:
 
   /// The whole model at stage loops.
   OwningOpRef<ModuleOp> loopsOf(const CpuTarget &target, int64_t stages,
-                                bool floatActivations) {
+                                bool floatActivations,
+                                ScaleGrid grid = ScaleGrid::Float) {
     const HFConfig config = HFConfig::read(folder / "model");
     const Checkpoint checkpoint = Checkpoint::open(folder / "model");
     OwningOpRef<ModuleOp> module = importModel(&context, checkpoint, config);
     PassManager pm(&context);
     QuantizeOptions quantize;
     quantize.stages = stages;
+    quantize.scaleGrid = grid;
     quantize.activations =
         floatActivations ? ActivationKind::Float : ActivationKind::Int8;
     quantize.head = HeadKind::Quantize;
@@ -151,7 +179,26 @@ TEST_F(MultiplicationFreeTest, NoProductOverTheColumns) {
         EXPECT_EQ(findings.kernels, 5);
         EXPECT_GE(findings.loops, findings.kernels);
         EXPECT_EQ(findings.products, std::vector<std::string>());
+        EXPECT_EQ(findings.withProducts, 0);
       }
+}
+
+TEST_F(MultiplicationFreeTest, OnTheGridOnlyManyTokensAreMultiplied) {
+  for (const CpuTarget &target : cpuTargets()) {
+    if (target.form == LookupForm::Scalar)
+      continue;
+    for (int64_t stages : {1, 2, 4}) {
+      SCOPED_TRACE(target.name.str() + ", " + std::to_string(stages));
+      OwningOpRef<ModuleOp> module =
+          loopsOf(target, stages, false, ScaleGrid::Int8);
+      const Findings findings = walk(*module);
+      EXPECT_EQ(findings.kernels, 5);
+      EXPECT_GE(findings.loops, findings.kernels);
+      EXPECT_EQ(findings.products, std::vector<std::string>());
+      EXPECT_EQ(findings.withProducts,
+                target.productsFrom && stages > 1 ? 5 : 0);
+    }
+  }
 }
 
 TEST_F(MultiplicationFreeTest, TheWalkSeesTheProductsOfTheOracle) {

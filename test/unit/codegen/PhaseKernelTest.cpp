@@ -330,6 +330,8 @@ INSTANTIATE_TEST_SUITE_P(
         gridShape("Tensor", {32, 5, 17}, 50, 4, true, kTensor, kBinary),
         gridShape("Row", {21, 16}, 37, 4, true, kRow, kBinary),
         gridShape("SixStages", {33}, 40, 6, false, kRow, kBinary),
+        // More columns than a panel of bytes has.
+        gridShape("Long", {20}, 1050, 2, false, kRow, kBinary),
         gridShape("Tile", {70, 130}, 150, 3, true, kTile, kBinary),
         // More spans than a panel of tables has.
         gridShape("LongTiles", {16}, 2100, 2, false, kTile, kBinary),

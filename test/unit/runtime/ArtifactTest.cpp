@@ -181,7 +181,7 @@ TEST_F(ArtifactTest, OtherVersionsAreNamed) {
   ManifestHeader other = header();
   other.abi = 7;
   EXPECT_EQ(refusalOf(with(other)),
-            "ABI version: expected 2, found 7: compile the model again with "
+            "ABI version: expected 3, found 7: compile the model again with "
             "this version of Fairy2");
   other = header();
   other.format = 2;

@@ -67,7 +67,8 @@ static void run(const uint8_t *weights, uint8_t *cache, uint8_t *workspace,
       const int32_t *tokens, const int32_t *slots, const int32_t *positions,   \
       int64_t count, const int32_t *rows, int64_t row_count, float *logits,    \
       int64_t context, int64_t prefetch_l1, int64_t prefetch_l2,               \
-      int64_t thread, int64_t threads, Fairy2Barrier barrier, void *pool) {    \
+      int64_t products_from, int64_t thread, int64_t threads,                  \
+      Fairy2Barrier barrier, void *pool) {                                     \
     run(weights, cache, workspace, tokens, slots, positions, count, rows,      \
         row_count, logits, context, thread, threads, barrier, pool, OFFSET);   \
   }

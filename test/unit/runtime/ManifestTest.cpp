@@ -33,6 +33,7 @@ TEST(ManifestTest, FieldsArriveAsWritten) {
   document["chat_template"] = "{{ x }}";
   document["special_tokens"] = {{"bos_token", "<s>"}, {"pad_token", ""}};
   document["model"]["eos_tokens"] = {2, 5};
+  document["variants"][0]["products_from"] = 8;
   const Manifest manifest = Manifest::parse(document.dump(), "m.so");
   EXPECT_EQ(manifest.producer, "fake 1.0");
   EXPECT_EQ(manifest.machine, hostMachine());
@@ -40,7 +41,9 @@ TEST(ManifestTest, FieldsArriveAsWritten) {
   EXPECT_EQ(manifest.variants[0].name, "fancy");
   EXPECT_EQ(manifest.variants[0].features,
             std::vector<std::string>{"no-such-feature"});
+  EXPECT_EQ(manifest.variants[0].productsFrom, 8);
   EXPECT_EQ(manifest.variants[1].symbol, "fake_forward_plain");
+  EXPECT_EQ(manifest.variants[1].productsFrom, 0);
   EXPECT_EQ(manifest.architecture, "FakeForCausalLM");
   EXPECT_EQ(manifest.vocabSize, kFakeVocab);
   EXPECT_EQ(manifest.maxPositions, kFakePositions);
@@ -130,6 +133,12 @@ constexpr BadField kBadFields[] = {
      "\"a\\u0000b\""},
     {"/variants/0/features", "[1]",
      "manifest.variants[0].features[0]: expected a string, found 1"},
+    {"/variants/0/products_from", "1",
+     "manifest.variants[0].products_from: expected an integer from 2 to "
+     "2147483647, found 1"},
+    {"/variants/0/products_from", "\"8\"",
+     "manifest.variants[0].products_from: expected an integer from 2 to "
+     "2147483647, found \"8\""},
     {"/variants/0/kernels", "",
      "manifest.variants[0].kernels: expected an array, found nothing"},
     {"/variants/0/kernels", "[1]",
