@@ -7,32 +7,21 @@
 #include "runtime/support/Error.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace fairy2 {
 namespace {
-
-/// Half of the best uniform step for a unit normal, by the number of stages.
-constexpr std::array<float, kMaxStages> kNormalUnits = {
-    0.7979f, 0.49785f, 0.293f, 0.1676f, 0.09405f, 0.05205f, 0.02845f, 0.0154f};
-
-/// What is tried, as multiples of a root mean square. Heavy tails need the
-/// large ones: a row with one giant weight is ruined when that is clipped.
-constexpr std::array<float, 17> kMultiples = {
-    1,    0.6f, 0.7f, 0.8f, 0.9f, 1.15f, 1.3f, 1.5f, 1.8f,
-    2.2f, 2.8f, 3.5f, 4.5f, 6,    8,     11,   15};
 
 /// From this multiple on a row has weights that stand out, and its partner gets
 /// a factor of its own. For other pairs that only lowers the error of weights:
 /// stories260K at 3 stages loses 0.16 nats by it.
 constexpr float kOutlierMultiple = 1.5f;
 
-/// Which of kMultiples has the least error; of equal ones the first.
+/// Which of kScaleMultiples has the least error; of equal ones the first.
 template <typename ErrorOf> size_t bestMultiple(const ErrorOf &errorOf) {
   size_t best = 0;
   double least = errorOf(0);
-  for (size_t k = 1; k < kMultiples.size(); ++k)
+  for (size_t k = 1; k < kScaleMultiples.size(); ++k)
     if (const double error = errorOf(k); error < least) {
       best = k;
       least = error;
@@ -145,18 +134,18 @@ public:
           rms[part] = float(std::sqrt(rowNorms[part * n + i] / double(2 * m)));
         auto errorOf = [&](size_t k, size_t l) {
           return roundingError(row(i), 0, m, stages,
-                               2 * units[0] * rms[0] * kMultiples[k],
-                               2 * units[0] * rms[1] * kMultiples[l]);
+                               2 * units[0] * rms[0] * kScaleMultiples[k],
+                               2 * units[0] * rms[1] * kScaleMultiples[l]);
         };
         size_t top = bestMultiple([&](size_t k) { return errorOf(k, k); });
         size_t bottom = top;
-        if (kMultiples[top] >= kOutlierMultiple)
+        if (kScaleMultiples[top] >= kOutlierMultiple)
           for (int round = 0; round < 2; ++round) {
             top = bestMultiple([&](size_t k) { return errorOf(k, bottom); });
             bottom = bestMultiple([&](size_t k) { return errorOf(top, k); });
           }
-        q.rowFactors[i] = rms[0] * kMultiples[top];
-        q.rowFactors[n + i] = rms[1] * kMultiples[bottom];
+        q.rowFactors[i] = rms[0] * kScaleMultiples[top];
+        q.rowFactors[n + i] = rms[1] * kScaleMultiples[bottom];
       }
     });
   }
@@ -164,7 +153,7 @@ public:
   /// The unit of every tile, for factors that are given or 1.
   void findUnits() {
     const int64_t across = q.tilesAcross(), m = q.columns;
-    constexpr size_t kCount = kMultiples.size();
+    constexpr size_t kCount = kScaleMultiples.size();
     std::vector<double> rowSquares(size_t(q.rows * across));
     parallelFor(q.rows, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
@@ -187,7 +176,7 @@ public:
           const int64_t last = std::min(first + q.tileColumns(), m);
           const float unit = units[i / q.tileRows() * across + t];
           for (size_t k = 0; k < kCount; ++k) {
-            const float tried = 2 * unit * kMultiples[k];
+            const float tried = 2 * unit * kScaleMultiples[k];
             errors[i * across + t][k] =
                 roundingError(row(i), first, last, stages, tried * factor(i),
                               tried * factor(q.rows + i));
@@ -200,8 +189,8 @@ public:
         sums[tile][k] += errors[i * across + begin / q.tileColumns()][k];
     });
     for (size_t tile = 0; tile < units.size(); ++tile)
-      units[tile] *=
-          kMultiples[bestMultiple([&](size_t k) { return sums[tile][k]; })];
+      units[tile] *= kScaleMultiples[bestMultiple(
+          [&](size_t k) { return sums[tile][k]; })];
   }
 
   /// Rounds, and fits the factors of rows to the codes, or the units.
@@ -217,7 +206,7 @@ public:
           roundRow(i, first, last, units[i / q.tileRows() * across + t],
                    levels.data(), &fits[2 * (i * across + t)]);
         }
-        writeCodes(i, levels.data());
+        setRowCodes(q, i, levels.data());
         if (fitsFactors)
           for (int part : {0, 1})
             q.rowFactors[part * n + i] = fits[2 * i + part].factor() / units[0];
@@ -239,7 +228,7 @@ public:
       units[tile] = std::max(units[tile], kSmallestScale);
       total.error += sums[tile].change(units[tile]);
     }
-    setScales();
+    setBinaryScales(q, units);
     if (error)
       *error = {total.norm, std::max(total.error, 0.)};
   }
@@ -273,20 +262,6 @@ private:
              size_t(i / q.tileRows() * q.tilesAcross() + j / q.tileColumns()));
   }
 
-  void setScales() {
-    const bool isInteger = q.scheme.grid == ScaleGrid::Int8;
-    if (isInteger)
-      q.units = units;
-    for (size_t i = 0; i < q.scales.size(); ++i) {
-      const int set = int(i % size_t(q.sets()));
-      const int power = 1 << (stages - 1 - set / 2);
-      const float scale = units[i / size_t(q.sets())] * float(power);
-      q.scales[i] = {scale, scale};
-      if (isInteger)
-        q.integers.push_back({uint8_t(power), uint8_t(power)});
-    }
-  }
-
   /// Writes the levels of r0 .. r3 of these columns, and of both real rows the
   /// sums with A' over its unit.
   void roundRow(int64_t i, int64_t begin, int64_t end, float unit,
@@ -315,18 +290,6 @@ private:
     }
   }
 
-  void writeCodes(int64_t i, const uint8_t *levels) {
-    const int64_t m = q.columns;
-    for (int t = 0; t < stages; ++t) {
-      Phase *u = q.codes.data() + (2 * t * q.rows + i) * m;
-      Phase *w = u + q.rows * m;
-      for (int64_t j = 0; j < m; ++j) {
-        u[j] = phaseOfLevels(levels[j], levels[m + j], t, stages);
-        w[j] = phaseOfLevels(levels[2 * m + j], levels[3 * m + j], t, stages);
-      }
-    }
-  }
-
   PhaseMatrix &q;
   const ParallelFor &parallelFor;
   const int stages;
@@ -336,6 +299,33 @@ private:
 };
 
 } // namespace
+
+void setRowCodes(PhaseMatrix &q, int64_t i, const uint8_t *levels) {
+  const int64_t m = q.columns;
+  const int stages = q.scheme.stages;
+  for (int t = 0; t < stages; ++t) {
+    Phase *u = q.codes.data() + (2 * t * q.rows + i) * m;
+    Phase *w = u + q.rows * m;
+    for (int64_t j = 0; j < m; ++j) {
+      u[j] = phaseOfLevels(levels[j], levels[m + j], t, stages);
+      w[j] = phaseOfLevels(levels[2 * m + j], levels[3 * m + j], t, stages);
+    }
+  }
+}
+
+void setBinaryScales(PhaseMatrix &q, std::span<const float> units) {
+  const bool isInteger = q.scheme.grid == ScaleGrid::Int8;
+  if (isInteger)
+    q.units.assign(units.begin(), units.end());
+  for (size_t i = 0; i < q.scales.size(); ++i) {
+    const int set = int(i % size_t(q.sets()));
+    const int power = 1 << (q.scheme.stages - 1 - set / 2);
+    const float scale = units[i / size_t(q.sets())] * float(power);
+    q.scales[i] = {scale, scale};
+    if (isInteger)
+      q.integers.push_back({uint8_t(power), uint8_t(power)});
+  }
+}
 
 void quantizeBinaryStages(PhaseMatrix &q, const RowReader &readRows,
                           const std::string &name,
