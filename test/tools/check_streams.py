@@ -78,6 +78,7 @@ PRINTS = [
     "'traversal-mode=0 test=./interesting.sh'",
 ]
 TRAINER_PRINTS = [
+    "fairy2-quantize --help",
     "fairy2-train recipe.yaml --dry-run",
     "fairy2-train --help",
     "fairy2-train tokenize --help",

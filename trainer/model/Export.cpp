@@ -103,6 +103,19 @@ void writeConfig(const fs::path &from, const fs::path &to, DType type,
   writeTextFile(to, config.dump(2) + "\n");
 }
 
+constexpr const char *kWeightsFile = "model.safetensors";
+
+/// All that stands beside the weights.
+void writeFilesBeside(const Model &model, DType type,
+                      const std::optional<TrainedScheme> &trained,
+                      const ModelFolder &source, const fs::path &folder) {
+  makeFolder(folder);
+  for (const auto &[name, file] : copiedFiles(source))
+    copyFile(file, folder / name);
+  writeConfig(source.file("config.json"), folder / "config.json", type,
+              model.config().tieWordEmbeddings, trained);
+}
+
 } // namespace
 
 void roundTo(DType type, const at::Tensor &tensor) {
@@ -191,7 +204,7 @@ std::string compilerOptions(ExportForm form, const Numerics &numerics) {
 void requireCopyable(const ModelFolder &source) { copiedFiles(source); }
 
 std::vector<std::string> exportedFiles() {
-  std::vector<std::string> names = {"config.json", "model.safetensors"};
+  std::vector<std::string> names = {"config.json", kWeightsFile};
   names.insert(names.end(), std::begin(kTokenizerFiles),
                std::end(kTokenizerFiles));
   names.insert(names.end(), std::begin(kBesideTokenizer),
@@ -199,16 +212,29 @@ std::vector<std::string> exportedFiles() {
   return names;
 }
 
+void writePhases(const Model &model, const PhasesOfModel &phases, DType type,
+                 const ModelFolder &source, const fs::path &folder) {
+  writeFilesBeside(model, type, TrainedScheme{.phases = phases.scheme}, source,
+                   folder);
+  std::vector<PackedItem> items;
+  for (size_t i = 0; i < model.parameters().size(); ++i) {
+    const Parameter &parameter = model.parameters()[i];
+    items.push_back(
+        {parameter.name, parameter.shape, phases.isQuantized(i), type});
+  }
+  writePackedCheckpoint(folder / kWeightsFile, phases.scheme, items,
+                        phases.phasesOf, [&](size_t i) {
+                          return storedBytes(model.parameters()[i].latent,
+                                             type);
+                        });
+}
+
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,
                      const Numerics &numerics, ExportForm form, DType type,
                      const ModelFolder &source, const fs::path &folder) {
   const at::NoGradGuard noGradients;
-  makeFolder(folder);
-  for (const auto &[name, file] : copiedFiles(source))
-    copyFile(file, folder / name);
-  writeConfig(source.file("config.json"), folder / "config.json", type,
-              model.config().tieWordEmbeddings, trainedScheme(form, numerics));
-  const fs::path file = folder / "model.safetensors";
+  writeFilesBeside(model, type, trainedScheme(form, numerics), source, folder);
+  const fs::path file = folder / kWeightsFile;
   std::vector<PackedItem> items;
   std::vector<NamedShape> tensors;
   for (size_t i = 0; i < model.parameters().size(); ++i) {

@@ -49,6 +49,20 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
                      const ModelFolder &source,
                      const std::filesystem::path &folder);
 
+/// The quantized matrices of a packed export whose phases are there already.
+struct PhasesOfModel {
+  PhaseScheme scheme;
+  /// By the parameter's index; asked for once, in order, where isQuantized.
+  std::function<bool(size_t index)> isQuantized;
+  std::function<PhaseMatrix(size_t index)> phasesOf;
+};
+
+/// The same of such phases, for int8 activations; all else is the model's
+/// latents.
+void writePhases(const Model &model, const PhasesOfModel &phases, DType type,
+                 const ModelFolder &source,
+                 const std::filesystem::path &folder);
+
 /// Throws the Error now with which writeCheckpoint() would refuse to copy a
 /// file of `source`.
 void requireCopyable(const ModelFolder &source);

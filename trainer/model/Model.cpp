@@ -140,6 +140,14 @@ Weights Model::weights(const Numerics &numerics) const {
   return weights;
 }
 
+Weights Model::latents() const {
+  Weights weights;
+  for (const Parameter &parameter : list)
+    weights.tensors.push_back(parameter.latent.detach());
+  setHead(weights);
+  return weights;
+}
+
 void Model::round(Weights &weights, std::span<const size_t> parameters) const {
   if (!weights.numerics.bf16)
     return;
@@ -164,11 +172,17 @@ at::Tensor Model::linear(const Weights &weights, const PlannedLinear &map,
                          const at::Tensor &x) const {
   const at::Tensor &weight = weights.tensors[map.weight];
   const at::Tensor *bias = map.bias ? &weights.tensors[*map.bias] : nullptr;
+  at::Tensor y;
   if (weights.numerics.bf16) {
-    const at::Tensor y = linearBFloat16(x, weight, weights.rounded[map.weight]);
-    return bias ? y.add(bias->to(y.scalar_type())) : y;
+    y = linearBFloat16(x, weight, weights.rounded[map.weight]);
+    if (bias)
+      y = y.add(bias->to(y.scalar_type()));
+  } else {
+    y = bias ? at::addmm(*bias, x, weight.t()) : at::mm(x, weight.t());
   }
-  return bias ? at::addmm(*bias, x, weight.t()) : at::mm(x, weight.t());
+  if (weights.tap)
+    weights.tap(map.weight, y);
+  return y;
 }
 
 std::vector<at::Tensor> Model::linears(const Weights &weights,
@@ -227,8 +241,13 @@ at::Tensor Model::normedParts(const Weights &weights,
       .view(x.sizes());
 }
 
-at::Tensor Model::attention(size_t index, const Weights &weights,
-                            const Batch &batch, const at::Tensor &x) const {
+at::Tensor Model::attentionInput(size_t index, const Weights &weights,
+                                 const at::Tensor &x) const {
+  return branchInput(weights, plan.layers[index].beforeAttention, x);
+}
+
+at::Tensor Model::attended(size_t index, const Weights &weights,
+                           const Batch &batch, const at::Tensor &x) const {
   const PlannedLayer &layer = plan.layers[index];
   const int64_t queries = extentOf(Axis::Queries, settings);
   const int64_t keys = extentOf(Axis::Keys, settings);
@@ -239,46 +258,63 @@ at::Tensor Model::attention(size_t index, const Weights &weights,
                       normedParts(weights, layer.keyNorm, qkv[1]), qkv[2],
                       settings.headDim, batch.planOf(settings, int64_t(index)),
                       {settings.attentionScale, settings.attentionSoftCap});
-  return linear(weights, layer.attentionOutput,
-                form(weights, x).quantizes ? fakeQuantizeActivations(attended)
-                                           : attended);
+  return form(weights, x).quantizes ? fakeQuantizeActivations(attended)
+                                    : attended;
 }
 
-at::Tensor Model::mlp(size_t index, const Weights &weights,
-                      const at::Tensor &x) const {
+at::Tensor Model::addAttention(size_t index, const Weights &weights,
+                               const at::Tensor &x,
+                               const at::Tensor &attended) const {
+  const PlannedLayer &layer = plan.layers[index];
+  return x.add(branchOutput(weights, layer.afterAttention,
+                            linear(weights, layer.attentionOutput, attended)));
+}
+
+at::Tensor Model::mlpInput(size_t index, const Weights &weights,
+                           const at::Tensor &x) const {
+  return branchInput(weights, plan.layers[index].beforeMlp, x);
+}
+
+at::Tensor Model::gated(size_t index, const Weights &weights,
+                        const at::Tensor &x) const {
   const PlannedLayer &layer = plan.layers[index];
   const int64_t units = settings.intermediateSize;
   const bool quantizes = form(weights, x).quantizes;
   const std::vector<at::Tensor> both =
       linears(weights, layer.mlpInputs, {units, units}, x);
   if (settings.activation == Activation::Silu)
-    return linear(weights, layer.mlpOutput,
-                  swiGlu(both[0], both[1], quantizes));
+    return swiGlu(both[0], both[1], quantizes);
   const at::Tensor gated = at::gelu(both[0], "tanh").mul(both[1]);
-  return linear(weights, layer.mlpOutput,
-                quantizes ? fakeQuantizeActivations(gated) : gated);
+  return quantizes ? fakeQuantizeActivations(gated) : gated;
+}
+
+at::Tensor Model::addMlp(size_t index, const Weights &weights,
+                         const at::Tensor &x, const at::Tensor &gated) const {
+  const PlannedLayer &layer = plan.layers[index];
+  return x.add(branchOutput(weights, layer.afterMlp,
+                            linear(weights, layer.mlpOutput, gated)));
 }
 
 at::Tensor Model::layer(size_t index, const Weights &weights,
                         const Batch &batch, const at::Tensor &x) const {
   const PlannedLayer &layer = plan.layers[index];
-  const at::Tensor attended =
-      branchOutput(weights, layer.afterAttention,
-                   attention(index, weights, batch,
-                             branchInput(weights, layer.beforeAttention, x)));
+  const at::Tensor heads =
+      attended(index, weights, batch, attentionInput(index, weights, x));
   at::Tensor sum, wide;
   if (layer.beforeMlp) {
+    const at::Tensor added =
+        branchOutput(weights, layer.afterAttention,
+                     linear(weights, layer.attentionOutput, heads));
     const SumAndNorm both =
-        addRmsNorm(x, attended, normWeight(weights, *layer.beforeMlp),
+        addRmsNorm(x, added, normWeight(weights, *layer.beforeMlp),
                    settings.rmsNormEpsilon, form(weights, x));
     sum = both.sum;
     wide = both.normed;
   } else {
-    sum = x.add(attended);
-    wide = branchInput(weights, std::nullopt, sum);
+    sum = addAttention(index, weights, x, heads);
+    wide = mlpInput(index, weights, sum);
   }
-  return sum.add(
-      branchOutput(weights, layer.afterMlp, mlp(index, weights, wide)));
+  return addMlp(index, weights, sum, gated(index, weights, wide));
 }
 
 at::Tensor Model::embed(const Weights &weights, const Batch &batch) const {

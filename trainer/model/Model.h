@@ -51,6 +51,9 @@ struct Weights {
   std::vector<at::Tensor> rounded;
   at::Tensor head; ///< another leaf when the head alone is quantized
   Numerics numerics;
+  /// If set, told of the output of every layer's linear map, by its weight's
+  /// index.
+  std::function<void(size_t weight, const at::Tensor &output)> tap;
 };
 
 /// Weights that are not all there at all times, and want to know how far a pass
@@ -95,9 +98,11 @@ public:
                                    const ModelFolder &folder, uint64_t seed);
 
   const HFConfig &config() const { return settings; }
+  const DecoderPlan &decoderPlan() const { return plan; }
   /// The type in which the embedding is, or will be, stored: its factor is
   /// rounded to it. Without a call, the one that config.json declares.
   void setStoredType(DType type) { storedType = type; }
+  DType embeddingType() const { return storedType; }
   /// Throws Error naming what config.json asks for and kernels of devices do
   /// not compute.
   static void refuseOnDevice(const HFConfig &config);
@@ -122,6 +127,8 @@ public:
   /// Effective weights of all parameters. They serve any number of passes until
   /// latents change.
   Weights weights(const Numerics &numerics) const;
+  /// The latents themselves, for passes that train nothing.
+  Weights latents() const;
   /// The parameter that the head is made of.
   size_t headParameter() const { return plan.head; }
 
@@ -133,11 +140,30 @@ public:
   at::Tensor layer(size_t layer, const Weights &weights, const Batch &batch,
                    const at::Tensor &x) const;
 
+  /// What hidden() does before the first layer and after the last.
+  at::Tensor embed(const Weights &weights, const Batch &batch) const;
+  at::Tensor finish(const Weights &weights, const at::Tensor &x) const;
+  /// What layer() does, from one linear map's input to that of the next: of the
+  /// residual stream, what the maps before attention read; of that, what the
+  /// one behind it reads; and the stream with what that one adds. The same for
+  /// the MLP.
+  at::Tensor attentionInput(size_t layer, const Weights &weights,
+                            const at::Tensor &x) const;
+  at::Tensor attended(size_t layer, const Weights &weights, const Batch &batch,
+                      const at::Tensor &input) const;
+  at::Tensor addAttention(size_t layer, const Weights &weights,
+                          const at::Tensor &x,
+                          const at::Tensor &attended) const;
+  at::Tensor mlpInput(size_t layer, const Weights &weights,
+                      const at::Tensor &x) const;
+  at::Tensor gated(size_t layer, const Weights &weights,
+                   const at::Tensor &input) const;
+  at::Tensor addMlp(size_t layer, const Weights &weights, const at::Tensor &x,
+                    const at::Tensor &gated) const;
+
 private:
   using Parts = std::initializer_list<int64_t>;
 
-  at::Tensor embed(const Weights &weights, const Batch &batch) const;
-  at::Tensor finish(const Weights &weights, const at::Tensor &x) const;
   at::Tensor linear(const Weights &weights, const PlannedLinear &map,
                     const at::Tensor &x) const;
   /// The results of several maps of x, or the parts of one fused map's, which
@@ -156,10 +182,6 @@ private:
   /// Queries or keys, each part that is as long as the norm by itself.
   at::Tensor normedParts(const Weights &weights, std::optional<size_t> norm,
                          const at::Tensor &x) const;
-  at::Tensor attention(size_t layer, const Weights &weights, const Batch &batch,
-                       const at::Tensor &x) const;
-  at::Tensor mlp(size_t layer, const Weights &weights,
-                 const at::Tensor &x) const;
   /// What the layers' inputs become; x is the residual stream.
   ActivationForm form(const Weights &weights, const at::Tensor &x) const;
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A short training of a tiny model of each architecture, to the compiled
-// export.
+// export, and its calibrated codes.
 #include "frontend/Synthesize.h"
 #include "runtime/support/Json.h"
 #include "test/unit/trainer/TinyModels.h"
+#include "trainer/quantize/Quantizer.h"
 #include "trainer/run/Trainer.h"
 
 #include <gtest/gtest.h>
@@ -62,10 +63,23 @@ protected:
     recipe.exportOptions.type = "BF16";
   }
 
+  /// Of a model compiled with these options.
+  double compiledLoss(const std::string &model,
+                      const std::string &options = "") const {
+    return lossOf(std::string(" ") + model + " -o model.so " + options);
+  }
   double compiledLoss(const Trainer &trainer) const {
     const std::string command = trainer.compileCommand();
+    return lossOf(command.substr(command.find(' ')));
+  }
+
+  TemporaryFolder folder;
+  Recipe recipe;
+
+private:
+  double lossOf(const std::string &arguments) const {
     outputOf("cd " + folder.path().string() + " && " + FAIRY2_COMPILE +
-             command.substr(command.find(' ')) + kOneLevel +
+             arguments + kOneLevel +
              // As the trainer has it.
              " --embedding=keep");
     return nlohmann::json::parse(outputOf(
@@ -74,9 +88,6 @@ protected:
         " --chunk 24"))["nll_per_token"]
         .get<double>();
   }
-
-  TemporaryFolder folder;
-  Recipe recipe;
 };
 
 TEST_P(EveryArchitectureTest, ItsExportCompilesToEqualLoss) {
@@ -92,6 +103,19 @@ TEST_P(EveryArchitectureTest, ItsExportCompilesToEqualLoss) {
     const double share = recipe.method == "none" ? 5e-4 : 5e-3;
     EXPECT_NEAR(compiledLoss(trainer), after, share * after) << method;
   }
+}
+
+TEST_P(EveryArchitectureTest, ItsCodedFormCompilesToNearlyEqualLoss) {
+  QuantizeOptions options;
+  options.model = recipe.model;
+  options.calibration = {recipe.data.train[0].path};
+  options.output = (folder / "coded").string();
+  options.stages = 6;
+  options.tokens = options.gradientTokens = 1024;
+  const nlohmann::ordered_json summary = quantize(options);
+  EXPECT_LT(summary["all"]["metric_error"], 1e-3);
+  const double exact = compiledLoss(recipe.model, "--method=none");
+  EXPECT_NEAR(compiledLoss(options.output), exact, 5e-3 * exact);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EveryArchitectureTest,

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fairy2-quantize: codes a model's matrices layer by layer so that the coded
+// model does on a text what the float model does.
+#pragma once
+
+#include "frontend/ModelFolder.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fairy2::trainer {
+
+struct QuantizeOptions {
+  std::string model; ///< folder of a checkpoint
+  ModelFolderRules rules;
+  std::vector<std::string> calibration; ///< files, as fairy2-train reads them
+  std::string output;                   ///< a new folder
+  int stages = 4;
+  int64_t tokens = 32768, gradientTokens = 8192;
+  uint64_t seed = 0;
+  int threads = 1;
+};
+
+/// Writes the packed checkpoint, and returns what it tells of it: bits, and
+/// errors of every kind of matrix. Tells on stderr what it does. Throws Error.
+nlohmann::ordered_json quantize(const QuantizeOptions &options);
+
+/// What quantize() would code and need, without reading weights.
+nlohmann::ordered_json describeQuantization(const QuantizeOptions &options);
+
+} // namespace fairy2::trainer
