@@ -21,9 +21,9 @@ LEVELS = {
     "x86-64-v2": (r"\spshufb\s.*%xmm", [r"\spaddw\s"]),
     "aarch64-neon": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
 }
-# Per level with products: the instruction, how many of it a step of the largest
-# group of tokens takes, and what shows that a loop decodes codes into bytes.
-PRODUCTS = {"x86-64-v4-vnni": (r"vpdpbusd\s.*%zmm", 24, r"vptestn?mb")}
+# Per level with products: the instruction, and how many of it a step of the
+# largest group of tokens takes.
+PRODUCTS = {"x86-64-v4-vnni": (r"vpdpbusd\s.*%zmm", 24)}
 # The level's vector registers hold the sums of a loop; the smaller register
 # files are known to miss by a few. (An address may come from the stack.)
 STACK = r"\(%r[sb]p\).*mm\d|mm\d.*\(%r[sb]p\)"
@@ -88,7 +88,7 @@ def check(path, level, layers):
         lines = file.read().splitlines()
     failures = []
     hot, multiplying = [], []
-    product, products, decodes = PRODUCTS.get(level, (r"$^", 1, r"$^"))
+    product, products = PRODUCTS.get(level, (r"$^", 1))
     defined = {name for name, _ in functions(lines)}
     for name, body in functions(lines):
         for line in body:
@@ -98,8 +98,7 @@ def check(path, level, layers):
                 failures.append(f"{name}: calls {target}")
         # The hot loops fetch ahead; those for rare wide blocks do not.
         hot += [(name, loop) for loop in innermost_loops(body)
-                if count(lookup, loop) >= 4 and count(PREFETCH, loop)
-                and not count(decodes, loop)]
+                if count(lookup, loop) >= 4 and count(PREFETCH, loop)]
         multiplying += [(name, loop) for loop in innermost_loops(body)
                         if count(product, loop) >= products
                         and not count(lookup, loop)]

@@ -14,9 +14,9 @@ namespace {
 
 /// Tokens whose sums lie in registers side by side.
 constexpr int64_t kTokensAside = 12;
-/// Fewer at the end of a batch: 4 tokens have 8 sums in turns, which hide the
-/// latency of a product.
-constexpr int64_t kTokenGroups[] = {kTokensAside, 4, 1};
+/// Fewer at the end of a batch. 2 tokens have 4 sums in turns, which just hide
+/// the latency of a product where one starts in each cycle.
+constexpr int64_t kTokenGroups[] = {kTokensAside, 4, 2, 1};
 /// Tokens for which a panel is decoded once; their sums take 33 KiB.
 constexpr int64_t kTokensTogether = 22 * kTokensAside;
 /// Blocks of a panel, which stays in L1 or near by: 32 KiB of bytes.
@@ -117,9 +117,10 @@ void storeWords(Emitter &e, const ProductArguments &products, int64_t columns,
 
 namespace {
 
-/// What the codes of a set weigh in the bytes of a tile.
+/// Tables of the bytes that a nibble of sign bits adds to four columns, of a
+/// set: by its integers for codes +-1 and +-i. The same where these are equal.
 struct SetBytes {
-  Value re, im; ///< 64 bytes, all equal
+  Value re, im;
 };
 
 /// Decodes the tile that `input` points at.
@@ -130,11 +131,11 @@ public:
   void decodeGroup(Value chunk, int64_t group, Value panel, Value at);
 
 private:
-  Value ofSet(int64_t set, int64_t axis);
-  Value constant(int64_t value) {
-    return e.constant(e.bytes(kChunk), int64_t(int8_t(value)));
+  Value integerOf(int64_t set, int64_t axis);
+  Value tableOf(Value integer);
+  Value bytes(Value integer) {
+    return e.splat(arith::TruncIOp::create(e, e.getI8Type(), integer), kChunk);
   }
-  Value bits(int64_t firstBit);
 
   Emitter &e;
   const PhaseInput &input;
@@ -143,65 +144,81 @@ private:
   Value firstA[2];
 };
 
-/// The integer of a set as bytes.
-Value Decoder::ofSet(int64_t set, int64_t axis) {
+/// The integer of a set on an axis.
+Value Decoder::integerOf(int64_t set, int64_t axis) {
   const SignPlanePack &pack = input.pack;
   if (!pack.hasScales())
-    return constant(int64_t(1) << (pack.sets() / 2 - 1 - set / 2));
+    return e.constant(e.getI32Type(), int64_t(1)
+                                          << (pack.sets() / 2 - 1 - set / 2));
   Value at = e.add(input.tileScales, set * pack.scalesPerSet() + axis);
-  return e.splat(
-      arith::TruncIOp::create(e, e.getI8Type(), e.load(input.scales, at)),
-      kChunk);
+  return e.load(input.scales, at);
+}
+
+/// Entry e: four bytes, each the integer where bit b of e is set.
+Value Decoder::tableOf(Value integer) {
+  SmallVector<int32_t> ones;
+  for (int32_t entry = 0; entry < 16; ++entry) {
+    int32_t word = 0;
+    for (int b = 0; b < 4; ++b)
+      word |= (entry >> b & 1) << (8 * b);
+    ones.push_back(word);
+  }
+  // An integer fits a byte, so none carries into the next.
+  return e.mul(
+      arith::ConstantOp::create(
+          e, DenseElementsAttr::get(e.ints(), ArrayRef<int32_t>(ones))),
+      e.splat(integer));
 }
 
 /// p and q are sign bits: a = p + q - 1 and b = p - q. So sums of c a begin at
 /// minus the sum of c; those of U at 128 more, as does b of W: each byte is a
 /// sum or a difference with one of the two.
-Decoder::Decoder(Emitter &e, const PhaseInput &input)
-    : e(e), input(input), firstA{constant(128), constant(0)} {
+Decoder::Decoder(Emitter &e, const PhaseInput &input) : e(e), input(input) {
+  Value first[2] = {e.constant(e.getI32Type(), 128),
+                    e.constant(e.getI32Type(), 0)};
   for (int64_t set = 0; set < input.pack.sets(); ++set) {
-    sets.push_back({ofSet(set, 0), ofSet(set, 1)});
-    Value &mine = firstA[isConjugated(set)];
-    mine = e.sub(mine, sets.back().re);
+    Value re = integerOf(set, 0), im = integerOf(set, 1);
+    sets.push_back({tableOf(re), tableOf(im)});
+    Value &mine = first[isConjugated(set)];
+    mine = e.sub(mine, re);
   }
+  for (int w = 0; w < 2; ++w)
+    firstA[w] = bytes(first[w]);
 }
 
-/// A mask of the bit of each column, from number `firstBit` of a code's byte.
-Value Decoder::bits(int64_t firstBit) {
-  SmallVector<int8_t> mask;
-  for (int64_t i = 0; i < kChunk; ++i)
-    mask.push_back(
-        int8_t(1 << (firstBit + i % SignPlaneLayout::kGroupColumns)));
-  return arith::ConstantOp::create(
-      e, DenseElementsAttr::get(e.bytes(kChunk), ArrayRef<int8_t>(mask)));
-}
-
-/// for set: rows = each row's byte, once for each of the 4 columns
-///   a += c_re where p; a += c_re where q
-///   b += c_im where p; b -= c_im where q
-/// All sums are modulo 256; the bytes fit.
+/// for set: p, q = nibbles of each row's byte; for axis:
+///   sum of p += its bytes, sum of q += its bytes
+/// a = p + q, b = p - q of U and of W
+///
+/// All sums are modulo 256; the bytes fit. Equal tables make equal sums, which
+/// are found once.
 void Decoder::decodeGroup(Value chunk, int64_t group, Value panel, Value at) {
   constexpr int64_t kRows = SignPlaneLayout::kTileRows;
-  SmallVector<int64_t> repeat;
-  for (int64_t i = 0; i < kChunk; ++i)
-    repeat.push_back(i / SignPlaneLayout::kGroupColumns);
-  Value masks[2] = {bits(0), bits(4)}, zero = constant(0);
-  Value a[2] = {firstA[0], firstA[1]}, b[2] = {zero, constant(128)};
-  for (auto [set, weights] : llvm::enumerate(sets)) {
-    const size_t w = isConjugated(int64_t(set));
-    Value codes = e.loadVector(
-        input.planes, e.add(chunk, int64_t(set) * kChunk + group * kRows),
-        kRows, kRows);
-    Value rows = vector::ShuffleOp::create(e, codes, codes, repeat);
-    auto where = [&](int plane, Value weight) -> Value {
-      Value isSet = arith::CmpIOp::create(
-          e, arith::CmpIPredicate::ne,
-          arith::AndIOp::create(e, rows, masks[plane]), zero);
-      return arith::SelectOp::create(e, isSet, weight, zero);
-    };
-    a[w] = e.add(e.add(a[w], where(0, weights.re)), where(1, weights.re));
-    b[w] = e.sub(e.add(b[w], where(0, weights.im)), where(1, weights.im));
+  Value sums[2][2][2]; // [U, W][axis][p, q]
+  for (auto [set, tables] : llvm::enumerate(sets)) {
+    Value codes = arith::ExtUIOp::create(
+        e, e.ints(),
+        e.loadVector(input.planes,
+                     e.add(chunk, int64_t(set) * kChunk + group * kRows), kRows,
+                     kRows));
+    const Value nibbles[2] = {
+        codes, arith::ShRUIOp::create(e, codes, e.constant(e.ints(), 4))};
+    const Value ofAxis[2] = {tables.re, tables.im};
+    for (int axis = 0; axis < 2; ++axis)
+      for (int plane = 0; plane < 2; ++plane) {
+        Value found =
+            e.bitcast(e.bytes(kChunk),
+                      WordLookupOp::create(e, ofAxis[axis], nibbles[plane]));
+        Value &sum = sums[isConjugated(int64_t(set))][axis][plane];
+        sum = sum ? e.add(sum, found) : found;
+      }
   }
+  Value a[2], b[2];
+  for (int w = 0; w < 2; ++w) {
+    a[w] = e.add(e.add(sums[w][0][0], sums[w][0][1]), firstA[w]);
+    b[w] = e.sub(sums[w][1][0], sums[w][1][1]);
+  }
+  b[1] = e.add(b[1], e.constant(e.bytes(kChunk), int64_t(-128)));
   // [half of x][part]
   const Value bytes[2][2] = {{e.add(a[0], a[1]), e.add(b[0], b[1])},
                              {e.sub(b[1], b[0]), e.sub(a[0], a[1])}};
