@@ -110,6 +110,17 @@ TEST_F(QuantizeTest, TheDemoModelKeepsItsLoss) {
             compiledLoss(demo, "--method=none") + 0.02);
 }
 
+TEST_F(QuantizeTest, OddExtentsStayDense) {
+  writeTinyModel(folder / "odd", "", 49);
+  const Outcome outcome = quantized("coded", "", "odd");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_NE(outcome.text.find("model.layers.1.mlp.down_proj.weight stays "
+                              "dense: its extents are odd"),
+            outcome.text.npos);
+  const double exact = compiledLoss(pathOf("odd"), "--method=none");
+  EXPECT_NEAR(compiledLoss(pathOf("coded")), exact, 0.01 * exact);
+}
+
 TEST_F(QuantizeTest, ResultIsTheSameOnAnyNumberOfThreads) {
   ASSERT_EQ(quantized("one", "--stages=2 --threads=1").status, 0);
   ASSERT_EQ(quantized("two", "--stages=2 --threads=2").status, 0);
