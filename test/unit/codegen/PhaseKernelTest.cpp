@@ -323,6 +323,22 @@ constexpr auto kTensor = ScaleGranularity::Tensor, kRow = ScaleGranularity::Row,
                kTile = ScaleGranularity::Tile;
 constexpr auto kMean = StageScales::Mean, kBinary = StageScales::Binary;
 
+/// More tokens than have their sums in scratch at once.
+TEST(GridProductsTest, ManyTokensAreMultipliedInParts) {
+  const Layer layer(gridShape("", {16}, 16, 2, true, kRow, kBinary));
+  std::vector<int32_t> tokens(300);
+  for (size_t i = 0; i < tokens.size(); ++i)
+    tokens[i] = int32_t(i * i % size_t(layer.tokens()));
+  for (const CpuTarget *target : runnableTargets()) {
+    if (!target->productsFrom)
+      continue;
+    CompiledModule compiled(layer.module(0, false), *target, 300);
+    compiled.resetCache(1, 304);
+    const Floats expected = compiled.run(Step::of(tokens));
+    EXPECT_EQ(compiled.run(Step::of(tokens), 2, 1), expected);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Shapes, GridKernelTest,
     testing::Values(
