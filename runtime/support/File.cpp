@@ -113,22 +113,40 @@ void InputFile::read(uint64_t offset, std::span<uint8_t> out,
   }
 }
 
-std::string readWholeFile(const std::filesystem::path &path, int64_t maxBytes) {
+namespace {
+
+InputFile openSmallFile(const std::filesystem::path &path, int64_t maxBytes) {
   std::error_code code;
   if (!std::filesystem::exists(path, code))
     throw Error(path.string() + ": no such file");
-  const InputFile file = InputFile::open(path.string());
+  InputFile file = InputFile::open(path.string());
   if (file.bytes > uint64_t(maxBytes))
     throw Error(file.path + ": has " + std::to_string(file.bytes) +
                 " bytes, expected at most " + std::to_string(maxBytes));
+  return file;
+}
+
+} // namespace
+
+std::string readWholeFile(const std::filesystem::path &path, int64_t maxBytes) {
+  const InputFile file = openSmallFile(path, maxBytes);
   std::string content(file.bytes, '\0');
   file.read(0, writableBytesOf(content));
   return content;
 }
 
 std::string readTextFile(const std::filesystem::path &path, int64_t maxBytes) {
-  std::string text = readWholeFile(path, maxBytes);
-  requirePlainText(text, path.string());
+  const InputFile file = openSmallFile(path, maxBytes);
+  PlainTextCheck check(path.string());
+  std::string text;
+  // In pieces: a large file that is no text costs neither time nor memory.
+  while (text.size() < file.bytes) {
+    const size_t begin = text.size();
+    text.resize(std::min<uint64_t>(file.bytes, begin + kBufferBytes));
+    file.read(begin, writableBytesOf(text).subspan(begin));
+    check.add(std::string_view(text).substr(begin));
+  }
+  check.finish();
   return text;
 }
 
@@ -235,6 +253,10 @@ void OutputFile::commit() {
   if (rename(temporary.path().c_str(), target.c_str()) != 0)
     fail("cannot rename the finished file", errno);
   temporary.keep();
+}
+
+void requireCreatable(const std::filesystem::path &path) {
+  const OutputFile attempt(path); // leaves nothing behind
 }
 
 ScratchFile::ScratchFile(std::filesystem::path folder) {

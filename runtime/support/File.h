@@ -89,6 +89,10 @@ private:
   uint64_t flushed = 0;
 };
 
+/// Throws Error unless an OutputFile can be begun at `path`: to call before
+/// long work whose result goes there.
+void requireCreatable(const std::filesystem::path &path);
+
 /// A file without a name, gone with the process however that ends: for what
 /// memory need not hold.
 class ScratchFile {

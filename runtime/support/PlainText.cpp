@@ -52,8 +52,11 @@ void PlainTextCheck::checkStart() {
       fail("expected text, found a compressed file");
   if (held.starts_with("\xef\xbb\xbf"))
     fail("starts with a byte order mark, expected plain UTF-8");
+  // Zeros alone are no characters in any of them.
+  const std::string_view first = std::string_view(held).substr(0, 4);
   if (held.starts_with("\xff\xfe") || held.starts_with("\xfe\xff") ||
-      std::string_view(held).substr(0, 4).find('\0') != held.npos)
+      (first.find('\0') != first.npos &&
+       first.find_first_not_of('\0') != first.npos))
     fail("is UTF-16 or UTF-32, expected plain UTF-8");
 }
 

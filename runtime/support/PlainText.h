@@ -13,7 +13,10 @@ namespace fairy2 {
 /// order mark and without zero bytes. The mark is refused and not dropped:
 /// Python and the libraries that models are trained with keep it as a
 /// character, so that dropping it would give other tokens than theirs, and
-/// keeping it tokens that nobody wants.
+/// keeping it tokens that nobody wants. UTF-16 without a mark is refused where
+/// its bytes are not also UTF-8: a single space, newline or Latin letter has a
+/// zero byte, and most ideographs have bytes above 0x7F that fit nowhere. A few
+/// ideographs alone may be bytes of plain ASCII, and are then taken for that.
 class PlainTextCheck {
 public:
   /// `name` is that of the file in errors.

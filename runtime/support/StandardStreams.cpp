@@ -22,8 +22,18 @@ namespace {
 
 constexpr size_t kMostBytes = size_t(1) << 30;
 
-std::string readAll(int descriptor, const std::string &name) {
+std::string readAll(int descriptor, const std::string &name,
+                    std::string_view magic) {
   std::string text;
+  // As it comes: what is no text ends the reading at its first bytes.
+  PlainTextCheck check(name);
+  size_t checked = 0;
+  const auto checkMore = [&] {
+    if (!magic.empty() && text.starts_with(magic))
+      return;
+    check.add(std::string_view(text).substr(checked));
+    checked = text.size();
+  };
   char bytes[1 << 16];
   while (true) {
     const ssize_t count = read(descriptor, bytes, sizeof(bytes));
@@ -32,14 +42,17 @@ std::string readAll(int descriptor, const std::string &name) {
     if (count < 0)
       throw Error(name + ": cannot read: " + std::strerror(errno));
     if (count == 0) {
-      requirePlainText(text, name);
+      checkMore();
+      if (checked == text.size())
+        check.finish();
       return text;
     }
     if (text.size() + size_t(count) > kMostBytes)
       throw Error(name + ": expected at most " +
-                  std::to_string(kMostBytes >> 20) +
-                  " MiB of text, found more");
+                  std::to_string(kMostBytes >> 20) + " MiB, found more");
     text.append(bytes, size_t(count));
+    if (text.size() >= magic.size())
+      checkMore();
   }
 }
 
@@ -71,15 +84,15 @@ void flushStandardOutput() {
               (error ? std::string(": ") + std::strerror(error) : ""));
 }
 
-std::string readStandardInput() {
-  return readAll(STDIN_FILENO, "standard input");
+std::string readStandardInput(std::string_view magic) {
+  return readAll(STDIN_FILENO, "standard input", magic);
 }
 
-std::string readStream(const std::string &path) {
+std::string readStream(const std::string &path, std::string_view magic) {
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0)
     throw Error(path + ": cannot open: " + std::strerror(errno));
-  return readAll(file.get(), path);
+  return readAll(file.get(), path, magic);
 }
 
 } // namespace fairy2

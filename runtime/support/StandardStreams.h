@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace fairy2 {
 
@@ -18,8 +19,10 @@ void openStandardStreams();
 void flushStandardOutput();
 
 /// All of the text in the standard input, or in the file at `path`, which may
-/// be a pipe or /dev/fd/N. Throws Error, also for more than 1 GiB.
-std::string readStandardInput();
-std::string readStream(const std::string &path);
+/// be a pipe or /dev/fd/N. Throws Error, also for more than 1 GiB; what is no
+/// text (PlainText.h) is not read further than the place where that shows. Data
+/// that begins with `magic`, if that is given, need be no text.
+std::string readStandardInput(std::string_view magic = {});
+std::string readStream(const std::string &path, std::string_view magic = {});
 
 } // namespace fairy2

@@ -46,6 +46,14 @@ TEST(PlainTextTest, WhatIsNoTextIsRefusedWithItsPlace) {
       // UTF-16 of letters that are not Latin, up to its first space.
       {"\x3f\x04\x40\x04 \0\x38\x04"s,
        "f: line 1: byte 5 is zero, expected plain UTF-8"},
+      // Four bytes of zero may be a device, but no text.
+      {"\0\0\0\0"s, "f: line 1: byte 0 is zero, expected plain UTF-8"},
+      {"\0\0\0a"s, "f: is UTF-16 or UTF-32, expected plain UTF-8"},
+      // UTF-16 of ideographs alone: Python's '\u4f60\u597d' in utf-16-le is
+      // '`O}Y', '\u65e5\u672c' in utf-16-be is 'e\xe5g,'.
+      {"`O}Y", "no error"},
+      {"e\xe5g,", "f: line 1: byte 1 (0xE5) is not UTF-8"},
+      {"\x2d\x8a\x9e", "f: line 1: byte 1 (0x8A) is not UTF-8"},
       {lines + "e\0"s, "f: line 3: byte 7 is zero, expected plain UTF-8"},
       {lines + "caf\xe9\n", "f: line 3: byte 9 (0xE9) is not UTF-8"},
       {lines + "\x93quoted\x94", "f: line 3: byte 6 (0x93) is not UTF-8"},
