@@ -151,6 +151,8 @@ CompileSummary compile(ModuleOp module, const WeightStore &weights,
   resolveScheme(module, assets.trained, options.isMethodNamed,
                 options.quantize);
   CompileSummary summary;
+  summary.isAsTrained =
+      assets.trained && isAsTrained(*assets.trained, options.quantize);
   auto emitText = [&](const std::string &text) {
     writeText(options.output, text);
     summary.fileBytes = int64_t(text.size());

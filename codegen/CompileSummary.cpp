@@ -168,11 +168,12 @@ void printQuantized(llvm::raw_ostream &out,
 /// (stories260K).
 constexpr double kBearableError = 0.2;
 
-void printAdvice(llvm::raw_ostream &out,
-                 const std::vector<QuantizedLayer> &layers) {
+void printAdvice(llvm::raw_ostream &out, const CompileSummary &summary) {
+  if (summary.isAsTrained)
+    return;
   double sum = 0;
   int64_t count = 0;
-  for (const QuantizedLayer &layer : layers)
+  for (const QuantizedLayer &layer : summary.quantized)
     if (layer.relativeError && layer.onPlanes) {
       sum += *layer.relativeError;
       ++count;
@@ -214,7 +215,7 @@ std::string toTables(const CompileSummary &summary, bool everyLayer) {
   llvm::raw_string_ostream out(text);
   printWeights(out, summary.layers);
   printQuantized(out, summary.quantized, everyLayer);
-  printAdvice(out, summary.quantized);
+  printAdvice(out, summary);
   return text;
 }
 

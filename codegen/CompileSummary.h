@@ -39,6 +39,7 @@ struct CompileSummary {
   std::vector<LayerSummary> layers;
   std::vector<QuantizedLayer> quantized; ///< in the order of their use
   int64_t fileBytes = 0;
+  bool isAsTrained = false; ///< in the form that the checkpoint says it was
 };
 
 /// The embedding and the linear layers of a module of stage packed.
@@ -48,8 +49,8 @@ std::vector<QuantizedLayer> quantizedLayers(mlir::ModuleOp packed,
 
 /// Aligned columns for a terminal: weights by kernel, and layers, each on
 /// a line of its own or those of one kind and form together. Ends with a
-/// sentence where the weights lose more than a model that was not trained for
-/// it bears.
+/// sentence where the weights lose more than a model bears that was not trained
+/// for it; one that was (summary.isAsTrained) loses much and bears it.
 std::string toTables(const CompileSummary &summary, bool everyLayer);
 
 } // namespace fairy2

@@ -152,4 +152,16 @@ void resolveScheme(ModuleOp module, const std::optional<TrainedScheme> &trained,
             options);
 }
 
+bool isAsTrained(const TrainedScheme &trained, const QuantizeOptions &options) {
+  if (!options.stagesFor.empty())
+    return false;
+  if (options.signs.hasValue())
+    return trained.signs && trained.signs->method == options.signs &&
+           trained.signs->scales == options.scales;
+  return trained.phases &&
+         *trained.phases == PhaseScheme{int(options.stages), options.scales,
+                                        options.mode, options.stageScales,
+                                        options.scaleGrid};
+}
+
 } // namespace fairy2

@@ -22,4 +22,7 @@ void resolveScheme(mlir::ModuleOp module,
                    const std::optional<TrainedScheme> &trained,
                    bool isMethodNamed, QuantizeOptions &options);
 
+/// Whether resolved options quantize as the checkpoint was trained for.
+bool isAsTrained(const TrainedScheme &trained, const QuantizeOptions &options);
+
 } // namespace fairy2
