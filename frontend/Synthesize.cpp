@@ -113,27 +113,30 @@ public:
 
   const fs::path &path() const { return folder.path(); }
 
-  void publish() {
+  /// Without `tokenizer` one that is there stays, for nothing replaces it.
+  void publish(bool tokenizer) {
     const SignalDelay together;
     if (!fs::exists(target)) {
       fs::rename(path(), target);
       folder.keep();
       return;
     }
-    removeOldCheckpoint();
+    removeOldCheckpoint(tokenizer);
     for (const fs::directory_entry &entry : fs::directory_iterator(path()))
       fs::rename(entry.path(), target / entry.path().filename());
   }
 
 private:
-  void removeOldCheckpoint() const {
+  void removeOldCheckpoint(bool tokenizer) const {
     std::vector<fs::path> old;
     for (const fs::directory_entry &entry : fs::directory_iterator(target)) {
       // Other files may have much the same names, and are somebody's.
       static const std::regex ours(
-          "(config|generation_config|tokenizer|model\\.safetensors\\.index)"
-          "\\.json|model(-[0-9]{5}-of-[0-9]{5})?\\.safetensors");
-      if (std::regex_match(entry.path().filename().string(), ours) &&
+          "(config|model\\.safetensors\\.index)\\.json|"
+          "model(-[0-9]{5}-of-[0-9]{5})?\\.safetensors");
+      const std::string name = entry.path().filename().string();
+      if ((std::regex_match(name, ours) ||
+           (tokenizer && name == "tokenizer.json")) &&
           !entry.is_directory())
         old.push_back(entry.path());
     }
@@ -355,7 +358,7 @@ SynthesizeResult synthesizeCheckpoint(const fs::path &configFile,
     if (options.byteTokenizer)
       writeTextFile(staging.path() / "tokenizer.json", byteTokenizerText());
     writeTextFile(staging.path() / "config.json", configText);
-    staging.publish();
+    staging.publish(options.byteTokenizer);
   } catch (const fs::filesystem_error &error) {
     throw Error(error.path1().string() + ": " + error.code().message());
   }

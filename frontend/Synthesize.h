@@ -24,9 +24,9 @@ struct SynthesizeOptions {
   int64_t shardBytes = int64_t(5'000'000'000);
   /// Whether to write a tokenizer.json whose tokens are the 256 bytes.
   bool byteTokenizer = false;
-  /// Whether `directory` may hold files already. Those of a checkpoint
-  /// (config.json, generation_config.json, tokenizer.json and what begins with
-  /// model) are replaced or removed, others stay.
+  /// Whether `directory` may hold files already. Those that a checkpoint of
+  /// this program has (config.json, shards of weights and their index, with
+  /// byteTokenizer tokenizer.json) are replaced or removed, others stay.
   bool overwrite = false;
   bool allowsUnknownFields = false; ///< in the config
   /// Told the bytes written so far and in all, often.

@@ -195,11 +195,17 @@ TEST_F(SynthesizeTest, RefusesToOverwriteUnlessTold) {
   SynthesizeOptions options;
   options.shardBytes = 30'000;
   synthesize("out", options); // an empty folder is fine
-  folder.write("out/generation_config.json", "{}");
   folder.write("out/model.safetensors.index.json", "{}");
-  const std::set<std::string> others = {
-      "notes.txt", "model.safetensors.bak", "model_old.safetensors",
-      "my-model.safetensors", "config.json.orig"};
+  // A tokenizer, too, that the new checkpoint has none in place of.
+  const std::set<std::string> others = {"tokenizer.json",
+                                        "tokenizer.model",
+                                        "tokenizer_config.json",
+                                        "generation_config.json",
+                                        "notes.txt",
+                                        "model.safetensors.bak",
+                                        "model_old.safetensors",
+                                        "my-model.safetensors",
+                                        "config.json.orig"};
   for (const std::string &name : others)
     folder.write("out/" + name, "mine");
   options.shardBytes = 1'000'000;
@@ -213,6 +219,22 @@ TEST_F(SynthesizeTest, RefusesToOverwriteUnlessTold) {
   std::set<std::string> expected = others;
   expected.insert({"config.json", "model.safetensors"});
   EXPECT_EQ(namesIn(folder / "out"), expected);
+  EXPECT_EQ(readFile(folder / "out/tokenizer.json"), "mine");
+  options.byteTokenizer = true;
+  synthesize("out", options);
+  EXPECT_EQ(namesIn(folder / "out"), expected);
+  EXPECT_NE(readFile(folder / "out/tokenizer.json").find("<0xFF>"),
+            std::string::npos);
+}
+
+/// The rule of links is for files that nobody named: this one is named.
+TEST_F(SynthesizeTest, ReadsTheConfigThatALinkNames) {
+  fs::create_directory(folder / "model");
+  fs::create_symlink(folder / "source.json", folder / "model/config.json");
+  synthesizeCheckpoint(folder / "model/config.json", folder / "out", {});
+  EXPECT_EQ(readFile(folder / "out/config.json"),
+            readFile(folder / "source.json"));
+  EXPECT_FALSE(fs::is_symlink(folder / "out/config.json"));
 }
 
 /// Also when the config to copy is the one about to be replaced.
