@@ -8,6 +8,7 @@
 #include "frontend/ImportModel.h"
 #include "frontend/ReadAssets.h"
 #include "runtime/Cores.h"
+#include "runtime/support/File.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
 #include "runtime/support/Unfinished.h"
@@ -28,8 +29,11 @@ int main(int argc, char **argv) {
       return *code;
     if (line.options.threads == 0)
       line.options.threads = usableCores();
-    if (!line.printsOptCommand)
+    if (!line.printsOptCommand) {
       requireNotInput(line.options.output, line.model);
+      if (line.options.output != "-")
+        requireCreatable(line.options.output);
+    }
     mlir::MLIRContext context;
     const ModelFolder folder(line.model, line.rules);
     const auto [config, checkpoint] = DecoderCheckpoint::open(folder);

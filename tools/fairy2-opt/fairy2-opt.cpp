@@ -17,10 +17,18 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <filesystem>
+#include <string_view>
 
 using namespace fairy2;
 
 namespace {
+
+/// Whether an output of that name is a file and not a stream, device or pipe.
+bool becomesFile(const std::string &name) {
+  std::error_code error;
+  return name != "-" && !std::filesystem::is_character_file(name, error) &&
+         !std::filesystem::is_fifo(name, error);
+}
 
 /// A file appears whole; a device or pipe is written to.
 void write(const std::string &name, const std::string &text) {
@@ -29,8 +37,7 @@ void write(const std::string &name, const std::string &text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
     return flushStandardOutput();
   }
-  if (!std::filesystem::is_character_file(name, error) &&
-      !std::filesystem::is_fifo(name, error))
+  if (becomesFile(name))
     return writeTextFile(name, text);
   llvm::raw_fd_ostream stream(name, error);
   if (!error) {
@@ -43,15 +50,33 @@ void write(const std::string &name, const std::string &text) {
     throw Error(name + ": cannot write: " + error.message());
 }
 
+/// Of a file; or of a stream, within the limits that every reader of them has.
+std::unique_ptr<llvm::MemoryBuffer> openInput(const std::string &name) {
+  constexpr std::string_view kBytecode = "ML\xefR";
+  if (name == "-")
+    return llvm::MemoryBuffer::getMemBufferCopy(readStandardInput(kBytecode),
+                                                "<stdin>");
+  std::error_code absent; // who opens it says so
+  const auto type = std::filesystem::status(name, absent).type();
+  if (type == std::filesystem::file_type::character ||
+      type == std::filesystem::file_type::fifo)
+    return llvm::MemoryBuffer::getMemBufferCopy(readStream(name, kBytecode),
+                                                name);
+  std::string error;
+  auto input = mlir::openInputFile(name, &error);
+  if (!input)
+    throw Error(error);
+  return input;
+}
+
 /// MlirOptMain on a file that is first checked for nesting that would overflow
 /// the parser's stack. Whether it succeeded; it has said why not.
 bool optimize(const std::string &inputName, const std::string &outputName,
               mlir::DialectRegistry &registry) {
   auto config = mlir::MlirOptMainConfig::createFromCLOptions();
-  std::string error;
-  auto input = mlir::openInputFile(inputName, &error);
-  if (!input)
-    throw Error(error);
+  if (becomesFile(outputName))
+    requireCreatable(outputName);
+  std::unique_ptr<llvm::MemoryBuffer> input = openInput(inputName);
   const llvm::MemoryBufferRef buffer = input->getMemBufferRef();
   if (!mlir::isBytecode(buffer))
     if (auto line = lineNestedTooDeep(buffer.getBuffer()))

@@ -3,6 +3,7 @@
 // fairy2-run: continues a prompt with a compiled model and streams the text, or
 // talks with a chat model.
 #include "runtime/support/Error.h"
+#include "runtime/support/File.h"
 #include "runtime/support/PlainText.h"
 #include "runtime/support/SameFile.h"
 #include "runtime/support/StandardStreams.h"
@@ -53,6 +54,8 @@ void run(Arguments &args) {
   for (const std::string &input : {args.model, prompt})
     if (!args.logitsOut.empty())
       requireNotInput(args.logitsOut, input);
+  if (!args.logitsOut.empty())
+    requireCreatable(args.logitsOut);
   const auto model = Model::open(args.model);
   std::vector<int32_t> ids = args.promptIds;
   if (ids.empty())

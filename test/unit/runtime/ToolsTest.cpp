@@ -347,8 +347,8 @@ TEST_F(ToolsTest, EvalReadsPipes) {
   }
   // What is there without end, and what is no text.
   EXPECT_EQ(run("fairy2-eval", command + "/dev/zero").errors,
-            "fairy2-eval: error: /dev/zero: expected at most 1024 MiB of text, "
-            "found more\n");
+            "fairy2-eval: error: /dev/zero: line 1: byte 0 is zero, expected "
+            "plain UTF-8\n");
 }
 
 /// Nothing is lost, under whatever name.
