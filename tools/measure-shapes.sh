@@ -60,9 +60,9 @@ for config in "$@"; do
   [ -d "$model" ] ||
     "$bin/fairy2-synth" --config "$config" -o "$model" --tokenizer bytes \
       >/dev/null
-  for scheme in "W2:--method=complex_phase_v2 --lm-head=quantize" \
-    "W1:--method=complex_phase_v1 --lm-head=quantize" \
-    "W2 int8 head:--method=complex_phase_v2 --lm-head=int8"; do
+  for scheme in "W2:--stages=2 --lm-head=quantize" \
+    "W1:--stages=1 --lm-head=quantize" \
+    "W2 int8 head:--stages=2 --lm-head=int8"; do
     library=$model.${scheme%%:*}.so
     # shellcheck disable=SC2086
     [ -f "$library" ] ||
