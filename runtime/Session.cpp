@@ -36,16 +36,20 @@ int32_t chooseContext(const Manifest &manifest, int32_t asked) {
 }
 
 int32_t chooseThreads(int32_t asked) {
+  checkThreads(asked);
+  return asked == 0 ? usableCores() : asked;
+}
+
+} // namespace
+
+void checkThreads(int32_t asked) {
   const auto cores = std::max<int32_t>(1, int32_t(allowedCores().size()));
   if (asked < 0 || asked > cores)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
                       "threads: expected 0 to " + std::to_string(cores) +
                           ", the cores this process may use, found " +
                           std::to_string(asked));
-  return asked == 0 ? usableCores() : asked;
 }
-
-} // namespace
 
 Session::Session(std::shared_ptr<const Model> model,
                  const SessionOptions &options)

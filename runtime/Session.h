@@ -25,6 +25,9 @@ struct SessionOptions {
   HugePages hugePages = HugePages::Auto;
 };
 
+/// Throws StatusError unless a session can be asked for so many threads.
+void checkThreads(int32_t asked);
+
 class Session {
 public:
   /// Throws StatusError when an option is out of range or memory is missing.

@@ -3,8 +3,8 @@
 // --huge-pages, of every program that runs a model.
 #pragma once
 
-#include "runtime/Status.h"
 #include "runtime/WeightMapping.h"
+#include "tools/Validators.h"
 
 #include <CLI/CLI.hpp>
 
@@ -16,11 +16,7 @@ inline void addHugePages(CLI::App &app, HugePages &mode) {
   app.add_option_function<std::string>(
          "--huge-pages",
          [&mode](const std::string &name) {
-           try {
-             mode = hugePagesOf(name);
-           } catch (const StatusError &error) {
-             throw CLI::ValidationError(error.what());
-           }
+           checkUsage([&] { mode = hugePagesOf(name); });
          },
          "Weights in memory: auto (the file's pages, huge where the kernel "
          "can), copy (a private copy), off")

@@ -4,30 +4,112 @@
 // fit into 64 bits, and takes a negative number for a large one.
 #pragma once
 
+#include "runtime/support/Error.h"
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <limits>
+#include <sstream>
 #include <string>
+#include <type_traits>
+#include <vector>
 
 namespace fairy2 {
 
-/// Refuses what is no whole number that a T holds.
-template <typename T> CLI::Validator wholeNumber() {
+/// Refuses what is no whole number from `least` to `most`.
+template <typename T>
+CLI::Validator wholeNumber(T least = std::numeric_limits<T>::min(),
+                           T most = std::numeric_limits<T>::max()) {
   return CLI::Validator(
-      [](const std::string &text) -> std::string {
+      [least, most](const std::string &text) -> std::string {
         T value;
         const char *end = text.data() + text.size();
         const auto read = std::from_chars(text.data(), end, value);
-        if (read.ec == std::errc() && read.ptr == end)
+        if (read.ec == std::errc() && read.ptr == end && value >= least &&
+            value <= most)
           return "";
-        return "expected a whole number from " +
-               std::to_string(std::numeric_limits<T>::min()) + " to " +
-               std::to_string(std::numeric_limits<T>::max()) + ", found '" +
-               text + "'";
+        return "expected a whole number from " + std::to_string(least) +
+               " to " + std::to_string(most) + ", found '" + text + "'";
       },
       "");
+}
+
+/// Refuses what is no number from `least` to `most`; also NaN, which a range of
+/// CLI11 lets through.
+inline CLI::Validator number(double least, double most) {
+  return CLI::Validator(
+      [least, most](const std::string &text) -> std::string {
+        double value;
+        const char *end = text.data() + text.size();
+        const auto read = std::from_chars(text.data(), end, value);
+        if (read.ec == std::errc() && read.ptr == end && value >= least &&
+            value <= most)
+          return "";
+        std::ostringstream sentence;
+        sentence << "expected a number from " << least << " to " << most
+                 << ", found '" << text << "'";
+        return sentence.str();
+      },
+      "");
+}
+
+/// An option that takes `values` as one word with commas between them, which
+/// --help shows as `shown`; each has to pass `check`. CLI11's own lists lose
+/// items that are empty.
+template <typename T>
+CLI::Option *addList(CLI::App &app, const std::string &name,
+                     std::vector<T> &values, const std::string &shown,
+                     const std::string &description,
+                     const CLI::Validator &check) {
+  const auto add = [&values, name, check](std::string item) {
+    if (const std::string fault = check(item); !fault.empty())
+      throw CLI::ValidationError(name, fault);
+    if constexpr (std::is_integral_v<T>)
+      std::from_chars(item.data(), item.data() + item.size(),
+                      values.emplace_back());
+    else
+      values.push_back(item);
+  };
+  return app
+      .add_option_function<std::vector<std::string>>(
+          name,
+          [&values, add](const std::vector<std::string> &words) {
+            values.clear();
+            for (const std::string &word : words)
+              for (size_t begin = 0, end = 0; end != word.npos;
+                   begin = end + 1) {
+                end = word.find(',', begin);
+                add(word.substr(begin, end - begin));
+              }
+          },
+          description)
+      ->allow_extra_args(false)
+      ->option_text(shown);
+}
+
+/// Refuses a list that names something twice.
+template <typename T>
+void requireDifferent(const std::string &option, std::vector<T> values) {
+  std::ranges::sort(values);
+  const auto twice = std::ranges::adjacent_find(values);
+  if (twice == values.end())
+    return;
+  std::ostringstream text;
+  text << "expected each value once, found '" << *twice << "' twice";
+  throw CLI::ValidationError(option, text.str());
+}
+
+/// Runs a library's check of options: what the command line alone shows to be
+/// out of range is wrong usage.
+inline void checkUsage(const std::function<void()> &check) {
+  try {
+    check();
+  } catch (const Error &error) {
+    throw CLI::ValidationError(error.what());
+  }
 }
 
 /// Refuses an empty name, which would mean that no file is asked for.

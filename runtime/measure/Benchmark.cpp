@@ -117,24 +117,12 @@ std::vector<KernelRow> timeKernels(const Model &model, Session &session,
   return result;
 }
 
-void requireCounts(const Model &model, const BenchmarkOptions &options) {
-  auto require = [](bool condition, const std::string &text) {
-    if (!condition)
-      throw StatusError(FAIRY2_BAD_ARGUMENT, text);
-  };
-  require(options.prompt >= 0 && options.generate >= 0 &&
-              (options.sampling || options.prompt + options.generate > 0),
-          "prompt and gen: expected tokens to measure");
-  require(!options.kernels || options.generate > 0,
-          "kernels: expected tokens to generate, found gen 0");
-  require(options.depth >= 0,
-          "depth: expected at least 0, found " + std::to_string(options.depth));
-  require(options.repeat >= 1, "repeat: expected at least 1, found " +
-                                   std::to_string(options.repeat));
-  for (const int32_t batch : options.batches)
-    require(batch >= 1 && batch <= kMaxBatch,
-            "batch: expected 1 to " + std::to_string(kMaxBatch) + ", found " +
-                std::to_string(batch));
+void require(bool condition, const std::string &text) {
+  if (!condition)
+    throw StatusError(FAIRY2_BAD_ARGUMENT, text);
+}
+
+void requireRoom(const Model &model, const BenchmarkOptions &options) {
   const int64_t most = model.manifest().maxPositions;
   require(options.prompt <= most &&
               int64_t(options.depth) + options.generate <= most,
@@ -264,9 +252,32 @@ std::string cpuName() {
 
 } // namespace
 
+void checkCounts(const BenchmarkOptions &options) {
+  const auto requireLeast = [](const char *name, int32_t least, int32_t found) {
+    require(found >= least, std::string(name) + ": expected at least " +
+                                std::to_string(least) + ", found " +
+                                std::to_string(found));
+  };
+  requireLeast("prompt", 0, options.prompt);
+  requireLeast("gen", 0, options.generate);
+  requireLeast("depth", 0, options.depth);
+  requireLeast("repeat", 1, options.repeat);
+  require(options.sampling || options.prompt > 0 || options.generate > 0,
+          "prompt and gen: expected tokens to measure");
+  require(!options.kernels || options.generate > 0,
+          "kernels: expected tokens to generate, found gen 0");
+  for (const int32_t batch : options.batches)
+    require(batch >= 1 && batch <= kMaxBatch,
+            "batch: expected 1 to " + std::to_string(kMaxBatch) + ", found " +
+                std::to_string(batch));
+  for (const int32_t threads : options.threads)
+    checkThreads(threads);
+}
+
 BenchmarkResult benchmark(std::shared_ptr<const Model> model,
                           const BenchmarkOptions &options) {
-  requireCounts(*model, options);
+  checkCounts(options);
+  requireRoom(*model, options);
   BenchmarkResult result;
   result.cpu = cpuName();
   result.variant = model->variant().name;

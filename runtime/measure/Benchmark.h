@@ -81,6 +81,9 @@ struct BenchmarkResult {
   std::vector<SamplingRow> sampling;
 };
 
+/// Throws StatusError naming what is out of range for any model.
+void checkCounts(const BenchmarkOptions &options);
+
 /// Throws StatusError when counts are out of range or exceed the context.
 BenchmarkResult benchmark(std::shared_ptr<const Model> model,
                           const BenchmarkOptions &options);

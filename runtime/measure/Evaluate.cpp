@@ -47,6 +47,11 @@ void checkOptions(const Model &model, const EvaluationOptions &options) {
                           "to end each document with, found none");
 }
 
+int32_t usualChunk(const Model &model, Protocol protocol) {
+  return std::min(protocol == Protocol::Chunks ? 511 : 2048,
+                  model.manifest().maxPositions);
+}
+
 using Sequence = std::vector<int32_t>;
 
 /// Takes a sequence; returns whether to go on.
@@ -300,7 +305,10 @@ Documents documentsOf(const std::string &path, Protocol protocol) {
 
 Evaluation evaluate(std::shared_ptr<const Model> model,
                     const Documents &documents,
-                    const EvaluationOptions &options) {
+                    const EvaluationOptions &asked) {
+  EvaluationOptions options = asked;
+  if (options.chunk == 0)
+    options.chunk = usualChunk(*model, options.protocol);
   checkOptions(*model, options);
   int64_t sequences = 0;
   cut(*model, documents, options, [&](const Sequence &) {
@@ -324,6 +332,7 @@ Evaluation evaluate(std::shared_ptr<const Model> model,
   sessionOptions.context = options.chunk;
   Session session(model, sessionOptions);
   Evaluation result;
+  result.chunk = options.chunk;
   std::vector<float> logits;
   double sum = 0;
   cut(*model, documents, options, [&](const Sequence &sequence) {

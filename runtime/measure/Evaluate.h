@@ -43,7 +43,9 @@ const char *nameOf(Protocol protocol);
 
 struct EvaluationOptions {
   Protocol protocol = Protocol::Chunks;
-  int32_t chunk = 511;   ///< tokens per sequence, at most the model's positions
+  /// Tokens per sequence, at most the model's positions. 0: 511 of chunks, 2048
+  /// of others, or the model's positions where they are fewer.
+  int32_t chunk = 0;
   int64_t maxChunks = 0; ///< sequences to evaluate; 0: all
   int32_t threads = 0;   ///< 0: as many usable cores as pay
   HugePages hugePages = HugePages::Auto;
@@ -56,6 +58,7 @@ struct Evaluation {
   double perplexity = 0;
   int64_t tokens = 0; ///< the denominator
   int64_t chunks = 0; ///< sequences
+  int32_t chunk = 0;  ///< EvaluationOptions::chunk as it was taken
 };
 
 /// Hands on the documents of a text, from the first one each time it is called.

@@ -39,13 +39,10 @@ int main(int argc, char **argv) {
   app.add_option("--depth", options.depth,
                  "Positions in the cache before the decode")
       ->capture_default_str();
-  app.add_option("--batch", options.batches,
-                 "Sequences decoded together, comma-separated")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_option("--threads", options.threads,
-                 "Numbers of threads, comma-separated; default all cores")
-      ->delimiter(',');
+  addList(app, "--batch", options.batches, "N,N,..",
+          "Sequences decoded together; default 1", wholeNumber<int32_t>());
+  addList(app, "--threads", options.threads, "N,N,..",
+          "Numbers of threads; default all cores", wholeNumber<int32_t>());
   app.add_option("--repeat", options.repeat, "Runs of each row")
       ->capture_default_str();
   addHugePages(app, options.hugePages);
@@ -61,6 +58,9 @@ int main(int argc, char **argv) {
   readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
+    checkUsage([&] { checkCounts(options); });
+    requireDifferent("--batch", options.batches);
+    requireDifferent("--threads", options.threads);
   } catch (const CLI::ParseError &error) {
     return endParsing(app, error, "fairy2-bench");
   }

@@ -148,16 +148,21 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
   app.get_option("--stages")->excludes(methodOption);
   addChoice(app, "--emit", options.emit, kEmitKinds,
             "Stop at a stage and write it; default so");
-  app.add_option(
-         "--target", targets,
-         "CPU levels, comma-separated; default all of this machine's (" +
-             cpuTargetNames() + ")")
-      ->delimiter(',')
-      ->type_name("NAMES");
+  addList(app, "--target", targets, "NAME,NAME,..",
+          "CPU levels; default all of this machine's (" + cpuTargetNames() +
+              ")",
+          CLI::Validator(
+              [](const std::string &name) {
+                return findCpuTarget(name)
+                           ? ""
+                           : "expected some of " + cpuTargetNames() +
+                                 ", found '" + name + "'";
+              },
+              ""));
   addFlags(app, options.loops.flags());
   app.add_option("--threads", options.threads,
                  "Threads that pack weights; 0: all usable cores")
-      ->check(CLI::Range(0, 1024))
+      ->check(wholeNumber<int32_t>(0, 1024))
       ->default_val(0);
   addModelFolderFlags(app, line.rules);
   app.add_flag("--verbose", line.isVerbose, "List every layer in the summary");
@@ -180,12 +185,9 @@ std::optional<int> parseCommandLine(int argc, char **argv, CommandLine &line) {
     if (method.stages)
       options.quantize.stages = *method.stages;
     options.isMethodNamed = method.stages && *method.stages > 0;
+    requireDifferent("--target", targets);
     for (const std::string &name : targets) {
       const CpuTarget *target = findCpuTarget(name);
-      if (!target)
-        throw CLI::ValidationError("--target", "expected some of " +
-                                                   cpuTargetNames() +
-                                                   ", found '" + name + "'");
       if (!options.targets.empty() &&
           options.targets.front()->machine() != target->machine())
         throw CLI::ValidationError("--target",

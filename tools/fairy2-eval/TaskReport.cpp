@@ -144,8 +144,7 @@ void addTaskOptions(CLI::App &app, TaskArguments &arguments,
           ->default_str(nameOf(arguments.options.bos));
   CLI::Option *limit = app.add_option("--limit", arguments.options.limit,
                                       "Questions of each task; 0: all")
-                           ->check(wholeNumber<int64_t>())
-                           ->check(CLI::NonNegativeNumber)
+                           ->check(wholeNumber<int64_t>(0))
                            ->capture_default_str();
   CLI::Option *samples =
       app.add_option("--samples", arguments.samples,

@@ -2,6 +2,7 @@
 //
 // fairy2-eval: how well a compiled model predicts a text, and answers
 // questions.
+#include "runtime/Session.h"
 #include "runtime/measure/Evaluate.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/StandardStreams.h"
@@ -44,7 +45,7 @@ void reportText(const std::string &model, const std::string &text,
     out["perplexity"] = result.perplexity;
     out["tokens"] = result.tokens;
     out["protocol"] = nameOf(options.protocol);
-    out["chunk"] = options.chunk;
+    out["chunk"] = result.chunk;
     out["chunks"] = result.chunks;
     std::cout << out.dump() << '\n';
   } else {
@@ -78,16 +79,19 @@ int main(int argc, char **argv) {
   CLI::Option *protocol =
       app.add_option("--protocol", options.protocol,
                      "How the text is cut: tools/README.md gives the formulas")
-          ->transform(CLI::Transformer(protocols))
+          ->transform(CLI::Transformer(protocols).description(""))
+          ->type_name("chunks|gptq|reference")
           ->default_str(nameOf(options.protocol));
   CLI::Option *chunk =
       app.add_option("--chunk", options.chunk,
-                     "Tokens per piece; default 511, BOS not counted, of "
-                     "gptq and reference 2048");
+                     "Tokens per piece; default 511, BOS not counted, of gptq "
+                     "and reference 2048, or the model's positions if they are "
+                     "fewer")
+          ->check(wholeNumber<int32_t>(1));
   CLI::Option *maxChunks =
       app.add_option("--max-chunks", options.maxChunks,
                      "Pieces to evaluate; 0: the whole text")
-          ->check(wholeNumber<int64_t>())
+          ->check(wholeNumber<int64_t>(0))
           ->capture_default_str();
   TaskArguments tasks;
   addTaskOptions(app, tasks, {textFile, protocol, chunk, maxChunks});
@@ -100,8 +104,7 @@ int main(int argc, char **argv) {
     app.parse(argc, argv);
     if (tasks.tasks.empty() && textFile->count() == 0)
       throw CLI::RequiredError("--text or --task");
-    if (chunk->count() == 0 && options.protocol != Protocol::Chunks)
-      options.chunk = 2048;
+    checkUsage([&] { checkThreads(options.threads); });
   } catch (const CLI::ParseError &error) {
     return endParsing(app, error, "fairy2-eval");
   }

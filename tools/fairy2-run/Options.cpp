@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command line of fairy2-run, by CLI11. Ranges are checked where the values
-// are used.
+// The command line of fairy2-run, by CLI11. What depends on the model is
+// checked where it is used.
 #include "tools/fairy2-run/Options.h"
 
 #include "runtime/support/Words.h"
@@ -39,12 +39,8 @@ void addOptions(CLI::App &app, Arguments &args) {
                      "Text to continue; -: the standard input");
   source->add_option("--file", args.promptFile,
                      "File or pipe with the text, but for a last newline");
-  source->add_option("--prompt-ids", args.promptIds, "Token ids to continue")
-      ->delimiter(',')
-      ->allow_extra_args(false)
-      ->check([](const std::string &id) {
-        return id.empty() ? "expected a token id, found nothing" : "";
-      });
+  addList(*source, "--prompt-ids", args.promptIds, "ID,ID,..",
+          "Token ids to continue", wholeNumber<int32_t>(0));
   CLI::Option *chat = source->add_flag(
       "--chat", args.chat, "Talk with a chat model; /help there explains");
   source->require_option(1);
@@ -57,7 +53,7 @@ void addOptions(CLI::App &app, Arguments &args) {
   GenerationOptions &g = args.generation;
   app.add_option("-n,--tokens", g.maxTokens,
                  "Most tokens to generate; of --chat per answer, unlimited")
-      ->check(wholeNumber<int64_t>())
+      ->check(wholeNumber<int64_t>(1))
       ->capture_default_str();
   app.add_option("--temperature", g.sampling.temperature,
                  "Randomness; 0: always the likeliest token")
@@ -94,7 +90,8 @@ void addOptions(CLI::App &app, Arguments &args) {
   app.add_option("--threads", args.session.threads,
                  "0: as many usable cores as pay");
   app.add_option("--context", args.session.context,
-                 "Positions; 0: the model's maximum, at most 4096");
+                 "Positions; 0: the model's maximum, at most 4096")
+      ->check(wholeNumber<int32_t>(0));
   addHugePages(app, args.session.hugePages);
   app.add_flag("--json", args.json, "Print one JSON object, no stream")
       ->excludes(chat);
@@ -108,6 +105,8 @@ std::optional<int> parseArguments(int argc, char **argv, Arguments &args) {
   readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
+    checkUsage([&] { checkSampling(args.generation.sampling); });
+    checkUsage([&] { checkThreads(args.session.threads); });
     if (args.chat && app["--tokens"]->count() == 0)
       args.generation.maxTokens = std::numeric_limits<int64_t>::max();
     return std::nullopt;

@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"F32", "F16", "BF16"}));
   app.add_option("--shard-gb", shardGigabytes,
                  "Largest file in units of 10^9 bytes")
-      ->check(CLI::Range(1e-6, 1e6).description(""))
+      ->check(number(1e-6, 1e6))
       ->type_name("GB")
       ->capture_default_str();
   app.add_option("--tokenizer", tokenizer,
@@ -62,11 +62,11 @@ int main(int argc, char **argv) {
   options.type = dtypeFromName(type);
   options.shardBytes = int64_t(shardGigabytes * 1e9);
   options.byteTokenizer = tokenizer == "bytes";
-  ProgressBar bar("writing");
-  options.progress = [&](int64_t done, int64_t total) {
-    bar.show(done, total);
-  };
   try {
+    ProgressBar bar("writing");
+    options.progress = [&](int64_t done, int64_t total) {
+      bar.show(done, total);
+    };
     const SynthesizeResult result =
         synthesizeCheckpoint(config, output, options);
     std::printf("%s: %lld parameters, %lld bytes in %d file%s\n",

@@ -55,7 +55,7 @@ int tokenizeMain(int argc, char **argv) {
       ->type_name("FIELD=VALUE");
   app.add_option("--shard-tokens", options.shardTokens,
                  "Tokens after which a new shard begins")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 50))
+      ->check(wholeNumber<int64_t>(1, int64_t(1) << 50))
       ->capture_default_str();
   readPaddedNumbers(app);
   try {

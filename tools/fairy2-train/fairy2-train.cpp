@@ -118,10 +118,10 @@ int main(int argc, char **argv) {
   addModelFolderFlags(app, rules);
   app.add_option("--stop-after", mostSteps,
                  "Steps after which to save and stop, exit status 3")
-      ->check(CLI::Range(int64_t(1), int64_t(1) << 50));
+      ->check(wholeNumber<int64_t>(1, int64_t(1) << 50));
   app.add_option("--nproc", processes,
                  "Processes on this machine that share each step's sequences")
-      ->check(CLI::Range(1, 1024))
+      ->check(wholeNumber<int32_t>(1, 1024))
       ->capture_default_str();
   readPaddedNumbers(app);
   try {

@@ -220,8 +220,8 @@ TEST_F(EvaluateTest, BadRequestsAreNamed) {
   };
   EXPECT_EQ(messageOf(text, [](EvaluationOptions &o) { o.chunk = 101; }),
             "chunk: expected 1 to 100, the model's positions, found 101");
-  EXPECT_EQ(messageOf(text, [](EvaluationOptions &o) { o.chunk = 0; }),
-            "chunk: expected 1 to 100, the model's positions, found 0");
+  EXPECT_EQ(messageOf(text, [](EvaluationOptions &o) { o.chunk = -1; }),
+            "chunk: expected 1 to 100, the model's positions, found -1");
   EXPECT_EQ(messageOf(text, [](EvaluationOptions &o) { o.maxChunks = -1; }),
             "number of chunks: expected at least 0, found -1");
   EXPECT_EQ(messageOf("", [](EvaluationOptions &) {}),

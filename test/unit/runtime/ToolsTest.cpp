@@ -133,6 +133,26 @@ TEST_F(ToolsTest, EvalPrintsTheFigures) {
   EXPECT_TRUE(text.output.ends_with("tokens: 20\n")) << text.output;
 }
 
+/// A model of 100 positions: the usual 511 and 2048 are too many for it.
+TEST_F(ToolsTest, EvalsUsualChunkFitsTheModel) {
+  std::string words;
+  for (int i = 0; i < 100; ++i)
+    words += "word ";
+  writeFile(folder.file("text.txt"), words);
+  for (const std::string protocol : {"chunks", "gptq"}) {
+    const std::string call = "model.so --text text.txt --json --protocol=";
+    const Outcome usual = run("fairy2-eval", call + protocol);
+    ASSERT_EQ(usual.code, 0) << usual.errors;
+    EXPECT_EQ(nlohmann::json::parse(usual.output)["chunk"], 100);
+    EXPECT_EQ(usual.output,
+              run("fairy2-eval", call + protocol + " --chunk 100").output);
+    EXPECT_EQ(run("fairy2-eval", call + protocol + " --chunk 101").errors,
+              "fairy2-eval: error: chunk: expected " +
+                  std::string(protocol == "chunks" ? "1" : "2") +
+                  " to 100, the model's positions, found 101\n");
+  }
+}
+
 TEST_F(ToolsTest, EvalTakesEveryProtocol) {
   writeFile(folder.file("text.txt"), "the quick brown\nfox jumps\nover");
   const auto figures = [&](const std::string &arguments) {
@@ -185,8 +205,8 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
       {"fairy2-run", "model.so -p a --seed 18446744073709551616", 2,
        "found '18446744073709551616'"},
       {"fairy2-run", "model.so -p a -n 9223372036854775808", 2,
-       "--tokens: expected a whole number from -9223372036854775808 to "
-       "9223372036854775807, found '9223372036854775808'"},
+       "--tokens: expected a whole number from 1 to 9223372036854775807, found "
+       "'9223372036854775808'"},
       {"fairy2-run", "model.so -p a -n 2.5", 2, "found '2.5'"},
       {"fairy2-run", "model.so -p a --threads 4294967297", 2, "--threads"},
       {"fairy2-run", "model.so --file absent", 1,
@@ -202,22 +222,22 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
       {"fairy2-run", "model.so --prompt-ids 99999999999", 2, "--prompt-ids"},
       {"fairy2-run", "model.so --prompt-ids 1,32", 1,
        "error: tokens[1]: expected 0 to 31, found 32\n"},
-      {"fairy2-run", "model.so --prompt-ids=-1,2", 1,
-       "error: tokens[0]: expected 0 to 31, found -1\n"},
-      {"fairy2-run", "model.so -p a -n 0", 1,
-       "error: number of tokens: expected at least 1, found 0\n"},
-      {"fairy2-run", "model.so -p a -n -1", 1,
-       "error: number of tokens: expected at least 1, found -1\n"},
+      {"fairy2-run", "model.so --prompt-ids=-1,2", 2,
+       "--prompt-ids: expected a whole number from 0 to 2147483647, found "
+       "'-1'\n"},
+      {"fairy2-run", "model.so -p a -n 0", 2,
+       "--tokens: expected a whole number from 1 to "},
+      {"fairy2-run", "model.so -p a -n -1", 2, "found '-1'"},
       {"fairy2-run", "model.so -p '' --no-bos", 1,
        "error: prompt: expected at least one token, found none\n"},
       {"fairy2-run", "model.so -p 'abc abc abc abc abc' --context 16", 1,
        "error: prompt: expected at most 16 tokens, the context, found 20\n"},
       {"fairy2-run", "model.so -p a --context 101", 1,
        "error: context: expected 1 to 100, found 101\n"},
-      {"fairy2-run", "model.so -p a --threads 9999", 1,
-       "error: threads: expected 0 to "},
-      {"fairy2-run", "model.so -p a --temperature nan", 1,
-       "error: temperature: expected a number of at least 0, found nan\n"},
+      {"fairy2-run", "model.so -p a --threads 9999", 2,
+       "threads: expected 0 to "},
+      {"fairy2-run", "model.so -p a --temperature nan", 2,
+       "temperature: expected a number of at least 0, found nan\n"},
       {"fairy2-run", "model.so -p a --stop ''", 1,
        "error: stop: expected text, found an empty string\n"},
       {"fairy2-run", "model.so -p a -n 1 --logits-out no/x.npy", 1,
@@ -238,15 +258,15 @@ TEST_F(ToolsTest, BadCallsAreNamed) {
       {"fairy2-eval", "model.so --text text.txt --protocol=other", 2,
        "--protocol"},
       {"fairy2-eval", "model.so --text text.txt --protocol=gptq", 1,
-       "error: chunk: expected 2 to 100, the model's positions, found 2048\n"},
+       "error: text: expected at least 100 tokens, one chunk, found "},
       {"fairy2-eval", "model.so --text absent", 1,
        "error: absent: cannot open: No such file or directory\n"},
       {"fairy2-eval", "model.so --text empty.txt --chunk 9", 1,
        "error: text: expected at least one token, found none\n"},
       {"fairy2-eval", "model.so --text text.txt --chunk 101", 1,
        "error: chunk: expected 1 to 100, the model's positions, found 101\n"},
-      {"fairy2-eval", "model.so --text text.txt --chunk 9 --max-chunks -2", 1,
-       "error: number of chunks: expected at least 0, found -2\n"},
+      {"fairy2-eval", "model.so --text text.txt --chunk 9 --max-chunks -2", 2,
+       "--max-chunks: expected a whole number from 0 to "},
   };
   for (const BadCall &call : calls) {
     const Outcome outcome = run(call.tool, call.arguments);
