@@ -69,15 +69,11 @@ void requireDenseOptions(const QuantizeOptions &options) {
          "expected a method beside it that quantizes, found none");
 }
 
-/// The grid that suits: binary stages are integers by themselves where they
-/// fit it, means are rounded to it where that is asked for.
 ScaleGrid defaultGrid(const PhaseScheme &base, StageScales stageScales,
                       int64_t stages) {
   if (stageScales == base.stageScales && stages == base.stages)
     return base.grid;
-  return stageScales == StageScales::Binary && stages <= kMaxBinaryGridStages
-             ? ScaleGrid::Int8
-             : ScaleGrid::Float;
+  return gridThatSuits(stageScales, stages);
 }
 
 void setPhases(const PhaseScheme &base, QuantizeOptions &options) {

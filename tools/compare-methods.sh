@@ -108,7 +108,7 @@ for kind in $scales; do
   for method in $methods; do
     # A method without scales stands in the table once.
     [[ $method != none || $kind == "${scales%% *}" ]] || continue
-    bits=$("$train" "$recipe" "method=$method" "scales=$kind" --dry-run |
+    bits=$("$train" "$recipe" "method=$method" "scales=$kind" "$@" --dry-run |
       awk '$1 == "bits" { print $2 }')
     rate=$(bestRate "$method" "$kind" "$@")
     for seed in $seeds; do

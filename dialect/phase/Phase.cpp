@@ -305,6 +305,12 @@ std::optional<ScaleGrid> scaleGridFromName(std::string_view name) {
   return std::nullopt;
 }
 
+ScaleGrid gridThatSuits(StageScales stageScales, int64_t stages) {
+  return stageScales == StageScales::Binary && stages <= kMaxBinaryGridStages
+             ? ScaleGrid::Int8
+             : ScaleGrid::Float;
+}
+
 std::string schemeFault(const PhaseScheme &scheme) {
   if (scheme.stages < 1 || scheme.stages > kMaxStages)
     return "expected 1 to " + std::to_string(kMaxStages) + " stages, found " +

@@ -61,6 +61,9 @@ constexpr int64_t kMaxGridColumns =
     INT32_MAX / (kLargestGridEntry * kLargestGridEntry) * 2;
 /// Binary stages of which a matrix fits the int8 grid: 2 (2^6 - 1) = 126.
 constexpr int64_t kMaxBinaryGridStages = 6;
+/// The grid where nobody asks for one: binary stages are integers by themselves
+/// where they fit; rounding means costs something.
+ScaleGrid gridThatSuits(StageScales stageScales, int64_t stages);
 
 /// `value` to the nearest bfloat16, ties to even; a finite value.
 inline float roundToBFloat16(float value) {

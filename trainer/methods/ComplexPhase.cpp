@@ -34,8 +34,9 @@ public:
 
   std::vector<at::Tensor>
   quantized(const std::vector<NamedLatent> &latents) const override {
-    const DeviceKernels *device =
-        latents.empty() ? nullptr : deviceKernels(latents[0].latent);
+    const DeviceKernels *device = latents.empty() || !hasFloatMeans()
+                                      ? nullptr
+                                      : deviceKernels(latents[0].latent);
     if (!device)
       return Method::quantized(latents);
     std::vector<at::Tensor> results;
@@ -60,9 +61,9 @@ public:
     q.rows = rows / 2;
     q.columns = columns / 2;
     q.scheme = scheme;
-    const int64_t pairs = q.tilesDown() * q.tilesAcross() * q.sets();
     const int64_t factors = scheme.scales == ScaleGranularity::Row ? rows : 0;
-    return double(scheme.stages * rows * columns + 32 * (2 * pairs + factors));
+    return double(scheme.stages * rows * columns + 32 * factors +
+                  q.tilesDown() * q.tilesAcross() * scaleBits(q.sets()));
   }
 
   std::string compilerOptions() const override {
@@ -70,13 +71,19 @@ public:
         scheme.scales == ScaleGranularity::Tensor
             ? ""
             : std::string(" --scales=") + nameOf(scheme.scales);
-    return "--method=complex_phase_v" + std::to_string(scheme.stages) + scales;
+    const std::string stages = hasFloatMeans()
+                                   ? ""
+                                   : std::string(" --stage-scales=") +
+                                         nameOf(scheme.stageScales) +
+                                         " --scale-grid=" + nameOf(scheme.grid);
+    return "--method=complex_phase_v" + std::to_string(scheme.stages) + scales +
+           stages;
   }
 
   std::optional<PhaseScheme> phaseScheme() const override { return scheme; }
 
   std::unique_ptr<Method> softened(double temperature) const override {
-    return makeSoftPhases(scheme, temperature);
+    return hasFloatMeans() ? makeSoftPhases(scheme, temperature) : nullptr;
   }
 
   PhaseMatrix phases(const float *a, int64_t rows, int64_t columns,
@@ -88,6 +95,21 @@ private:
   /// A device quantizes matrices of about so many values at once, and needs 5
   /// bytes for each while it does.
   static constexpr int64_t kBatchValues = int64_t(1) << 28;
+
+  /// The method's own stage scales: devices have kernels for these, and soft
+  /// codes have no others.
+  bool hasFloatMeans() const {
+    return scheme.stageScales == StageScales::Mean &&
+           scheme.grid == ScaleGrid::Float;
+  }
+
+  /// Of the scales of a matrix or tile: two per set, integers of one byte on
+  /// the grid; binary stages are multiples of one.
+  int64_t scaleBits(int64_t sets) const {
+    if (scheme.stageScales == StageScales::Binary)
+      return 32;
+    return scheme.grid == ScaleGrid::Int8 ? 32 + 8 * 2 * sets : 32 * 2 * sets;
+  }
 
   /// Cuts a block of a device's memory into pieces.
   class Room {

@@ -16,21 +16,57 @@
 namespace fairy2::trainer {
 namespace {
 
-using MakeMethod = std::unique_ptr<Method> (*)(ScaleGranularity scales);
+using MakeMethod = std::unique_ptr<Method> (*)(const std::string &name,
+                                               const ScaleOptions &options);
 
-template <int stages> std::unique_ptr<Method> phases(ScaleGranularity scales) {
-  return makeComplexPhase({stages, scales});
+ScaleGranularity granularityOf(const ScaleOptions &options) {
+  return options.scales == "row"    ? ScaleGranularity::Row
+         : options.scales == "tile" ? ScaleGranularity::Tile
+                                    : ScaleGranularity::Tensor;
 }
+
+template <int stages>
+std::unique_ptr<Method> phases(const std::string &,
+                               const ScaleOptions &options) {
+  PhaseScheme scheme = {stages, granularityOf(options)};
+  if (options.stageScales == "binary")
+    scheme.stageScales = StageScales::Binary;
+  scheme.grid = scaleGridFromName(options.scaleGrid)
+                    .value_or(gridThatSuits(scheme.stageScales, stages));
+  return makeComplexPhase(scheme);
+}
+
+/// What phases alone have is not asked for beside another method.
+void requireNoStages(const std::string &name, const ScaleOptions &options) {
+  const auto expect = [&](const char *key, const std::string &value,
+                          const char *expected) {
+    if (value != expected)
+      throw Error(std::string(key) + ": expected " + expected +
+                  " with method " + name + ", found " + value);
+  };
+  expect("stage_scales", options.stageScales, "mean");
+  expect("scale_grid", options.scaleGrid, "auto");
+}
+
 template <SignMethod method>
-std::unique_ptr<Method> signs(ScaleGranularity scales) {
+std::unique_ptr<Method> signs(const std::string &name,
+                              const ScaleOptions &options) {
+  requireNoStages(name, options);
+  const ScaleGranularity scales = granularityOf(options);
   if (scales == ScaleGranularity::Tile)
-    throw Error("scales: expected tensor or row for a method of real numbers, "
-                "found tile");
+    throw Error("scales: expected tensor or row with method " + name +
+                ", found tile");
   return makeSigns({method, scales});
 }
 
+std::unique_ptr<Method> none(const std::string &name,
+                             const ScaleOptions &options) {
+  requireNoStages(name, options);
+  return nullptr;
+}
+
 const std::map<std::string, MakeMethod> kMethods = {
-    {"none", [](ScaleGranularity) { return std::unique_ptr<Method>(); }},
+    {"none", none},
     {"complex_phase_v1", phases<1>},
     {"complex_phase_v2", phases<2>},
     {"complex_phase_v3", phases<3>},
@@ -69,14 +105,12 @@ std::vector<std::string> methodNames() {
 }
 
 std::unique_ptr<Method> makeMethod(const std::string &name,
-                                   const std::string &scales) {
+                                   const ScaleOptions &options) {
   const auto found = kMethods.find(name);
   if (found == kMethods.end())
     throw Error("method: expected one of " + joined(methodNames()) +
                 ", found '" + name + "'" + didYouMean(name, methodNames()));
-  return found->second(scales == "row"    ? ScaleGranularity::Row
-                       : scales == "tile" ? ScaleGranularity::Tile
-                                          : ScaleGranularity::Tensor);
+  return found->second(name, options);
 }
 
 std::vector<at::Tensor>

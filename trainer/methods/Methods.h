@@ -66,11 +66,18 @@ public:
                              const std::string &name) const;
 };
 
-/// The method of that name, or null for "none"; `scales` is tensor, row or
-/// tile. Throws Error naming the nearest name, or when the method has no such
-/// scales.
+/// The scales of a method, by the names that recipes have for them.
+struct ScaleOptions {
+  std::string scales = "tensor";    ///< what shares them; or row, tile
+  std::string stageScales = "mean"; ///< how those of stages relate; or binary
+  /// What they are: int8, float, or auto, the grid that suits.
+  std::string scaleGrid = "auto";
+};
+
+/// The method of that name, or null for "none". Throws Error naming the nearest
+/// name, or when the method has no such scales.
 std::unique_ptr<Method> makeMethod(const std::string &name,
-                                   const std::string &scales = "tensor");
+                                   const ScaleOptions &options = {});
 std::vector<std::string> methodNames();
 
 /// latent + lambda * (quantize(latent) - latent), outside any graph. What a

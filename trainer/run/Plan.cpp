@@ -119,6 +119,17 @@ Activations activations(const HFConfig &config, const Recipe &recipe,
           (teacher ? 2 : 1) * logits + 4 * config.vocabSize * hidden};
 }
 
+/// "per row; of stages binary, grid int8", or "" without a method.
+std::string describeScales(const Method *method) {
+  if (!method)
+    return "";
+  if (const std::optional<SignScheme> signs = method->signScheme())
+    return std::string("per ") + nameOf(signs->scales);
+  const std::optional<PhaseScheme> phases = method->phaseScheme();
+  return std::string("per ") + nameOf(phases->scales) + "; of stages " +
+         nameOf(phases->stageScales) + ", grid " + nameOf(phases->grid);
+}
+
 } // namespace
 
 MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
@@ -126,8 +137,7 @@ MemoryPlan planMemory(const HFConfig &config, const Recipe &recipe,
   // Measured in runs of 30 and 85 M parameters: 115 MiB before the first
   // tensor, the rest by the end of the first step.
   constexpr int64_t kProgram = int64_t(165) << 20;
-  const std::unique_ptr<Method> method =
-      makeMethod(recipe.method, recipe.scales);
+  const std::unique_ptr<Method> method = recipe.quantizationMethod();
   const Sharding sharding = shardingOf(recipe.train.sharding);
   const bool divides = sharding == Sharding::All;
   const WeightBytes bytes = weightBytes(config, method.get());
@@ -204,8 +214,7 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
     teacher = HFConfig::read({recipe.teacher.model, recipe.folderRules});
   const MemoryPlan memory =
       planMemory(config, recipe, ranks, teacher ? &*teacher : nullptr);
-  const std::unique_ptr<Method> method =
-      makeMethod(recipe.method, recipe.scales);
+  const std::unique_ptr<Method> method = recipe.quantizationMethod();
   const ExportForm form = exportFormOf(
       recipe.exportOptions.form,
       {method.get(), recipe.quantizeActivations, !recipe.skipLmHead}, config);
@@ -226,6 +235,8 @@ std::string describePlan(const Recipe &recipe, int64_t ranks) {
   text += line("parameters", "%lld", (long long)parameters);
   text += line("method", "%s, activations %s", recipe.method.c_str(),
                recipe.quantizeActivations ? "int8" : "float");
+  if (const std::string scales = describeScales(method.get()); !scales.empty())
+    text += line("scales", "%s", scales.c_str());
   text += line("bits", "%.3f per parameter of the layers' matrices",
                bitsPerParameter(config, method.get()));
   text +=

@@ -179,6 +179,8 @@ std::vector<Key> keysOf(Recipe &r) {
       text("output", r.output),
       choice("method", r.method, methodNames()),
       choice("scales", r.scales, {"tensor", "row", "tile"}),
+      choice("stage_scales", r.stageScales, {"mean", "binary"}),
+      choice("scale_grid", r.scaleGrid, {"auto", "int8", "float"}),
       flag("quantize_activations", r.quantizeActivations),
       flag("skip_lm_head", r.skipLmHead),
       integer("seed", r.seed, 0, kMany),
@@ -310,10 +312,13 @@ YAML::Node parse(const std::string &text, const std::string &origin) {
 
 void checkAnnealing(const Recipe &recipe, const std::string &origin) {
   const std::string key = origin + ": key 'train.anneal': expected 0 ";
-  const std::unique_ptr<Method> method =
-      makeMethod(recipe.method, recipe.scales);
-  if (!method || !method->softened(1))
+  const std::unique_ptr<Method> method = recipe.quantizationMethod();
+  if (!method || !method->phaseScheme())
     throw Error(key + "with method " + recipe.method +
+                ", whose codes do not soften");
+  if (!method->softened(1))
+    throw Error(key + "where stage scales are " + recipe.stageScales +
+                " on the grid " + nameOf(method->phaseScheme()->grid) +
                 ", whose codes do not soften");
   if (recipe.train.device != "cpu")
     throw Error(key + "where train.device is " + recipe.train.device +
@@ -337,6 +342,11 @@ void check(const Recipe &recipe, const std::string &origin) {
                 ": key 'data.document_mask': expected false where "
                 "data.separator is " +
                 separator + ", found true");
+  try {
+    recipe.quantizationMethod();
+  } catch (const Error &error) {
+    throw Error(origin + ": " + error.what());
+  }
   if (recipe.train.anneal > 0)
     checkAnnealing(recipe, origin);
   if (recipe.train.schedule == "piecewise")

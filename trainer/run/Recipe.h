@@ -5,12 +5,14 @@
 #pragma once
 
 #include "frontend/ModelFolder.h"
+#include "trainer/methods/Methods.h"
 
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,11 @@ struct Recipe {
   std::string method = "complex_phase_v2";
   /// What shares a scale: tensor, row (a factor per row), or tile.
   std::string scales = "tensor";
+  /// How the scales of complex phases' stages relate: mean, each that of what
+  /// its stage quantizes; or binary, each half of the one before.
+  std::string stageScales = "mean";
+  /// int8, integers times a unit; float; or auto, int8 where stages are binary.
+  std::string scaleGrid = "auto";
   bool quantizeActivations = true; ///< int8 per token, as compiled
   bool skipLmHead = true;
   int64_t seed = 0;
@@ -106,6 +113,10 @@ struct Recipe {
   /// decides and not who wrote it.
   ModelFolderRules folderRules;
 
+  /// What the keys say together of the linear layers' weights.
+  std::unique_ptr<Method> quantizationMethod() const {
+    return makeMethod(method, {scales, stageScales, scaleGrid});
+  }
   int64_t tokensPerStep() const {
     return train.batchSequences * train.accumulation * data.sequenceLength;
   }

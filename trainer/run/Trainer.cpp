@@ -100,7 +100,7 @@ Trainer::Trainer(Recipe recipe, std::unique_ptr<Communicator> communicator)
     : settings(std::move(recipe)), ranks(std::move(communicator)),
       device(openDevice(settings.train.device,
                         Communicator::localRankFromEnvironment())),
-      method(makeMethod(settings.method, settings.scales)) {
+      method(settings.quantizationMethod()) {
   const HFConfig config = configOf(settings);
   if (deviceKernels(device.type()))
     Model::refuseOnDevice(config);

@@ -204,8 +204,9 @@ TEST_F(CudaTest, CrossEntropyIsTheSerialOne) {
 TEST_F(CudaTest, PhasesAreTheCompilersBitByBit) {
   for (const char *method :
        {"complex_phase_v1", "complex_phase_v2", "complex_phase_v3"})
-    for (const char *scales : {"tensor", "row", "tile"}) {
-      const auto quantizer = makeMethod(method, scales);
+    for (const ScaleOptions &options :
+         {ScaleOptions{"tensor"}, {"row"}, {"tile"}, {"row", "binary"}}) {
+      const auto quantizer = makeMethod(method, options);
       for (const auto &[rows, columns] :
            {std::pair<int64_t, int64_t>{2, 2}, {66, 64}, {576, 1536}}) {
         const at::Tensor a = random({rows, columns}, rows);
@@ -214,7 +215,7 @@ TEST_F(CudaTest, PhasesAreTheCompilersBitByBit) {
         EXPECT_TRUE(quantizedWeight(a.to(device), *quantizer, "a")
                         .cpu()
                         .equal(expected))
-            << method << " " << scales << " " << rows;
+            << quantizer->compilerOptions() << " " << rows;
       }
     }
 }
@@ -223,7 +224,8 @@ TEST_F(CudaTest, ABadValueIsNamed) {
   at::Tensor a = random({8, 6}, 1);
   a[5][4] = NAN;
   try {
-    quantizedWeight(a.to(device), *makeMethod("complex_phase_v2", "row"), "a");
+    quantizedWeight(a.to(device), *makeMethod("complex_phase_v2", {"row"}),
+                    "a");
     FAIL() << "expected an error";
   } catch (const Error &error) {
     EXPECT_STREQ(error.what(),

@@ -73,6 +73,12 @@ TEST_F(IdentityTest, CountsWhatChangesTheResult) {
   EXPECT_EQ(print(), random);
   recipe.initialize = "checkpoint";
   EXPECT_NE(print(), before);
+  recipe.stageScales = "binary";
+  EXPECT_NE(print(), before);
+  recipe.stageScales = "mean";
+  recipe.scaleGrid = "int8";
+  EXPECT_NE(print(), before);
+  recipe.scaleGrid = "auto";
   recipe.train.clip = 3;
   EXPECT_NE(print(), before);
 }
@@ -90,9 +96,11 @@ TEST_F(IdentityTest, DifferencesAreNamed) {
   const RunIdentity before = identityOf(recipe, 1);
   EXPECT_EQ(differences(before.parts, before.parts), "");
   recipe.train.clip = 0.5;
+  recipe.stageScales = "binary";
   folder.write("a.txt", "other");
   EXPECT_EQ(differences(before.parts, identityOf(recipe, 1).parts),
-            "data.train[0] differs, train.clip was 1.0 and is 0.5");
+            "data.train[0] differs, stage_scales was \"mean\" and is "
+            "\"binary\", train.clip was 1.0 and is 0.5");
 }
 
 /// A hash is looked up for a file that has not changed, and no other.

@@ -57,43 +57,130 @@ TEST(MethodsTest, ScalesAreSharedByRowsAndTiles) {
         std::pair{"tile", ScaleGranularity::Tile}}) {
     const std::vector<float> expected = dequantizePhases(
         quantizePhases(floatsOf(a), 130, 134, {2, scales}, "a"));
-    const auto method = makeMethod("complex_phase_v2", name);
+    const auto method = makeMethod("complex_phase_v2", {name});
     const at::Tensor q = quantizedWeight(a, *method, "a");
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)));
     EXPECT_EQ(method->compilerOptions(),
               std::string("--method=complex_phase_v2 --scales=") + name);
   }
   for (const char *name : {"bitnet", "ternary", "sign2", "int2"}) {
-    const at::Tensor q = quantizedWeight(a, *makeMethod(name, "row"), "a");
+    const at::Tensor q = quantizedWeight(a, *makeMethod(name, {"row"}), "a");
     const at::Tensor row =
         quantizedWeight(a.narrow(0, 7, 1).contiguous(), *makeMethod(name), "a");
     EXPECT_TRUE(q.narrow(0, 7, 1).equal(row)) << name;
-    EXPECT_EQ(errorOf([&] { makeMethod(name, "tile"); }),
-              "scales: expected tensor or row for a method of real numbers, "
-              "found tile");
+    EXPECT_EQ(errorOf([&] { makeMethod(name, {"tile"}); }),
+              std::string("scales: expected tensor or row with method ") +
+                  name + ", found tile");
+  }
+}
+
+/// With stages of every kind, on either grid, in any number of threads.
+TEST(MethodsTest, StageScalesAndGridsAreTheCompilers) {
+  const at::Tensor a = randomMatrix(130, 134);
+  const int before = at::get_num_threads();
+  for (const auto scales : {ScaleGranularity::Tensor, ScaleGranularity::Row,
+                            ScaleGranularity::Tile})
+    for (const StageScales stageScales : kStageScales)
+      for (const ScaleGrid grid : kScaleGrids)
+        for (int stages = 1; stages <= 4; ++stages) {
+          const PhaseScheme scheme = {stages, scales, QuantizeMode::Canonical,
+                                      stageScales, grid};
+          const std::vector<float> expected = dequantizePhases(
+              quantizePhases(floatsOf(a), 130, 134, scheme, "a"));
+          const auto method =
+              makeMethod("complex_phase_v" + std::to_string(stages),
+                         {nameOf(scales), nameOf(stageScales), nameOf(grid)});
+          EXPECT_EQ(method->phaseScheme(), scheme);
+          at::set_num_threads(1 + stages % 3);
+          const at::Tensor q = quantizedWeight(a, *method, "a");
+          EXPECT_TRUE(std::equal(expected.begin(), expected.end(), floatsOf(q)))
+              << method->compilerOptions();
+        }
+  at::set_num_threads(before);
+}
+
+/// The four reals of an entry in the rotated basis are -3, -1, 1 or 3 times one
+/// number at two binary stages, whoever wrote the quantizer.
+TEST(MethodsTest, BinaryStagesAreOddMultiplesOfOneNumber) {
+  constexpr int64_t kRows = 66, kColumns = 34, kN = kRows / 2,
+                    kM = kColumns / 2;
+  const at::Tensor q = quantizedWeight(
+      randomMatrix(kRows, kColumns),
+      *makeMethod("complex_phase_v2", {"tensor", "binary"}), "a");
+  std::vector<float> found;
+  for (int64_t i = 0; i < kN; ++i)
+    for (int64_t j = 0; j < kM; ++j) {
+      const auto at = [&](int64_t row, int64_t column) {
+        return floatsOf(q)[row * kColumns + column];
+      };
+      const float re = at(i, j) + at(kN + i, kM + j),
+                  im = at(kN + i, j) - at(i, kM + j);
+      found.insert(found.end(), {(re - im) / 2, (re + im) / 2});
+    }
+  float unit = INFINITY;
+  for (const float r : found)
+    unit = std::min(unit, std::abs(r));
+  EXPECT_GT(unit, 0.01);
+  std::set<int> multiples;
+  for (const float r : found) {
+    multiples.insert(int(std::lround(r / unit)));
+    EXPECT_NEAR(r / unit, std::lround(r / unit), 1e-4);
+  }
+  EXPECT_EQ(multiples, (std::set<int>{-3, -1, 1, 3}));
+}
+
+TEST(MethodsTest, TheCompilerIsToldOfStagesAndGrid) {
+  const auto options = [](const ScaleOptions &scales) {
+    return makeMethod("complex_phase_v2", scales)->compilerOptions();
+  };
+  EXPECT_EQ(options({"tensor", "mean", "float"}), "--method=complex_phase_v2");
+  EXPECT_EQ(options({"row", "binary"}),
+            "--method=complex_phase_v2 --scales=row --stage-scales=binary "
+            "--scale-grid=int8");
+  EXPECT_EQ(options({"tile", "binary", "float"}),
+            "--method=complex_phase_v2 --scales=tile --stage-scales=binary "
+            "--scale-grid=float");
+  EXPECT_EQ(options({"tensor", "mean", "int8"}),
+            "--method=complex_phase_v2 --stage-scales=mean --scale-grid=int8");
+}
+
+/// Phases alone have stages.
+TEST(MethodsTest, OtherMethodsHaveNoStageScalesAndNoGrid) {
+  for (const char *name : {"none", "bitnet", "ternary", "sign2", "int2"}) {
+    const std::string end = std::string(" with method ") + name + ", found ";
+    EXPECT_EQ(errorOf([&] { makeMethod(name, {"row", "binary"}); }),
+              "stage_scales: expected mean" + end + "binary");
+    EXPECT_EQ(errorOf([&] { makeMethod(name, {"row", "mean", "int8"}); }),
+              "scale_grid: expected auto" + end + "int8");
   }
 }
 
 /// Scales are float32: 8 of a matrix at two stages, or of each of its 2 tiles,
-/// and one more per row; one or two of the real methods.
+/// and one more per row; one of binary stages, and of the grid that with two
+/// bytes per set; one or two of the real methods.
 TEST(MethodsTest, BitsCountCodesAndScales) {
   struct Case {
-    const char *method, *scales;
+    const char *method;
+    ScaleOptions options;
     double bits;
   };
   constexpr double kScale = 32. / (160 * 64);
-  for (const Case &c : {Case{"complex_phase_v1", "tensor", 1 + 4 * kScale},
-                        Case{"complex_phase_v2", "tensor", 2 + 8 * kScale},
-                        Case{"complex_phase_v2", "row", 2 + 168 * kScale},
-                        Case{"complex_phase_v2", "tile", 2 + 16 * kScale},
-                        Case{"bitnet", "tensor", 1 + kScale},
-                        Case{"ternary", "row", 1.58496 + 160 * kScale},
-                        Case{"sign2", "row", 2 + 320 * kScale},
-                        Case{"int2", "tensor", 2 + kScale}})
-    EXPECT_NEAR(makeMethod(c.method, c.scales)->storedBits(160, 64) /
+  for (const Case &c :
+       {Case{"complex_phase_v1", {"tensor"}, 1 + 4 * kScale},
+        Case{"complex_phase_v2", {"tensor"}, 2 + 8 * kScale},
+        Case{"complex_phase_v2", {"row"}, 2 + 168 * kScale},
+        Case{"complex_phase_v2", {"tile"}, 2 + 16 * kScale},
+        Case{"complex_phase_v2", {"row", "binary"}, 2 + 161 * kScale},
+        Case{"complex_phase_v2", {"tile", "binary"}, 2 + 2 * kScale},
+        Case{"complex_phase_v2", {"tile", "mean", "int8"}, 2 + 6 * kScale},
+        Case{"bitnet", {"tensor"}, 1 + kScale},
+        Case{"ternary", {"row"}, 1.58496 + 160 * kScale},
+        Case{"sign2", {"row"}, 2 + 320 * kScale},
+        Case{"int2", {"tensor"}, 2 + kScale}})
+    EXPECT_NEAR(makeMethod(c.method, c.options)->storedBits(160, 64) /
                     (160 * 64),
                 c.bits, 1e-5)
-        << c.method << " " << c.scales;
+        << c.method << " " << c.options.scales << " " << c.options.stageScales;
 }
 
 TEST(MethodsTest, LambdaMixesLatentAndQuantized) {
@@ -160,7 +247,7 @@ TEST(MethodsTest, SoftPhasesHarden) {
   for (const char *scales : {"tensor", "row", "tile"})
     for (int stages = 1; stages <= 4; ++stages) {
       const auto method =
-          makeMethod("complex_phase_v" + std::to_string(stages), scales);
+          makeMethod("complex_phase_v" + std::to_string(stages), {scales});
       const at::Tensor hard = quantizedWeight(a, *method, "a");
       const auto distance = [&](double temperature) {
         const auto soft = method->softened(temperature);
@@ -177,6 +264,9 @@ TEST(MethodsTest, SoftPhasesHarden) {
       EXPECT_LT(cold, 0.01 * warm) << scales << stages;
     }
   EXPECT_EQ(makeMethod("ternary")->softened(0.3), nullptr);
+  for (const ScaleOptions &options :
+       {ScaleOptions{"row", "binary"}, {"row", "mean", "int8"}})
+    EXPECT_EQ(makeMethod("complex_phase_v2", options)->softened(0.3), nullptr);
 }
 
 TEST(MethodsTest, OddExtentsAreLeftDense) {

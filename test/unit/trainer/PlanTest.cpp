@@ -33,6 +33,18 @@ TEST(PlanTest, CountsAreThoseOfTheModel) {
   recipe.method = "none";
   EXPECT_EQ(planMemory(model.config(), recipe, 1).quantized, 0);
   const std::string text = describePlan(recipe, 1);
+  EXPECT_EQ(text.find("\nscales "), std::string::npos) << text;
+  recipe.method = "complex_phase_v3";
+  recipe.scales = "row";
+  recipe.stageScales = "binary";
+  EXPECT_NE(
+      describePlan(recipe, 1).find(
+          "scales                 per row; of stages binary, grid int8\n"),
+      std::string::npos);
+  recipe.method = "int2";
+  recipe.stageScales = "mean";
+  EXPECT_NE(describePlan(recipe, 1).find("scales                 per row\n"),
+            std::string::npos);
   recipe.teacher.model = (folder / "teacher").string();
   EXPECT_NE(describePlan(recipe, 1).find("teacher is not here yet"),
             std::string::npos);

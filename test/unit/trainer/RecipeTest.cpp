@@ -57,6 +57,12 @@ TEST(RecipeTest, BadInputIsNamed) {
   const std::string broken = folder.write("broken.yaml", "a: [1");
   const std::string soft =
       folder.write("soft.yaml", withoutTypo() + "  anneal: 0.5\n");
+  const std::string binary =
+      folder.write("binary.yaml", withoutTypo() + "stage_scales: binary\n");
+  const std::string grid =
+      folder.write("grid.yaml", withoutTypo() + "scale_grid: int8\n");
+  const std::string tile =
+      folder.write("tile.yaml", withoutTypo() + "scales: tile\n");
   const std::string list = folder.write("list.yaml", "[1, 2]");
   const std::string twice =
       folder.write("twice.yaml", withoutTypo() + "train: {tokens: 4}\n");
@@ -102,6 +108,26 @@ TEST(RecipeTest, BadInputIsNamed) {
       {soft, "train.device=cuda",
        "key 'train.anneal': expected 0 where train.device is cuda, for which "
        "soft codes are not here yet"},
+      {soft, "stage_scales=binary",
+       "key 'train.anneal': expected 0 where stage scales are binary on the "
+       "grid int8, whose codes do not soften"},
+      {soft, "scale_grid=int8",
+       "key 'train.anneal': expected 0 where stage scales are mean on the grid "
+       "int8, whose codes do not soften"},
+      {good, "stage_scales=bin",
+       "key 'stage_scales': expected one of mean, binary, found 'bin'"},
+      {good, "scale_grid=int4",
+       "key 'scale_grid': expected one of auto, int8, float, found 'int4'"},
+      {binary, "method=int2",
+       "binary.yaml: stage_scales: expected mean with method int2, found "
+       "binary"},
+      {binary, "method=none",
+       "stage_scales: expected mean with method none, found binary"},
+      {grid, "method=sign2",
+       "grid.yaml: scale_grid: expected auto with method sign2, found int8"},
+      {tile, "method=ternary",
+       "tile.yaml: scales: expected tensor or row with method ternary, found "
+       "tile"},
       {broken, "", "broken.yaml: not YAML: "},
       {twice, "", "twice.yaml: key 'train.tokens' is there twice"},
       {good, "train={clip: 1, clip: 2}", "key 'train.clip' is there twice"},

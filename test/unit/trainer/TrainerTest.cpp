@@ -39,14 +39,19 @@ TEST_F(TrainerTest, TheLossFallsAndTheCompiledModelAgrees) {
 /// What the compiler reads from the export has exactly the codes and scales
 /// that the last training step would have used.
 TEST_F(TrainerTest, TheExportHasEqualCodes) {
-  for (const char *type : {"F32", "BF16"}) {
+  for (const auto &[type, options] :
+       {std::pair{"F32", ScaleOptions{}},
+        {"BF16", ScaleOptions{}},
+        {"BF16", ScaleOptions{"row", "binary"}}}) {
     recipe.exportOptions.type = type;
-    recipe.output = (folder / type).string();
+    recipe.output = (folder / type).string() + options.stageScales;
+    recipe.scales = options.scales;
+    recipe.stageScales = options.stageScales;
     recipe.train.tokens = 5 * 4 * 48;
     Trainer trainer(recipe);
     trainer.run();
     const at::NoGradGuard noGradients;
-    const auto method = makeMethod(recipe.method);
+    const auto method = recipe.quantizationMethod();
     const Weights weights = trainer.model().weights({method.get(), true});
     const Checkpoint checkpoint = Checkpoint::open(recipe.output);
     const auto &parameters = trainer.model().parameters();
@@ -57,8 +62,9 @@ TEST_F(TrainerTest, TheExportHasEqualCodes) {
       const TensorInfo &tensor = checkpoint.tensor(parameters[i].name);
       std::vector<float> stored(size_t(parameters[i].count()));
       checkpoint.readFloats(tensor, 0, int64_t(stored.size()), stored.data());
-      const std::vector<float> expected = dequantizePhases(quantizePhases(
-          stored.data(), tensor.shape[0], tensor.shape[1], {2}, tensor.name));
+      const std::vector<float> expected = dequantizePhases(
+          quantizePhases(stored.data(), tensor.shape[0], tensor.shape[1],
+                         *method->phaseScheme(), tensor.name));
       EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
                              floatsOf(weights.tensors[i])))
           << type << " " << tensor.name;
@@ -288,8 +294,19 @@ TEST_F(TrainerTest, PackedExportsCompileToTheLibraryOfTheirLatents) {
   recipe.train.tokens = 15 * 4 * 48;
   recipe.skipLmHead = false;
   std::set<std::string> libraries;
-  for (const char *scales : {"tensor", "row", "tile"}) {
-    recipe.scales = scales;
+  for (const ScaleOptions &options : {ScaleOptions{"tensor"},
+                                      {"row"},
+                                      {"tile"},
+                                      {"tensor", "binary"},
+                                      {"row", "binary"},
+                                      {"row", "binary", "float"},
+                                      {"tile", "binary"},
+                                      {"row", "mean", "int8"}}) {
+    recipe.scales = options.scales;
+    recipe.stageScales = options.stageScales;
+    recipe.scaleGrid = options.scaleGrid;
+    const std::string scales =
+        options.scales + "-" + options.stageScales + "-" + options.scaleGrid;
     std::string bytes[2];
     double losses[2];
     for (const bool packed : {false, true}) {
@@ -306,21 +323,23 @@ TEST_F(TrainerTest, PackedExportsCompileToTheLibraryOfTheirLatents) {
     EXPECT_NEAR(compiledLoss(), losses[1], 0.005 * losses[1]) << scales;
     libraries.insert(bytes[1]);
     // Codes of 2 bits in place of 32; the embedding and its tokens stay.
-    EXPECT_LT(fs::file_size(folder / (std::string("packed-") + scales) /
-                            "model.safetensors"),
-              fs::file_size(folder / (std::string("latents-") + scales) /
-                            "model.safetensors") /
-                  3);
+    EXPECT_LT(
+        fs::file_size(folder / ("packed-" + scales) / "model.safetensors"),
+        fs::file_size(folder / ("latents-" + scales) / "model.safetensors") /
+            3);
   }
-  EXPECT_EQ(libraries.size(), 3u);
+  EXPECT_EQ(libraries.size(), 8u);
 }
 
 /// What was trained and packed can be trained further: it begins at the loss
 /// that it had.
 TEST_F(TrainerTest, TrainingGoesOnFromAPackedExport) {
-  for (const char *scales : {"tensor", "row"}) {
+  for (const ScaleOptions &options :
+       {ScaleOptions{"tensor"}, {"row"}, {"row", "binary"}}) {
     recipe.model = (folder / "model").string();
-    recipe.scales = scales;
+    recipe.scales = options.scales;
+    recipe.stageScales = options.stageScales;
+    const std::string scales = options.scales + options.stageScales;
     recipe.exportOptions.form = "packed";
     recipe.output = (folder / "packed").string() + scales;
     const double loss = Trainer(recipe).run().validationLoss.value();
@@ -450,6 +469,19 @@ TEST_F(TrainerTest, ADeviceTrainsWhatTheCpuDoes) {
       }
       setDeviceKernels(at::kCPU, nullptr);
     }
+}
+
+/// Stages that a device has no kernel for are quantized as on the CPU.
+TEST_F(TrainerTest, ADeviceTrainsBinaryStages) {
+  recipe.scales = "row";
+  recipe.stageScales = "binary";
+  const StepResult expected = Trainer(recipe).step();
+  setDeviceKernels(at::kCPU, &kSerialKernels);
+  const StepResult found = Trainer(recipe).step();
+  setDeviceKernels(at::kCPU, nullptr);
+  EXPECT_NEAR(found.loss, expected.loss, 1e-5);
+  EXPECT_NEAR(found.gradientNorm, expected.gradientNorm,
+              1e-3 * expected.gradientNorm);
 }
 
 /// Of a model with one step's weights, without the rounding of codes.
