@@ -74,6 +74,7 @@ PRINTS = [
     "fairy2-synth --help",
     "fairy2-opt module.mlir",
     "fairy2-opt module.mlir -o -",
+    "fairy2-lsp --help",
     "fairy2-reduce module.mlir -o - --reduction-tree="
     "'traversal-mode=0 test=./interesting.sh'",
 ]
@@ -93,7 +94,8 @@ def check_streams():
             lost = run(command, redirects)
             what = f"{command} {redirects}"
             expect(what, lost.returncode == 1, lost)
-            if not command.startswith("fairy2-reduce"):  # LLVM's words
+            # LLVM's words
+            if not command.startswith(("fairy2-reduce", "fairy2-lsp")):
                 lines = [line for line in lost.stderr.splitlines()
                          if "error: " in line]
                 expect(what, len(lines) == 1 and not form_fault(lines[0])
