@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <optional>
@@ -23,22 +24,27 @@
 namespace fairy2::trainer {
 namespace {
 
-/// Multiply-adds per second of matrices as a layer has them, measured.
+/// Multiply-adds per second of matrices as a layer has them: of the fastest of
+/// many on one thread, times the threads. Other programs slow neither down,
+/// which would not bound a run's time from below.
 double measuredRate(const HFConfig &config) {
   using Clock = std::chrono::steady_clock;
+  using Seconds = std::chrono::duration<double>;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
   const int64_t n = std::min<int64_t>(config.hiddenSize, 1024);
   const at::Tensor a = at::zeros({1024, n}, at::kFloat),
                    b = at::zeros({n, n}, at::kFloat);
-  at::mm(a, b);
-  int64_t products = 0;
   const Clock::time_point begin = Clock::now();
-  std::chrono::duration<double> seconds{};
-  do {
+  double fastest = INFINITY;
+  for (Clock::time_point last = begin; Seconds(last - begin).count() < 0.2;) {
     at::mm(a, b);
-    products += 1024 * n * n;
-    seconds = Clock::now() - begin;
-  } while (seconds.count() < 0.2);
-  return double(products) / seconds.count();
+    const Clock::time_point now = Clock::now();
+    fastest = std::min(fastest, Seconds(now - last).count());
+    last = now;
+  }
+  at::set_num_threads(threads);
+  return threads * double(1024 * n * n) / fastest;
 }
 
 std::string line(const char *what, const char *format, auto... values) {
