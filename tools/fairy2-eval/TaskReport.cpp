@@ -124,13 +124,10 @@ void addTaskOptions(CLI::App &app, TaskArguments &arguments,
   std::string names;
   for (const Task &task : allTasks())
     names += (names.empty() ? "" : ", ") + std::string(task.name);
-  CLI::Option *task =
-      app.add_option("--task", arguments.tasks,
-                     "Questions to answer instead of a text, in .jsonl files; "
-                     "of " +
-                         names)
-          ->type_name("NAME=FILE,..")
-          ->delimiter(',');
+  CLI::Option *task = addList(
+      app, "--task", arguments.tasks, "NAME=FILE,..",
+      "Questions to answer instead of a text, in .jsonl files; of " + names,
+      CLI::Validator());
   std::map<std::string, BosRule> rules;
   for (const BosRule rule :
        {BosRule::Tokenizer, BosRule::Never, BosRule::Always})

@@ -69,15 +69,8 @@ void addOptions(CLI::App &app, Arguments &args) {
                  "What the logits of generated tokens lose, -2 to 2; 0: off");
   app.add_option("--frequency-penalty", g.sampling.frequencyPenalty,
                  "The same for each time that they were generated");
-  app.add_option_function<std::vector<std::string>>(
-         "--logit-bias",
-         [&g](const std::vector<std::string> &words) {
-           for (const std::string &word : words)
-             g.sampling.logitBias.push_back(biasOf(word));
-         },
-         "What the logits of token ids gain, -100 to 100")
-      ->type_name("ID=BIAS,..")
-      ->delimiter(',');
+  addList(app, "--logit-bias", args.logitBias, "ID=BIAS,..",
+          "What the logits of token ids gain, -100 to 100", CLI::Validator());
   app.add_option("--seed", g.sampling.seed, "Equal seeds, equal text")
       ->check(wholeNumber<uint64_t>());
   app.add_option("--stop", g.stops, "End before this text (repeatable)")
@@ -105,6 +98,8 @@ std::optional<int> parseArguments(int argc, char **argv, Arguments &args) {
   readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
+    for (const std::string &word : args.logitBias)
+      args.generation.sampling.logitBias.push_back(biasOf(word));
     checkUsage([&] { checkSampling(args.generation.sampling); });
     checkUsage([&] { checkThreads(args.session.threads); });
     if (args.chat && app["--tokens"]->count() == 0)

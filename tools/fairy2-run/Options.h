@@ -15,6 +15,7 @@ struct Arguments {
   /// Exactly one of prompt, promptFile, promptIds and chat is given.
   std::string model, prompt, promptFile, logitsOut, system;
   std::vector<int32_t> promptIds;
+  std::vector<std::string> logitBias; ///< ID=BIAS, as typed
   bool chat = false, noBos = false, json = false;
   SessionOptions session;
   GenerationOptions generation;
