@@ -44,8 +44,7 @@ void note(const std::string &text) {
 
 PhaseScheme schemeOf(int stages) {
   return {stages, ScaleGranularity::Row, QuantizeMode::Canonical,
-          StageScales::Binary,
-          stages <= kMaxBinaryGridStages ? ScaleGrid::Int8 : ScaleGrid::Float};
+          StageScales::Binary, gridThatSuits(StageScales::Binary, stages)};
 }
 
 /// By parameter: layers' matrices whose extents are even.
@@ -399,59 +398,63 @@ summaryOf(const Model &model,
   return summary;
 }
 
-void requireFloat(const DecoderCheckpoint &opened) {
+/// Opens a checkpoint that can be coded, for an output that can be written.
+DecoderCheckpoint openFloat(const ModelFolder &folder,
+                            const QuantizeOptions &options) {
+  WorkFolder::requireFree(options.output, options.model);
+  requireCopyable(folder);
+  DecoderCheckpoint opened = DecoderCheckpoint::open(folder);
   if (PackedCheckpoint::find(opened.checkpoint))
     throw Error(opened.checkpoint.directory().string() +
                 ": expected weights that are not quantized, found phases");
+  return opened;
 }
+
+/// What a command reads before any work.
+struct Inputs {
+  explicit Inputs(const QuantizeOptions &options)
+      : folder(options.model, options.rules),
+        opened(openFloat(folder, options)),
+        text(readCalibration(
+            folder, opened.config, options.calibration, options.tokens,
+            options.gradientTokens, options.seed,
+            fs::absolute(options.output).parent_path().string())) {
+    if (!text.remark.empty())
+      note(text.remark);
+  }
+
+  const ModelFolder folder;
+  const DecoderCheckpoint opened;
+  const CalibrationText text;
+};
 
 } // namespace
 
 nlohmann::ordered_json quantize(const QuantizeOptions &options) {
-  const ModelFolder folder(options.model, options.rules);
-  WorkFolder::requireFree(options.output, options.model);
-  requireCopyable(folder);
-  const DecoderCheckpoint opened = DecoderCheckpoint::open(folder);
-  requireFloat(opened);
-  const CalibrationText text =
-      readCalibration(folder, opened.config, options.calibration,
-                      options.tokens, options.gradientTokens, options.seed,
-                      fs::absolute(options.output).parent_path().string());
-  if (!text.remark.empty())
-    note(text.remark);
+  const Inputs inputs(options);
   const at::NoGradGuard noGradients;
-  Model model = Model::load(folder);
+  Model model = Model::load(inputs.folder);
   const std::vector<bool> isCoded = codedParameters(model);
-  const std::vector<size_t> indices = indicesOf(isCoded);
-  if (indices.empty())
+  if (indicesOf(isCoded).empty())
     throw Error(options.model + ": has no matrix of even extents to code");
-  WorkFolder work(options.output, identityOf(options, opened, text));
-  Quantizer quantizer(options, model, isCoded, text, work);
-  quantizer.run(text);
+  WorkFolder work(options.output,
+                  identityOf(options, inputs.opened, inputs.text));
+  Quantizer quantizer(options, model, isCoded, inputs.text, work);
+  quantizer.run(inputs.text);
   writePhases(
       model,
       {schemeOf(options.stages), [&](size_t i) { return bool(isCoded[i]); },
        [&](size_t i) {
          return work.phases(model, size_t(model.parameters()[i].layer), i);
        }},
-      model.embeddingType(), folder, work.result());
+      model.embeddingType(), inputs.folder, work.result());
   work.finish();
   return summaryOf(model, quantizer.reports(), options, isCoded);
 }
 
 nlohmann::ordered_json describeQuantization(const QuantizeOptions &options) {
-  const ModelFolder folder(options.model, options.rules);
-  WorkFolder::requireFree(options.output, options.model);
-  requireCopyable(folder);
-  const DecoderCheckpoint opened = DecoderCheckpoint::open(folder);
-  requireFloat(opened);
-  const CalibrationText text =
-      readCalibration(folder, opened.config, options.calibration,
-                      options.tokens, options.gradientTokens, options.seed,
-                      fs::absolute(options.output).parent_path().string());
-  if (!text.remark.empty())
-    note(text.remark);
-  const Model model(opened.config);
+  const Inputs inputs(options);
+  const Model model(inputs.opened.config);
   const std::vector<bool> isCoded = codedParameters(model);
   const std::vector<size_t> indices = indicesOf(isCoded);
   int64_t weights = 0;
@@ -463,8 +466,9 @@ nlohmann::ordered_json describeQuantization(const QuantizeOptions &options) {
   plan["parameters"] = model.parameterCount();
   plan["stages"] = options.stages;
   plan["bits_per_weight"] = bitsPerWeight(model, isCoded, options.stages);
-  plan["tokens"] = int64_t(text.inputs.size()) * text.length;
-  plan["gradient_tokens"] = int64_t(text.gradients.size()) * text.length;
+  plan["tokens"] = int64_t(inputs.text.inputs.size()) * inputs.text.length;
+  plan["gradient_tokens"] =
+      int64_t(inputs.text.gradients.size()) * inputs.text.length;
   return plan;
 }
 
