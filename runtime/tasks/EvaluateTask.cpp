@@ -6,7 +6,7 @@
 #include "runtime/Session.h"
 #include "runtime/measure/Likelihood.h"
 #include "runtime/support/Error.h"
-#include "runtime/text/jinja/Text.h"
+#include "runtime/support/Utf8.h"
 
 #include <algorithm>
 #include <cmath>
@@ -135,6 +135,11 @@ TaskFigure meanOf(const char *metric, std::span<const double> values) {
 
 } // namespace
 
+size_t charactersOf(const Choice &choice) {
+  return size_t(std::ranges::count_if(
+      choice.answer, [](char byte) { return !isContinuation(byte); }));
+}
+
 void judge(const Task &task, const Question &question, Sample &sample) {
   if (task.metric == TaskMetric::LastWord) {
     sample.right = sample.greedy.front();
@@ -147,8 +152,7 @@ void judge(const Task &task, const Question &question, Sample &sample) {
   sample.right = isGold(sample.sums);
   std::vector<double> normalized = sample.sums;
   for (size_t i = 0; i < normalized.size(); ++i)
-    normalized[i] /= double(
-        jinja::textOf(question.choices[i].answer, /*trusted=*/true).size());
+    normalized[i] /= double(charactersOf(question.choices[i]));
   sample.rightNormalized = isGold(normalized);
 }
 

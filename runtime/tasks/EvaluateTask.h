@@ -27,6 +27,9 @@ struct Sample {
   bool rightNormalized = false;
 };
 
+/// Code points of the answer, which acc_norm divides by.
+size_t charactersOf(const Choice &choice);
+
 /// The right ones among `sums`: the first largest is the gold one, of the sums
 /// themselves and divided by the answers' code points. Of a last word: whether
 /// it is greedy.

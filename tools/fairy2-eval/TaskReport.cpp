@@ -6,15 +6,14 @@
 #include "runtime/support/Error.h"
 #include "runtime/support/File.h"
 #include "runtime/support/SameFile.h"
-#include "runtime/support/Utf8.h"
 #include "runtime/support/Words.h"
+#include "runtime/tasks/TaskJson.h"
 #include "tools/ProgressBar.h"
 #include "tools/Validators.h"
 #include "tools/fairy2-eval/ReadableText.h"
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <map>
@@ -40,63 +39,38 @@ template <typename Action> auto naming(const NamedTask &named, Action action) {
   }
 }
 
+/// The task and the file of NAME=FILE.
+std::pair<const Task *, std::string> taskAndFile(const std::string &word) {
+  const size_t at = word.find('=');
+  if (at == word.npos || at + 1 == word.size())
+    throw Error("task: expected NAME=FILE, found " + quoteName(word));
+  return {&taskOf(word.substr(0, at)), word.substr(at + 1)};
+}
+
+CLI::Validator taskWithFile() {
+  return CLI::Validator(
+      [](const std::string &word) -> std::string {
+        try {
+          taskAndFile(word);
+          return "";
+        } catch (const Error &error) {
+          return error.what();
+        }
+      },
+      "");
+}
+
 std::vector<NamedTask> namedTasks(const std::vector<std::string> &words) {
   std::vector<NamedTask> named;
   std::set<std::string_view> seen;
   for (const std::string &word : words) {
-    const size_t at = word.find('=');
-    if (at == word.npos || at + 1 == word.size())
-      throw Error("task: expected NAME=FILE, found " + quoteName(word));
-    const Task &task = taskOf(word.substr(0, at));
-    if (!seen.insert(task.name).second)
-      throw Error("task: expected each once, found " + std::string(task.name) +
+    const auto [task, file] = taskAndFile(word);
+    if (!seen.insert(task->name).second)
+      throw Error("task: expected each once, found " + std::string(task->name) +
                   " twice");
-    named.push_back({&task, ReadableText(word.substr(at + 1)), {}});
+    named.push_back({task, ReadableText(file), {}});
   }
   return named;
-}
-
-size_t charactersIn(const std::string &text) {
-  return size_t(std::ranges::count_if(
-      text, [](char byte) { return !isContinuation(byte); }));
-}
-
-/// One line of --samples.
-std::string lineOf(const Task &task, const std::string &place,
-                   const Question &question, const Sample &sample) {
-  nlohmann::ordered_json line;
-  line["task"] = task.name;
-  line["place"] = place;
-  line["acc"] = sample.right;
-  if (task.metric == TaskMetric::NormalizedChoices)
-    line["acc_norm"] = sample.rightNormalized;
-  if (task.metric != TaskMetric::LastWord)
-    line["gold"] = question.gold;
-  for (size_t i = 0; i < question.choices.size(); ++i) {
-    const Choice &choice = question.choices[i];
-    line["choices"].push_back({{"context", choice.context},
-                               {"continuation", choice.continuation},
-                               {"sum", sample.sums[i]},
-                               {"greedy", bool(sample.greedy[i])},
-                               {"characters", charactersIn(choice.answer)},
-                               {"bytes", choice.answer.size()}});
-  }
-  return line.dump() + "\n";
-}
-
-nlohmann::ordered_json jsonOf(const TaskPlan &plan,
-                              const std::vector<TaskFigure> &figures) {
-  nlohmann::ordered_json out;
-  out["documents"] = plan.documents;
-  out["cut"] = plan.cut;
-  for (const TaskFigure &figure : figures) {
-    out[figure.metric] = figure.value;
-    if (figure.metric != "perplexity")
-      out[figure.metric + "_stderr"] =
-          figure.standardError ? nlohmann::ordered_json(*figure.standardError)
-                               : nlohmann::ordered_json(nullptr);
-  }
-  return out;
 }
 
 void print(const Task &task, const TaskPlan &plan,
@@ -127,7 +101,7 @@ void addTaskOptions(CLI::App &app, TaskArguments &arguments,
   CLI::Option *task = addList(
       app, "--task", arguments.tasks, "NAME=FILE,..",
       "Questions to answer instead of a text, in .jsonl files; of " + names,
-      CLI::Validator());
+      taskWithFile());
   std::map<std::string, BosRule> rules;
   for (const BosRule rule :
        {BosRule::Tokenizer, BosRule::Never, BosRule::Always})
@@ -183,7 +157,9 @@ void reportTasks(const std::string &model, TaskArguments arguments, bool json) {
       options.onSample = [&](const Question &question, const std::string &place,
                              const Sample &sample) {
         const std::string line =
-            lineOf(*named.task, named.file.asGiven(place), question, sample);
+            jsonOf(*named.task, named.file.asGiven(place), question, sample)
+                .dump() +
+            "\n";
         samples->append(
             {reinterpret_cast<const uint8_t *>(line.data()), line.size()});
       };
