@@ -165,10 +165,15 @@ std::shared_ptr<const Model> Model::open(const std::string &path) {
 }
 
 void Model::load() {
-  library = dlopen(loadableName(opened).c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library)
+  const std::string name = loadableName(opened);
+  library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    std::string_view why = dlerror();
+    if (why.starts_with(name + ": ")) // a name that nobody knows
+      why.remove_prefix(name.size() + 2);
     throw StatusError(FAIRY2_BAD_FILE,
-                      origin + ": image: cannot load: " + dlerror());
+                      origin + ": image: cannot load: " + std::string(why));
+  }
   function =
       reinterpret_cast<Fairy2Forward>(dlsym(library, chosen->symbol.c_str()));
   if (!function)

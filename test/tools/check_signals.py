@@ -61,6 +61,12 @@ def processes_of(session):
     return found
 
 
+def take_signals():
+    """A runner of tests may have been started with some of them ignored."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(command, shim):
     for name in ("out", "tmp"):
         shutil.rmtree(name, ignore_errors=True)
@@ -69,6 +75,7 @@ def start(command, shim):
     if shim:
         environment["LD_PRELOAD"] = os.path.abspath("shim.so")
     return subprocess.Popen(command, env=environment, start_new_session=True,
+                            preexec_fn=take_signals,
                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
@@ -96,6 +103,35 @@ def check(command, results, shim):
             sys.exit(f"error: {what}: left {os.listdir('out')}")
 
 
+def check_test_program():
+    """fairy2-reduce starts a program of the user's, which starts others."""
+    with open("module.mlir", "w") as file:
+        file.write("func.func @a() { return }\n")
+    with open("test.sh", "w") as file:
+        file.write("#!/bin/sh\nsleep 300\nexit 1\n")
+    os.chmod("test.sh", 0o755)
+    command = ["fairy2-reduce", "module.mlir", "-o", "out/reduced.mlir",
+               "--reduction-tree=traversal-mode=0 test=./test.sh"]
+    for number in SIGNALS:
+        process = start(command, shim=False)
+        # This one, the one that reduces, the shell, its sleep.
+        limit = time.monotonic() + 60
+        while len(processes_of(process.pid)) < 4:
+            if time.monotonic() > limit or process.poll() is not None:
+                sys.exit("error: fairy2-reduce: its test program never ran")
+            time.sleep(0.02)
+        process.send_signal(number)
+        process.communicate(timeout=60)
+        what = f"fairy2-reduce, {number.name}"
+        if process.returncode != -number:
+            sys.exit(f"error: {what}: exit code {process.returncode}")
+        if processes_of(process.pid):
+            sys.exit(f"error: {what}: left a process")
+        for name in ("tmp", "out"):
+            if os.listdir(name):
+                sys.exit(f"error: {what}: left {os.listdir(name)} in {name}")
+
+
 def main():
     os.makedirs(WORK, exist_ok=True)
     os.chdir(WORK)
@@ -106,6 +142,7 @@ def main():
     for shim in (False, True):
         for command, results in COMMANDS:
             check(command, results, shim)
+    check_test_program()
     print("nothing is left")
 
 

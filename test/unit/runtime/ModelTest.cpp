@@ -81,6 +81,14 @@ TEST_F(ModelTest, MissingSymbolIsNamed) {
                    "library, found none");
 }
 
+TEST_F(ModelTest, LoadersReasonNamesTheModel) {
+  std::vector<uint8_t> image = fakeImage();
+  image[7] = 200; // EI_OSABI
+  writeFakeModel(path, image);
+  EXPECT_EQ(errorOf([&] { Model::open(path); }),
+            path + ": image: cannot load: ELF file OS ABI invalid");
+}
+
 TEST_F(ModelTest, TokenizerIsBuiltOnDemand) {
   writeFakeModel(path);
   const auto model = Model::open(path);
