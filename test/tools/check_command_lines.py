@@ -41,6 +41,7 @@ COMPILE = ["fairy2-compile", "model", "-o", "out.so"]
 RUN = ["fairy2-run", "model.so", "-p", "a", "-n", "1"]
 EVAL = ["fairy2-eval", "model.so", "--text", "text.txt"]
 BENCH = ["fairy2-bench", "model.so", "--gen", "1", "--prompt", "0"]
+SERVE = ["fairy2-serve", "model.so"]
 SYNTH = ["fairy2-synth", "--config", "config.json", "-o", "made"]
 SYNTH_SMALL = ["fairy2-synth", "--config", "model/config.json", "-o", "made",
                "--force"]
@@ -69,6 +70,11 @@ NUMBERS = [
     (BENCH, "--batch", ["0", "-1", "1025", "1,,2", "1,0"]),
     (BENCH, "--threads", ["-1", "65536", "1,,1", "1,-1"]),
     (BENCH, "--repeat", ["0", "-1", "2147483648"]),
+    (SERVE, "--port", ["-1", "65536"]),
+    (SERVE, "--slots", ["0", "-1", "1025"]),
+    (SERVE, "--context", ["-1", "2147483648"]),
+    (SERVE, "--threads", ["-1", "65536"]),
+    (SERVE, "--drain-timeout", ["-1", "86401"]),
     (SYNTH, "--seed", ["-1", "18446744073709551616"]),
 ]
 REALS = [

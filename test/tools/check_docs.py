@@ -18,7 +18,7 @@ ENDINGS = ("", ".h", ".cpp", ".td", ".inc")
 SOURCES = (".cpp", ".h", ".td", ".inc", ".cu", ".py", ".sh", ".txt", ".cmake",
            ".test", ".mlir", ".yaml", ".in")
 PROGRAM = re.compile(
-    r"\bfairy2-(?:(?:bench|compile|eval|opt|quantize|run|synth)\b|train(?: tokenize)?\b)"
+    r"\bfairy2-(?:(?:bench|compile|eval|opt|quantize|run|serve|synth)\b|train(?: tokenize)?\b)"
     r"|\btools/[\w-]+\.sh\b")
 
 

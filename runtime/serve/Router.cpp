@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of routes.
+#include "runtime/serve/Router.h"
+
+#include "runtime/serve/ApiError.h"
+
+#include <algorithm>
+#include <array>
+
+namespace fairy2::serve {
+namespace {
+
+constexpr std::array kRoutes = {
+    RouteInfo{Route::Health, "GET", "/health", true},
+    RouteInfo{Route::Models, "GET", "/v1/models", false},
+    RouteInfo{Route::Model, "GET", "/v1/models/", false},
+};
+constexpr RouteInfo kOther = {Route::Other, "", "", false};
+
+/// What clients ask for and a compiled model does not have, with the reason.
+const char *reasonFor(std::string_view target) {
+  if (target == "/v1/embeddings")
+    return "path: a compiled model gives no embeddings";
+  if (target.starts_with("/api/"))
+    return "path: Ollama's API is not served; OpenAI's is, under /v1";
+  return "path: no such route";
+}
+
+} // namespace
+
+const RouteInfo &routeOf(std::string_view target) {
+  const auto found = std::ranges::find_if(kRoutes, [&](const RouteInfo &info) {
+    return info.route == Route::Model
+               ? target.starts_with(info.path) && target != info.path
+               : target == info.path;
+  });
+  return found == kRoutes.end() ? kOther : *found;
+}
+
+std::optional<HttpReply> refuseRoute(const RouteInfo &info,
+                                     const HttpRequest &head) {
+  if (info.route == Route::Other)
+    return errorReply({404, reasonFor(head.target), {}, "unknown_url"});
+  const bool isGet = std::string_view(info.method) == "GET";
+  if (head.method == info.method || (isGet && head.method == "HEAD"))
+    return {};
+  HttpReply reply = errorReply(
+      {405, std::string("method: expected ") + info.method + " for this path"});
+  reply.fields.emplace_back("Allow",
+                            isGet ? "GET, HEAD, OPTIONS" : "POST, OPTIONS");
+  return reply;
+}
+
+} // namespace fairy2::serve
