@@ -23,12 +23,6 @@ float onFactorGrid(double steps) {
   return float(std::exp2(steps / kFactorSteps));
 }
 
-/// The power of 2^(1/16) that is nearest in its logarithm; 0 of 0.
-float nearestFactor(float factor) {
-  return factor > 0 ? onFactorGrid(std::round(kFactorSteps * std::log2(factor)))
-                    : 0;
-}
-
 /// Of the grid's neighbours of `wanted` and `present` the nearest; a row that
 /// is zero stays so, and none changes its sign.
 float fittedFactor(float wanted, float present) {
@@ -217,7 +211,7 @@ private:
       for (const int part : {0, 1})
         for (int64_t lane = 0; lane < kLanes; ++lane)
           factors[size_t(part * pairs + i)][lane] =
-              nearestFactor(rms[part][lane] * multiples[part][lane]);
+              nearestRowFactor(rms[part][lane] * multiples[part][lane]);
     }
   }
 
@@ -425,6 +419,11 @@ private:
 };
 
 } // namespace
+
+float nearestRowFactor(float factor) {
+  return factor > 0 ? onFactorGrid(std::round(kFactorSteps * std::log2(factor)))
+                    : 0;
+}
 
 PhaseMatrix codePhases(const CodingTask &task, const CodingOptions &options,
                        const ParallelFor &parallelFor, CodingReport *report) {

@@ -104,6 +104,10 @@ struct CodingReport {
   QuantizationError weights;
 };
 
+/// The power of 2^(1/16) that is nearest in its logarithm, so that 8 bits would
+/// hold a row's factor; 0 of 0.
+float nearestRowFactor(float factor);
+
 /// Codes A + D H^-1, D = A drift + residual, with scales per row, whose factors
 /// are powers of 2^(1/16): of a search over multiples of each row's root mean
 /// square, then of fits. Starts from feedback of rounding errors, column pair

@@ -96,6 +96,12 @@ int main(int argc, char **argv) {
                  "Tokens that say which outputs matter")
       ->check(CLI::Range(int64_t(1), kMostTokens))
       ->capture_default_str();
+  app.add_option("--tune", options.tuningTokens,
+                 "Tokens on which factors of rows and norms are tuned when all "
+                 "is coded; 0: none")
+      ->check(CLI::Range(int64_t(0), kMostTokens))
+      ->type_name("TOKENS")
+      ->capture_default_str();
   app.add_option("--seed", options.seed,
                  "Decides which pieces of the text are used and what labels "
                  "are drawn")

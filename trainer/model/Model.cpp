@@ -172,11 +172,17 @@ at::Tensor Model::linear(const Weights &weights, const PlannedLinear &map,
                          const at::Tensor &x) const {
   const at::Tensor &weight = weights.tensors[map.weight];
   const at::Tensor *bias = map.bias ? &weights.tensors[*map.bias] : nullptr;
+  const bool hasFactors =
+      !weights.rowFactors.empty() && weights.rowFactors[map.weight].defined();
   at::Tensor y;
   if (weights.numerics.bf16) {
     y = linearBFloat16(x, weight, weights.rounded[map.weight]);
     if (bias)
       y = y.add(bias->to(y.scalar_type()));
+  } else if (hasFactors) {
+    y = at::mm(x, weight.t()).mul(weights.rowFactors[map.weight]);
+    if (bias)
+      y = y.add(*bias);
   } else {
     y = bias ? at::addmm(*bias, x, weight.t()) : at::mm(x, weight.t());
   }

@@ -50,6 +50,9 @@ struct Weights {
   /// Layers' matrices as bfloat16, with Numerics::bf16; others undefined.
   std::vector<at::Tensor> rounded;
   at::Tensor head; ///< another leaf when the head alone is quantized
+  /// What the outputs of a layer's matrix are multiplied with before its bias
+  /// is added, one factor for each; empty, or undefined for some: nothing.
+  std::vector<at::Tensor> rowFactors;
   Numerics numerics;
   /// If set, told of the output of every layer's linear map, by its weight's
   /// index.

@@ -14,7 +14,7 @@ AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
   groups[0].weightDecay = settings.weightDecay;
   groups[1].weightDecay = 0;
   for (const Piece &piece : pieces) {
-    Group &group = groups[piece.slice.isOfMatrix() ? 0 : 1];
+    AdamWGroup &group = groups[piece.slice.isOfMatrix() ? 0 : 1];
     group.values.push_back(piece.slice.values);
     group.gradients.push_back(piece.slice.gradient);
     group.means.push_back(piece.states[0]);
@@ -23,14 +23,17 @@ AdamW::AdamW(ShardedWeights &weights, const Recipe::Train &settings)
   }
 }
 
+void AdamWGroup::update(double learningRate,
+                        const Recipe::Train &settings) const {
+  if (!values.empty())
+    at::_fused_adamw_(values, gradients, means, squares, {}, steps,
+                      learningRate, settings.beta1, settings.beta2, weightDecay,
+                      settings.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+}
+
 void AdamW::update(double learningRate) {
-  for (Group &group : groups)
-    if (!group.values.empty())
-      at::_fused_adamw_(group.values, group.gradients, group.means,
-                        group.squares, {}, group.steps, learningRate,
-                        settings.beta1, settings.beta2, group.weightDecay,
-                        settings.epsilon, /*amsgrad=*/false,
-                        /*maximize=*/false);
+  for (const AdamWGroup &group : groups)
+    group.update(learningRate, settings);
 }
 
 } // namespace fairy2::trainer

@@ -9,6 +9,15 @@
 
 namespace fairy2::trainer {
 
+/// Flat tensors, one of each for a value's slice, that decay alike.
+struct AdamWGroup {
+  double weightDecay = 0;
+  std::vector<at::Tensor> values, gradients, means, squares;
+  std::vector<at::Tensor> steps; ///< one float32 each, this one counted
+
+  void update(double learningRate, const Recipe::Train &settings) const;
+};
+
 class AdamW : public Optimizer {
 public:
   AdamW(ShardedWeights &weights, const Recipe::Train &settings);
@@ -17,12 +26,8 @@ protected:
   void update(double learningRate) override;
 
 private:
-  struct Group {
-    double weightDecay;
-    std::vector<at::Tensor> values, gradients, means, squares, steps;
-  };
   const Recipe::Train settings;
-  Group groups[2];
+  AdamWGroup groups[2];
 };
 
 } // namespace fairy2::trainer

@@ -32,7 +32,8 @@ CalibrationText readCalibration(const ModelFolder &folder,
                                 const HFConfig &config,
                                 const std::vector<std::string> &files,
                                 int64_t tokens, int64_t gradientTokens,
-                                uint64_t seed, const std::string &scratch) {
+                                int64_t tuningTokens, uint64_t seed,
+                                const std::string &scratch) {
   const LoadedTokenizer loaded = loadTokenizer(folder);
   const Vocabulary vocabulary{*loaded.tokenizer, loaded.sha256,
                               specialTokensOf(config), config.vocabSize};
@@ -43,13 +44,14 @@ CalibrationText readCalibration(const ModelFolder &folder,
   };
   const int64_t asked = sequencesIn(tokens);
   const int64_t askedGradients = sequencesIn(gradientTokens);
+  const int64_t askedTuning = sequencesIn(tuningTokens);
   std::vector<Corpus> corpora;
   std::vector<double> weights;
   int64_t sequences = 0, found = 0;
   for (const std::string &file : files) {
-    Corpus corpus =
-        Corpus::readWhole(file, Recipe::Data(), vocabulary, scratch,
-                          kReadFactor * (asked + askedGradients) * text.length);
+    Corpus corpus = Corpus::readWhole(
+        file, Recipe::Data(), vocabulary, scratch,
+        kReadFactor * (asked + askedGradients + askedTuning) * text.length);
     found += corpus.size();
     if (corpus.size() < text.length)
       continue;
@@ -68,12 +70,13 @@ CalibrationText readCalibration(const ModelFolder &folder,
   Mixture mixture(std::move(corpora), std::move(weights), text.length, seed);
   const auto take = [&](int64_t first, int64_t count, Sequences &into) {
     mixture.skipTo(first);
-    for (int64_t k = 0; k < std::min(count, sequences); ++k)
+    for (int64_t k = 0; k < count; ++k)
       into.push_back(mixture.next());
   };
-  take(0, asked, text.inputs);
-  take(asked + askedGradients <= sequences ? asked : 0, askedGradients,
-       text.gradients);
+  take(0, std::min(asked, sequences), text.inputs);
+  take(asked + askedGradients <= sequences ? asked : 0,
+       std::min(askedGradients, sequences), text.gradients);
+  take(asked + askedGradients, askedTuning, text.tuning);
   return text;
 }
 

@@ -21,18 +21,21 @@ struct CalibrationText {
   int64_t length = 0;  ///< of a sequence
   Sequences inputs;    ///< what moments of inputs are taken of
   Sequences gradients; ///< and those of gradients
+  Sequences tuning;    ///< what factors and norms are tuned on
   /// What there is less of than was asked for, a sentence; or "".
   std::string remark;
 };
 
 /// Cuts `files`, as fairy2-train reads them, into sequences, in an order that
-/// the seed decides. Both kinds take other sequences where there are enough.
+/// the seed decides. All kinds take other sequences where there are enough;
+/// tuning takes some again where there are not.
 /// Throws Error when a file has no text, or all of them less than a sequence.
 CalibrationText readCalibration(const ModelFolder &folder,
                                 const HFConfig &config,
                                 const std::vector<std::string> &files,
                                 int64_t tokens, int64_t gradientTokens,
-                                uint64_t seed, const std::string &scratch);
+                                int64_t tuningTokens, uint64_t seed,
+                                const std::string &scratch);
 
 /// Batches of about 1,024 tokens. Sums over tokens are made of theirs, in their
 /// order.

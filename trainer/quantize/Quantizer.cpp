@@ -14,6 +14,8 @@
 #include "trainer/model/Export.h"
 #include "trainer/quantize/FoldColumns.h"
 #include "trainer/quantize/Gradients.h"
+#include "trainer/quantize/Summary.h"
+#include "trainer/quantize/Tuning.h"
 #include "trainer/quantize/WorkFolder.h"
 #include "trainer/run/Sha256.h"
 #include "trainer/run/SourceVersion.h"
@@ -60,22 +62,6 @@ std::vector<bool> codedParameters(const Model &model) {
   return coded;
 }
 
-std::vector<size_t> indicesOf(const std::vector<bool> &coded) {
-  std::vector<size_t> indices;
-  for (size_t i = 0; i < coded.size(); ++i)
-    if (coded[i])
-      indices.push_back(i);
-  return indices;
-}
-
-/// The part of a matrix's name that it shares with those of other layers.
-std::string kindOf(const std::string &name) {
-  constexpr std::string_view kWeight = ".weight";
-  const size_t layer = name.find_first_of("0123456789");
-  const size_t begin = name.find('.', layer) + 1;
-  return name.substr(begin, name.size() - begin - kWeight.size());
-}
-
 /// What tells one command from another: what its result depends on.
 nlohmann::ordered_json identityOf(const QuantizeOptions &options,
                                   const DecoderCheckpoint &opened,
@@ -98,7 +84,8 @@ nlohmann::ordered_json identityOf(const QuantizeOptions &options,
                                 status.st_mtim.tv_nsec};
   }
   for (const auto &[name, sequences] : {std::pair("tokens", &text.inputs),
-                                        {"gradient tokens", &text.gradients}}) {
+                                        {"gradient tokens", &text.gradients},
+                                        {"tuning tokens", &text.tuning}}) {
     Sha256 hash;
     for (const std::vector<int32_t> &tokens : *sequences)
       hash.add(bytesOf(tokens));
@@ -347,57 +334,6 @@ private:
   std::vector<std::pair<size_t, CodingReport>> told;
 };
 
-/// Bits of codes and of factors as 8-bit powers of 2^(1/16), per weight.
-double bitsPerWeight(const Model &model, const std::vector<bool> &isCoded,
-                     int stages) {
-  double bits = 0, weights = 0;
-  for (const size_t i : indicesOf(isCoded)) {
-    const Parameter &parameter = model.parameters()[i];
-    bits += double(stages * parameter.count() + 8 * parameter.shape[0] + 32);
-    weights += double(parameter.count());
-  }
-  return weights > 0 ? bits / weights : 0;
-}
-
-nlohmann::ordered_json
-summaryOf(const Model &model,
-          const std::vector<std::pair<size_t, CodingReport>> &reports,
-          const QuantizeOptions &options, const std::vector<bool> &isCoded) {
-  std::vector<std::string> order;
-  std::map<std::string, std::pair<int, CodingReport>> kinds;
-  CodingReport all;
-  for (const auto &[index, report] : reports) {
-    const std::string kind = kindOf(model.parameters()[index].name);
-    if (!kinds.contains(kind))
-      order.push_back(kind);
-    auto &[count, sum] = kinds[kind];
-    ++count;
-    for (CodingReport *to : {&sum, &all}) {
-      to->loss += report.loss;
-      to->norm += report.norm;
-      to->weights.norm += report.weights.norm;
-      to->weights.error += report.weights.error;
-    }
-  }
-  const auto numbers = [](const CodingReport &report) {
-    return nlohmann::ordered_json{
-        {"metric_error", report.norm > 0 ? report.loss / report.norm : 0},
-        {"weight_error", report.weights.relative()},
-        {"predicted_loss", report.loss}};
-  };
-  nlohmann::ordered_json summary;
-  summary["output"] = options.output;
-  summary["stages"] = options.stages;
-  summary["bits_per_weight"] = bitsPerWeight(model, isCoded, options.stages);
-  for (const std::string &kind : order) {
-    nlohmann::ordered_json row = numbers(kinds[kind].second);
-    row["matrices"] = kinds[kind].first;
-    summary["kinds"][kind] = row;
-  }
-  summary["all"] = numbers(all);
-  return summary;
-}
-
 /// Opens a checkpoint that can be coded, for an output that can be written.
 DecoderCheckpoint openFloat(const ModelFolder &folder,
                             const QuantizeOptions &options) {
@@ -417,7 +353,7 @@ struct Inputs {
         opened(openFloat(folder, options)),
         text(readCalibration(
             folder, opened.config, options.calibration, options.tokens,
-            options.gradientTokens, options.seed,
+            options.gradientTokens, options.tuningTokens, options.seed,
             fs::absolute(options.output).parent_path().string())) {
     if (!text.remark.empty())
       note(text.remark);
@@ -427,6 +363,35 @@ struct Inputs {
   const DecoderCheckpoint opened;
   const CalibrationText text;
 };
+
+/// Tunes what is coded, and lets the model's norms be what comes of it.
+Tuned tuneAll(const QuantizeOptions &options, Model &model,
+              const std::vector<bool> &isCoded,
+              const std::function<PhaseMatrix(size_t)> &phasesOf,
+              const CalibrationText &text, const WorkFolder &work) {
+  std::map<size_t, PhaseMatrix> coded;
+  for (const size_t i : indicesOf(isCoded))
+    coded.emplace(i, phasesOf(i));
+  Tuned tuned =
+      tune(model, coded, text.tuning,
+           {tuningRate(options.stages), options.seed, options.threads}, work);
+  const bool helped = tuned.lastDivergence < tuned.firstDivergence;
+  char line[128];
+  std::snprintf(line, sizeof line,
+                "tuned: divergence from the float model %.4f nats, before "
+                "%.4f%s",
+                tuned.lastDivergence, tuned.firstDivergence,
+                helped ? "" : "; all stays as it was coded");
+  note(line);
+  if (!helped)
+    tuned.values.clear();
+  for (const auto &[index, values] : tuned.values)
+    if (Parameter &norm = model.parameters()[index];
+        norm.role == ParameterRole::Norm)
+      std::copy(values.begin(), values.end(),
+                norm.latent.mutable_data_ptr<float>());
+  return tuned;
+}
 
 } // namespace
 
@@ -441,15 +406,30 @@ nlohmann::ordered_json quantize(const QuantizeOptions &options) {
                   identityOf(options, inputs.opened, inputs.text));
   Quantizer quantizer(options, model, isCoded, inputs.text, work);
   quantizer.run(inputs.text);
+  const auto phasesOf = [&](size_t i) {
+    return work.phases(model, size_t(model.parameters()[i].layer), i);
+  };
+  nlohmann::ordered_json summary =
+      summaryOf(model, quantizer.reports(), options, isCoded);
+  Tuned tuned;
+  if (!inputs.text.tuning.empty()) {
+    tuned = tuneAll(options, model, isCoded, phasesOf, inputs.text, work);
+    summary["tuning"] = {{"tokens", options.tuningTokens},
+                         {"first_divergence", tuned.firstDivergence},
+                         {"last_divergence", tuned.lastDivergence}};
+  }
   writePhases(
       model,
       {schemeOf(options.stages), [&](size_t i) { return bool(isCoded[i]); },
        [&](size_t i) {
-         return work.phases(model, size_t(model.parameters()[i].layer), i);
+         PhaseMatrix phases = phasesOf(i);
+         if (const auto own = tuned.values.find(i); own != tuned.values.end())
+           phases.rowFactors = own->second;
+         return phases;
        }},
       model.embeddingType(), inputs.folder, work.result());
   work.finish();
-  return summaryOf(model, quantizer.reports(), options, isCoded);
+  return summary;
 }
 
 nlohmann::ordered_json describeQuantization(const QuantizeOptions &options) {

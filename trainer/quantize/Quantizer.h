@@ -21,6 +21,7 @@ struct QuantizeOptions {
   std::string output;                   ///< a new folder
   int stages = 4;
   int64_t tokens = 32768, gradientTokens = 8192;
+  int64_t tuningTokens = 0; ///< none: factors and norms stay as they are coded
   uint64_t seed = 0;
   int threads = 1;
 };

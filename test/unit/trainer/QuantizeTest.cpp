@@ -95,6 +95,13 @@ TEST_F(QuantizeTest, LosesLittleAtFourBitsAndLessThanRoundingAtTwo) {
     if (stages == 2)
       EXPECT_LT(coded - exact, 0.5 * (rounded - exact));
   }
+  // At one bit there is something to gain back.
+  ASSERT_EQ(quantized("q1", "--stages=1", "trained").status, 0);
+  const Outcome tuned = quantized(
+      "tuned", "--stages=1 --tune=8192 --json 2>/dev/null", "trained");
+  const auto summary = nlohmann::json::parse(tuned.text)["tuning"];
+  EXPECT_LT(summary["last_divergence"], summary["first_divergence"]);
+  EXPECT_LT(compiledLoss(pathOf("tuned")), compiledLoss(pathOf("q1")));
 }
 
 TEST_F(QuantizeTest, TheDemoModelKeepsItsLoss) {
@@ -122,8 +129,9 @@ TEST_F(QuantizeTest, OddExtentsStayDense) {
 }
 
 TEST_F(QuantizeTest, ResultIsTheSameOnAnyNumberOfThreads) {
-  ASSERT_EQ(quantized("one", "--stages=2 --threads=1").status, 0);
-  ASSERT_EQ(quantized("two", "--stages=2 --threads=2").status, 0);
+  const std::string more = "--stages=2 --tune=4096 --threads=";
+  ASSERT_EQ(quantized("one", more + "1").status, 0);
+  ASSERT_EQ(quantized("two", more + "2").status, 0);
   EXPECT_EQ(weights("one"), weights("two"));
   EXPECT_FALSE(fs::exists(folder / "one.partial"));
   ASSERT_EQ(quantized("other", "--stages=2 --seed=1").status, 0);
