@@ -15,6 +15,11 @@ constexpr std::array kRoutes = {
     RouteInfo{Route::Health, "GET", "/health", true},
     RouteInfo{Route::Models, "GET", "/v1/models", false},
     RouteInfo{Route::Model, "GET", "/v1/models/", false},
+    RouteInfo{Route::Completions, "POST", "/v1/completions", false},
+    RouteInfo{Route::Chat, "POST", "/v1/chat/completions", false},
+    RouteInfo{Route::Tokenize, "POST", "/tokenize", false},
+    RouteInfo{Route::Detokenize, "POST", "/detokenize", false},
+    RouteInfo{Route::TokenizerInfo, "GET", "/tokenizer_info", false},
 };
 constexpr RouteInfo kOther = {Route::Other, "", "", false};
 

@@ -16,6 +16,11 @@ enum class Route {
   Health,
   Models,
   Model,
+  Completions,
+  Chat,
+  Tokenize,
+  Detokenize,
+  TokenizerInfo,
   Other ///< none of them
 };
 

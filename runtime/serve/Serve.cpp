@@ -3,16 +3,19 @@
 // From the command line to a server that listens, and to its end.
 #include "runtime/serve/Serve.h"
 
+#include "runtime/serve/Engine.h"
+#include "runtime/serve/Front.h"
+#include "runtime/serve/IoThread.h"
 #include "runtime/serve/Service.h"
+#include "runtime/serve/Worker.h"
 #include "runtime/support/Error.h"
 
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <filesystem>
 #include <iostream>
-#include <thread>
+#include <optional>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +24,10 @@ namespace fairy2::serve {
 namespace {
 
 constexpr const char *kKeyVariable = "FAIRY2_API_KEY";
+/// Sequences that may wait for a slot.
+constexpr size_t kQueue = 64;
+/// For the last errors of a drain to be written.
+constexpr std::chrono::seconds kLastWrites{2};
 
 bool isLoopback(const std::string &host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
@@ -63,6 +70,64 @@ ServedModel served(const Model &model, const std::string &alias) {
   return told;
 }
 
+std::string addressOf(const ServeOptions &options, const HttpServer &server) {
+  return (options.http.certificate.empty() ? "http://" : "https://") +
+         hostInUrl(options.http.host) + ":" + std::to_string(server.port());
+}
+
+/// What the I/O thread does at SIGTERM and SIGINT.
+class Ending {
+public:
+  Ending(Service &service, HttpServer &server, std::chrono::seconds limit)
+      : service(service), server(server), limit(limit) {}
+
+  void operator()() {
+    if (++signals > 1)
+      _exit(130);
+    if (!service.isReady()) // and nothing is under way
+      _exit(0);
+    service.drain();
+    server.drain();
+    server.postAfter(limit, [this] { service.failAll(); });
+    server.stopWhenWritten(limit + kLastWrites);
+  }
+
+private:
+  Service &service;
+  HttpServer &server;
+  const std::chrono::seconds limit;
+  int signals = 0;
+};
+
+/// Opens the model and works until the I/O thread ends.
+void work(const ServeOptions &options, Service &service, HttpServer &server,
+          IoThread &io) {
+  const auto model = Model::open(options.model);
+  Session session(model, options.session);
+  Engine engine(session, [&](std::vector<Event> events) {
+    server.post(
+        [&service, events = std::move(events)] { service.take(events); });
+  });
+  const ServedModel told = served(*model, options.alias);
+  Front front(session, engine, told.id);
+  Worker worker;
+  // Nothing is posted to who is gone, however this ends.
+  const struct StopFirst {
+    IoThread &io;
+    ~StopFirst() { io.stop(); }
+  } stopFirst{io};
+  server.post([&] {
+    service.setReady(told, {&front, &worker, &engine,
+                            size_t(options.session.slots) + kQueue});
+  });
+  std::cerr << "fairy2-serve: " << told.id << " at "
+            << addressOf(options, server) << std::endl;
+  io.onEnd([&] { engine.stop(); });
+  engine.run();
+  io.onEnd({});
+  io.join();
+}
+
 } // namespace
 
 void serve(ServeOptions options) {
@@ -70,39 +135,18 @@ void serve(ServeOptions options) {
   readAllKeys(options);
   options.guard.hosts.push_back(hostInUrl(options.http.host));
   AccessLog log(options.log);
-  Service service(options.guard, log);
-  HttpServer server(options.http, service);
-  server.onSignals({SIGINT, SIGTERM}, [&, count = 0]() mutable {
-    if (count++ > 0)
-      _exit(130);
-    service.drain();
-    server.drain();
-    server.stopWhenWritten(options.drainTimeout);
-  });
-  const std::string address =
-      (options.http.certificate.empty() ? "http://" : "https://") +
-      hostInUrl(options.http.host) + ":" + std::to_string(server.port());
-  std::exception_ptr failure;
-  std::thread io([&] {
-    try {
-      server.run();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  });
-  try {
-    const auto model = Model::open(options.model);
-    const ServedModel told = served(*model, options.alias);
-    server.post([&] { service.setReady(told); });
-    std::cerr << "fairy2-serve: " << told.id << " at " << address << std::endl;
-    io.join();
-  } catch (...) {
-    server.post([&] { server.stop(); });
-    io.join();
-    throw;
-  }
-  if (failure)
-    std::rethrow_exception(failure);
+  std::optional<HttpServer> server;
+  Service service(
+      options.guard, log,
+      {[&](std::function<void()> call) { server->post(std::move(call)); },
+       [&](std::chrono::milliseconds time, std::function<void()> call) {
+         server->postAfter(time, std::move(call));
+       }});
+  server.emplace(options.http, service);
+  Ending ending(service, *server, options.drainTimeout);
+  server->onSignals({SIGINT, SIGTERM}, [&] { ending(); });
+  IoThread io(*server);
+  work(options, service, *server, io);
 }
 
 } // namespace fairy2::serve

@@ -8,6 +8,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cctype>
+#include <cstdio>
+#include <ctime>
+#include <random>
+#include <utility>
+
 namespace fairy2::serve {
 namespace {
 
@@ -46,13 +52,31 @@ std::string encodedForPath(std::string_view text) {
   return encoded;
 }
 
+ApiError serverError() { return {500, "server: cannot answer this request"}; }
+
+/// That nobody can guess the number of requests from.
+std::string identifier(uint64_t number) {
+  static const uint64_t start = [] {
+    std::random_device random;
+    return uint64_t(random()) << 32 | random();
+  }();
+  char text[40];
+  std::snprintf(text, sizeof text, "%016llx%08llx",
+                (unsigned long long)(start ^ number * 0x9e3779b97f4a7c15),
+                (unsigned long long)number);
+  return text;
+}
+
+constexpr std::chrono::seconds kTick{5}, kRequestLimit{600};
+
 } // namespace
 
-Service::Service(GuardOptions guard, AccessLog &log)
-    : guard(std::move(guard)), log(log) {}
+Service::Service(GuardOptions guard, AccessLog &log, Callbacks callbacks)
+    : guard(std::move(guard)), log(log), callbacks(std::move(callbacks)) {}
 
-void Service::setReady(ServedModel model) {
+void Service::setReady(ServedModel model, Backend theBackend) {
   served = std::move(model);
+  backend = theBackend;
   if (state == State::Loading)
     state = State::Ready;
 }
@@ -81,23 +105,172 @@ std::optional<HttpReply> Service::refuse(const HttpRequest &head) {
 
 void Service::answer(HttpRequest request,
                      const std::shared_ptr<Exchange> &exchange) {
-  const RouteInfo &info = routeOf(request.target);
-  HttpReply reply;
+  try {
+    route(routeOf(request.target), std::move(request), exchange);
+  } catch (const std::exception &) {
+    exchange->reply(errorReply(serverError()));
+  }
+}
+
+void Service::route(const RouteInfo &info, HttpRequest request,
+                    const std::shared_ptr<Exchange> &exchange) {
+  auto fields = guard.fieldsFor(request);
+  const auto reply = [&](HttpReply made) {
+    add(made, fields);
+    exchange->reply(std::move(made));
+  };
+  Front *front = backend.front;
   switch (info.route) {
   case Route::Health:
-    reply = health();
-    break;
+    return reply(health());
   case Route::Models:
-    reply = models();
-    break;
+    return reply(models());
   case Route::Model:
-    reply = model(std::string_view(request.target).substr(info.path.size()));
-    break;
+    return reply(
+        model(std::string_view(request.target).substr(info.path.size())));
+  case Route::Completions:
+  case Route::Chat:
+    return generate(info.route, std::move(request), exchange);
+  case Route::Tokenize:
+    return replyLater(exchange, fields, [front, body = request.body] {
+      return front->tokenize(body);
+    });
+  case Route::Detokenize:
+    return replyLater(exchange, fields, [front, body = request.body] {
+      return front->detokenize(body);
+    });
+  case Route::TokenizerInfo:
+    return replyLater(exchange, fields,
+                      [front] { return front->tokenizerInfo(); });
   case Route::Other: // refused by its head
     return;
   }
-  add(reply, guard.fieldsFor(request));
-  exchange->reply(std::move(reply));
+}
+
+void Service::replyLater(
+    const std::shared_ptr<Exchange> &exchange,
+    std::vector<std::pair<std::string, std::string>> fields,
+    std::function<std::string()> make) {
+  backend.worker->add([post = callbacks.post, exchange, fields, make] {
+    HttpReply reply;
+    try {
+      reply.body = make();
+    } catch (const ApiError &error) {
+      reply = errorReply(error);
+    } catch (const std::exception &) {
+      reply = errorReply(serverError());
+    }
+    add(reply, fields);
+    post([exchange, reply] { exchange->reply(reply); });
+  });
+}
+
+void Service::generate(Route route, HttpRequest request,
+                       const std::shared_ptr<Exchange> &exchange) {
+  auto fields = guard.fieldsFor(request);
+  if (sequencesUnderWay() >= backend.mostSequences) {
+    HttpReply reply =
+        errorReply({503, "server: too many requests wait already"});
+    add(reply, fields);
+    return exchange->reply(std::move(reply));
+  }
+  const auto job = std::make_shared<Job>();
+  const uint64_t id = job->id = ++jobs;
+  answers[id] = {std::make_shared<Answer>(exchange, job, std::move(fields)),
+                 request.begin};
+  exchange->onGone = [this, id](std::string_view) { drop(id); };
+  watch();
+  const bool isChat = route == Route::Chat;
+  backend.worker->add([this, isChat, id, job, front = backend.front,
+                       body = std::move(request.body)] {
+    if (job->isCancelled)
+      return;
+    try {
+      const Prepared prepared =
+          isChat ? front->chat(body, job) : front->completions(body, job);
+      callbacks.post(
+          [this, id, prepared, isChat] { begin(id, prepared, isChat); });
+    } catch (const ApiError &error) {
+      callbacks.post([this, id, error] { fail(id, error); });
+    } catch (const std::exception &) {
+      callbacks.post([this, id] { fail(id, serverError()); });
+    }
+  });
+}
+
+void Service::begin(uint64_t id, Prepared prepared, bool isChat) {
+  const auto found = answers.find(id);
+  if (found == answers.end()) // the client has left
+    return;
+  ReplyHead head{isChat, (isChat ? "chatcmpl-" : "cmpl-") + identifier(id),
+                 std::time(nullptr), served.id, served.fingerprint};
+  std::shared_ptr<Job> job = prepared.job;
+  found->second.answer->begin(std::move(prepared), std::move(head));
+  backend.engine->add(std::move(job));
+}
+
+void Service::take(const std::vector<Event> &events) {
+  for (const Event &event : events) {
+    const auto found = answers.find(event.job);
+    if (found == answers.end())
+      continue;
+    try {
+      if (found->second.answer->take(event))
+        answers.erase(event.job);
+    } catch (const std::exception &) {
+      fail(event.job, serverError());
+    }
+  }
+}
+
+void Service::fail(uint64_t id, const ApiError &error) {
+  const auto found = answers.find(id);
+  if (found == answers.end())
+    return;
+  const auto answer = found->second.answer;
+  answers.erase(found);
+  answer->fail(error);
+}
+
+void Service::failAll() {
+  while (!answers.empty())
+    fail(answers.begin()->first, {503, "server: is about to end"});
+}
+
+void Service::drop(uint64_t id) {
+  if (const auto found = answers.find(id); found != answers.end()) {
+    found->second.answer->cancel();
+    answers.erase(found);
+  }
+}
+
+size_t Service::sequencesUnderWay() const {
+  size_t count = 0;
+  for (const auto &[id, one] : answers)
+    count += one.answer->sequences();
+  return count;
+}
+
+/// From time to time, while there is something to look after.
+void Service::watch() {
+  if (std::exchange(isTicking, true))
+    return;
+  callbacks.after(kTick, [this] { tick(); });
+}
+
+void Service::tick() {
+  isTicking = false;
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<uint64_t> late;
+  for (auto &[id, one] : answers) {
+    if (now - one.begin > kRequestLimit)
+      late.push_back(id);
+    one.answer->beat();
+  }
+  for (const uint64_t id : late)
+    fail(id, {503, "server: the answer took too long"});
+  if (!answers.empty())
+    watch();
 }
 
 HttpReply Service::refusal(int status, const std::string &message) {

@@ -5,10 +5,16 @@
 
 #include "runtime/Model.h"
 #include "runtime/serve/AccessLog.h"
+#include "runtime/serve/Answer.h"
 #include "runtime/serve/Guard.h"
 #include "runtime/serve/Http.h"
+#include "runtime/serve/Router.h"
+#include "runtime/serve/Worker.h"
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,12 +27,32 @@ struct ServedModel {
   std::string fingerprint;
 };
 
+/// What a service works with, once the model is loaded.
+struct Backend {
+  Front *front = nullptr;
+  Worker *worker = nullptr;
+  Engine *engine = nullptr;
+  /// How many sequences may be under way before new requests are refused.
+  size_t mostSequences = 0;
+};
+
+/// How a service comes back to the I/O thread.
+struct Callbacks {
+  std::function<void(std::function<void()>)> post;
+  std::function<void(std::chrono::milliseconds, std::function<void()>)> after;
+};
+
 class Service final : public HttpHandler {
 public:
-  Service(GuardOptions guard, AccessLog &log);
+  Service(GuardOptions guard, AccessLog &log, Callbacks callbacks);
 
   /// From now on requests are answered.
-  void setReady(ServedModel model);
+  void setReady(ServedModel model, Backend backend);
+  /// What the engine tells of a step.
+  void take(const std::vector<Event> &events);
+  /// Ends all that is under way by an error.
+  void failAll();
+  bool isReady() const { return state == State::Ready; }
   /// From now on new requests are refused.
   void drain() { state = State::Draining; }
 
@@ -42,11 +68,34 @@ private:
   HttpReply health() const;
   HttpReply models() const;
   HttpReply model(std::string_view id) const;
+  void route(const RouteInfo &info, HttpRequest request,
+             const std::shared_ptr<Exchange> &exchange);
+  /// Has the front thread make a reply.
+  void replyLater(const std::shared_ptr<Exchange> &exchange,
+                  std::vector<std::pair<std::string, std::string>> fields,
+                  std::function<std::string()> make);
+  void generate(Route route, HttpRequest request,
+                const std::shared_ptr<Exchange> &exchange);
+  void begin(uint64_t id, Prepared prepared, bool isChat);
+  void fail(uint64_t id, const ApiError &error);
+  void drop(uint64_t id);
+  size_t sequencesUnderWay() const;
+  void watch();
+  void tick();
 
   const Guard guard;
   AccessLog &log;
   State state = State::Loading;
   ServedModel served;
+  const Callbacks callbacks;
+  Backend backend;
+  struct UnderWay {
+    std::shared_ptr<Answer> answer;
+    std::chrono::steady_clock::time_point begin;
+  };
+  std::map<uint64_t, UnderWay> answers; ///< by their job's id
+  uint64_t jobs = 0;
+  bool isTicking = false;
 };
 
 } // namespace fairy2::serve

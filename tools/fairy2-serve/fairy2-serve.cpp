@@ -16,7 +16,13 @@ using namespace fairy2;
 
 namespace {
 
-void addOptions(CLI::App &app, serve::ServeOptions &options, int64_t &drain) {
+const std::map<std::string, serve::LogForm> kLogForms = {
+    {"text", serve::LogForm::Text},
+    {"json", serve::LogForm::Json},
+    {"off", serve::LogForm::Off}};
+
+void addOptions(CLI::App &app, serve::ServeOptions &options, int64_t &drain,
+                std::string &log) {
   app.set_version_flag("--version", "fairy2-serve " FAIRY2_VERSION);
   app.footer("Example: fairy2-serve model.so --port 8080\n"
              "A key may also stand in the environment as FAIRY2_API_KEY.");
@@ -63,13 +69,9 @@ void addOptions(CLI::App &app, serve::ServeOptions &options, int64_t &drain) {
                  "Seconds that replies under way have after SIGTERM")
       ->check(wholeNumber<int64_t>(0, 86'400))
       ->capture_default_str();
-  const std::map<std::string, serve::LogForm> forms = {
-      {"text", serve::LogForm::Text},
-      {"json", serve::LogForm::Json},
-      {"off", serve::LogForm::Off}};
-  app.add_option("--log", options.log,
-                 "A line for each reply: text (default), json or off")
-      ->transform(CLI::CheckedTransformer(forms).description(""));
+  app.add_option("--log", log, "A line for each reply: text, json or off")
+      ->check(CLI::IsMember(kLogForms))
+      ->capture_default_str();
 }
 
 } // namespace
@@ -79,8 +81,9 @@ int main(int argc, char **argv) {
   serve::ServeOptions options;
   options.session.slots = 8;
   int64_t drain = options.drainTimeout.count();
+  std::string log = "text";
   CLI::App app("Serve a compiled Fairy2 model over HTTP, as OpenAI's API.");
-  addOptions(app, options, drain);
+  addOptions(app, options, drain, log);
   readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
@@ -88,6 +91,7 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return endParsing(app, error, "fairy2-serve");
   }
+  options.log = kLogForms.at(log);
   options.drainTimeout = std::chrono::seconds(drain);
   try {
     serve::serve(options);

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One swap of requests and events a step.
+#include "runtime/serve/Engine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fairy2::serve {
+
+Engine::Engine(Session &session, std::function<void(std::vector<Event>)> sink)
+    : scheduler(session), sink(std::move(sink)) {}
+
+GenerationOptions Engine::watched(GenerationOptions options, Job &job,
+                                  size_t choice) {
+  options.interrupted = &job.isCancelled;
+  options.onText = [this, id = job.id, choice](std::string_view piece) {
+    eventOf(id, choice).text += piece;
+  };
+  return options;
+}
+
+void Engine::add(std::shared_ptr<Job> job) {
+  {
+    const std::lock_guard lock(mutex);
+    added.push_back(std::move(job));
+  }
+  changed.notify_one();
+}
+
+void Engine::stop() {
+  {
+    const std::lock_guard lock(mutex);
+    isStopping = true;
+  }
+  changed.notify_one();
+}
+
+void Engine::run() {
+  while (true) {
+    std::vector<std::shared_ptr<Job>> jobs;
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [this] {
+        return isStopping || !added.empty() || !live.empty();
+      });
+      if (isStopping)
+        return;
+      jobs = std::exchange(added, {});
+    }
+    begin(std::move(jobs));
+    scheduler.step();
+    tellEnds();
+    runningSequences = scheduler.running();
+    waitingSequences = scheduler.waiting();
+    if (!events.empty())
+      sink(std::exchange(events, {}));
+  }
+}
+
+void Engine::begin(std::vector<std::shared_ptr<Job>> jobs) {
+  for (const std::shared_ptr<Job> &job : jobs)
+    for (size_t i = 0; i < job->sequences.size(); ++i) {
+      scheduler.add(job->sequences[i]);
+      live.push_back({job, i});
+    }
+}
+
+Event &Engine::eventOf(uint64_t job, size_t choice) {
+  for (Event &event : events)
+    if (event.job == job && event.choice == choice)
+      return event;
+  return events.emplace_back(Event{job, choice, "", {}, 0, nullptr});
+}
+
+void Engine::tellEnds() {
+  for (const Live &one : live) {
+    const Sequence &sequence = *one.job->sequences[one.choice];
+    if (!sequence.isFinished())
+      continue;
+    Event &event = eventOf(one.job->id, one.choice);
+    try {
+      const Generation result = sequence.result();
+      event.reason = result.reason;
+      event.generatedTokens = result.ids.size();
+    } catch (...) {
+      event.failure = std::current_exception();
+    }
+  }
+  std::erase_if(live, [](const Live &one) {
+    return one.job->sequences[one.choice]->isFinished();
+  });
+}
+
+} // namespace fairy2::serve

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The scheduler and the thread that drives it. Between two steps it swaps what
+// is new in, and what happened out; it knows no socket and no JSON.
+#pragma once
+
+#include "runtime/Scheduler.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fairy2::serve {
+
+/// The sequences of one request: choice j of prompt k is number k * n + j.
+struct Job {
+  uint64_t id = 0;
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  /// Set by every thread; the engine ends the sequences before its next step.
+  std::atomic<bool> isCancelled = false;
+};
+
+/// What happened to one sequence in one step.
+struct Event {
+  uint64_t job;
+  size_t choice;
+  std::string text; ///< that became certain
+  /// At the sequence's end.
+  std::optional<FinishReason> reason;
+  size_t generatedTokens = 0;
+  std::exception_ptr failure; ///< instead of a reason
+};
+
+class Engine {
+public:
+  /// `sink` gets the events of a step, on the engine's thread.
+  Engine(Session &session, std::function<void(std::vector<Event>)> sink);
+
+  /// Options whose text comes to the sink as events of `job`, a choice of it.
+  GenerationOptions watched(GenerationOptions options, Job &job, size_t choice);
+
+  /// May be called by every thread.
+  void add(std::shared_ptr<Job> job);
+  void stop();
+
+  /// Works until stop(), on the thread that made the session.
+  void run();
+
+  struct Counts {
+    size_t running, waiting;
+  };
+  /// After the last step; of every thread.
+  Counts counts() const {
+    return {runningSequences.load(), waitingSequences.load()};
+  }
+
+private:
+  Event &eventOf(uint64_t job, size_t choice);
+  void begin(std::vector<std::shared_ptr<Job>> jobs);
+  void tellEnds();
+
+  Scheduler scheduler;
+  std::function<void(std::vector<Event>)> sink;
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<std::shared_ptr<Job>> added;
+  bool isStopping = false;
+  std::atomic<size_t> runningSequences = 0, waitingSequences = 0;
+  // Of the engine's thread.
+  struct Live {
+    std::shared_ptr<Job> job;
+    size_t choice;
+  };
+  std::vector<Live> live;
+  std::vector<Event> events;
+};
+
+} // namespace fairy2::serve

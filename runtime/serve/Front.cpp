@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Texts and messages to token ids, and token ids to sequences.
+#include "runtime/serve/Front.h"
+
+#include "runtime/Conversation.h"
+#include "runtime/Status.h"
+#include "runtime/serve/ChatRequest.h"
+#include "runtime/serve/CompletionsRequest.h"
+#include "runtime/support/Json.h"
+
+#include <limits>
+#include <utility>
+
+namespace fairy2::serve {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+std::string dumped(const ordered_json &reply) {
+  return reply.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+/// The first of two names that a field goes by.
+const char *nameThere(const JsonFields &fields, const char *name,
+                      const char *other) {
+  return !fields.find(name) && fields.find(other) ? other : name;
+}
+
+} // namespace
+
+Front::Front(const Session &session, Engine &engine, std::string modelId)
+    : session(session), engine(engine), modelId(std::move(modelId)),
+      bounds{session.vocabSize()} {
+  const Model &model = session.model();
+  if (model.hasTokenizer()) {
+    model.tokenizer();
+    if (model.manifest().chatTemplate)
+      model.chatTemplate();
+  }
+}
+
+const Tokenizer &Front::tokenizer() const {
+  if (!session.model().hasTokenizer())
+    throw ApiError(400, "model: was compiled without a tokenizer: expected "
+                        "token ids");
+  return session.model().tokenizer();
+}
+
+std::string Front::withoutPath(const std::string &message) const {
+  std::string text = message;
+  const std::string &path = session.model().path();
+  for (size_t at = 0; (at = text.find(path, at)) != text.npos;
+       at += modelId.size())
+    text.replace(at, path.size(), modelId);
+  return text;
+}
+
+void Front::checkModel(const GenerationRequest &request) const {
+  if (request.model && *request.model != modelId)
+    throw ApiError(404,
+                   "model: expected " + modelId + ", found " +
+                       describe(json(*request.model)),
+                   "model", "model_not_found");
+}
+
+void Front::addSequences(Prepared &prepared, std::vector<int32_t> prompt,
+                         const std::string &field) {
+  if (prompt.size() > size_t(session.context()))
+    throw ApiError(400,
+                   field + ": context_length_exceeded: expected at most " +
+                       std::to_string(session.context()) + " tokens, found " +
+                       std::to_string(prompt.size()),
+                   field, "context_length_exceeded");
+  prepared.promptTokens += prompt.size();
+  GenerationRequest &request = prepared.request;
+  request.options.maxTokens =
+      request.maxTokens.value_or(std::numeric_limits<int64_t>::max());
+  for (int64_t j = 0; j < request.n; ++j) {
+    GenerationOptions options = engine.watched(request.options, *prepared.job,
+                                               prepared.job->sequences.size());
+    options.sampling.seed += uint64_t(j);
+    try {
+      prepared.job->sequences.push_back(
+          std::make_shared<Sequence>(session, prompt, std::move(options)));
+    } catch (const StatusError &error) {
+      throw ApiError(400, withoutPath(error.what()), field);
+    }
+  }
+}
+
+Prepared Front::completions(const std::string &body, std::shared_ptr<Job> job) {
+  CompletionsRequest request = parseCompletions(body, bounds);
+  checkModel(request);
+  if (request.echo)
+    throw ApiError(400, "echo: is not served yet", "echo");
+  if (request.logprobs)
+    throw ApiError(400, "logprobs: are not served yet", "logprobs");
+  Prepared prepared{std::move(job), request};
+  for (size_t k = 0; k < request.prompts.size(); ++k) {
+    const std::string field = request.prompts.size() == 1
+                                  ? "prompt"
+                                  : "prompt[" + std::to_string(k) + "]";
+    Prompt &prompt = request.prompts[k];
+    if (const auto *text = std::get_if<std::string>(&prompt))
+      prompt = tokenizer().encode(*text, request.addSpecialTokens);
+    auto &ids = std::get<std::vector<int32_t>>(prompt);
+    if (ids.empty())
+      throw ApiError(400, field + ": expected at least one token, found none",
+                     field);
+    addSequences(prepared, std::move(ids), field);
+  }
+  return prepared;
+}
+
+Prepared Front::chat(const std::string &body, std::shared_ptr<Job> job) {
+  ChatRequest request = parseChat(body, bounds);
+  checkModel(request);
+  if (request.logprobs)
+    throw ApiError(400, "logprobs: are not served yet", "logprobs");
+  tokenizer();
+  RenderOptions options;
+  options.variables = std::move(request.variables);
+  std::vector<int32_t> ids;
+  try {
+    ids = encodeChat(session.model(), request.messages, options);
+  } catch (const Error &error) {
+    throw ApiError(400, withoutPath(error.what()), "messages");
+  }
+  if (ids.empty())
+    throw ApiError(400, "messages: expected at least one token, found none",
+                   "messages");
+  Prepared prepared{std::move(job), std::move(request)};
+  addSequences(prepared, std::move(ids), "messages");
+  return prepared;
+}
+
+/// The names are those of vLLM and of llama.cpp, which differ in whether they
+/// add special tokens by themselves.
+std::string Front::tokenize(const std::string &body) const {
+  const json parsed = parseBody(body);
+  const JsonFields fields(parsed);
+  const std::string name = nameThere(fields, "prompt", "content");
+  const auto text = fields.string(name);
+  if (!text)
+    fields.fail(name, "a text");
+  const char *special = nameThere(fields, "add_special_tokens", "add_special");
+  const bool addsSpecial = fields.boolean(special).value_or(name == "prompt");
+  const std::vector<int32_t> ids = tokenizer().encode(*text, addsSpecial);
+  return dumped({{"tokens", ids},
+                 {"count", ids.size()},
+                 {"max_model_len", session.context()}});
+}
+
+std::string Front::detokenize(const std::string &body) const {
+  const json parsed = parseBody(body);
+  const JsonFields fields(parsed);
+  const json *found = fields.find("tokens");
+  if (!found || !found->is_array())
+    fields.fail("tokens", "a list of token ids");
+  std::string text;
+  if (!found->empty())
+    text =
+        tokenizer().decode(readIds(*found, "tokens", bounds.vocabSize), false);
+  return dumped({{"prompt", text}, {"content", text}});
+}
+
+std::string Front::tokenizerInfo() const {
+  const Manifest &manifest = session.model().manifest();
+  ordered_json info = {{"vocab_size", manifest.vocabSize},
+                       {"max_model_len", session.context()}};
+  for (const char *role : {"bos_token", "eos_token", "pad_token"}) {
+    const auto found = manifest.specialTokens.find(role);
+    info[role] = found == manifest.specialTokens.end()
+                     ? ordered_json()
+                     : ordered_json(found->second);
+  }
+  if (info["eos_token"].is_null() && !manifest.eosTokens.empty())
+    info["eos_token"] =
+        tokenizer().decode(std::span(manifest.eosTokens).first(1), false);
+  info["chat_template"] = manifest.chatTemplate
+                              ? ordered_json(*manifest.chatTemplate)
+                              : ordered_json();
+  return dumped(info);
+}
+
+} // namespace fairy2::serve
