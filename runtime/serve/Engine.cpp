@@ -4,11 +4,12 @@
 #include "runtime/serve/Engine.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace fairy2::serve {
 
-Engine::Engine(Session &session, std::function<void(std::vector<Event>)> sink)
+Engine::Engine(Session &session, std::function<void(StepReport)> sink)
     : scheduler(session), sink(std::move(sink)) {}
 
 GenerationOptions Engine::watched(GenerationOptions options, Job &job,
@@ -49,12 +50,15 @@ void Engine::run() {
       jobs = std::exchange(added, {});
     }
     begin(std::move(jobs));
+    const auto begin = std::chrono::steady_clock::now();
     scheduler.step();
+    const std::chrono::duration<double> took =
+        std::chrono::steady_clock::now() - begin;
     tellEnds();
     runningSequences = scheduler.running();
     waitingSequences = scheduler.waiting();
     if (!events.empty())
-      sink(std::exchange(events, {}));
+      sink({std::exchange(events, {}), took.count()});
   }
 }
 

@@ -38,10 +38,16 @@ struct Event {
   std::exception_ptr failure; ///< instead of a reason
 };
 
+/// One pass for all sequences.
+struct StepReport {
+  std::vector<Event> events;
+  double seconds = 0;
+};
+
 class Engine {
 public:
-  /// `sink` gets the events of a step, on the engine's thread.
-  Engine(Session &session, std::function<void(std::vector<Event>)> sink);
+  /// `sink` gets what happened in a step, on the engine's thread.
+  Engine(Session &session, std::function<void(StepReport)> sink);
 
   /// Options whose text comes to the sink as events of `job`, a choice of it.
   GenerationOptions watched(GenerationOptions options, Job &job, size_t choice);
@@ -67,7 +73,7 @@ private:
   void tellEnds();
 
   Scheduler scheduler;
-  std::function<void(std::vector<Event>)> sink;
+  std::function<void(StepReport)> sink;
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::shared_ptr<Job>> added;

@@ -20,8 +20,9 @@ constexpr std::array kRoutes = {
     RouteInfo{Route::Tokenize, "POST", "/tokenize", false},
     RouteInfo{Route::Detokenize, "POST", "/detokenize", false},
     RouteInfo{Route::TokenizerInfo, "GET", "/tokenizer_info", false},
+    RouteInfo{Route::Metrics, "GET", "/metrics", false},
 };
-constexpr RouteInfo kOther = {Route::Other, "", "", false};
+constexpr RouteInfo kOther = {Route::Other, "", "other", false};
 
 /// What clients ask for and a compiled model does not have, with the reason.
 const char *reasonFor(std::string_view target) {

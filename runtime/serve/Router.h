@@ -21,6 +21,7 @@ enum class Route {
   Tokenize,
   Detokenize,
   TokenizerInfo,
+  Metrics,
   Other ///< none of them
 };
 

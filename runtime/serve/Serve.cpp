@@ -104,9 +104,8 @@ void work(const ServeOptions &options, Service &service, HttpServer &server,
           IoThread &io) {
   const auto model = Model::open(options.model);
   Session session(model, options.session);
-  Engine engine(session, [&](std::vector<Event> events) {
-    server.post(
-        [&service, events = std::move(events)] { service.take(events); });
+  Engine engine(session, [&](StepReport step) {
+    server.post([&service, step = std::move(step)] { service.take(step); });
   });
   const ServedModel told = served(*model, options.alias);
   Front front(session, engine, told.id);

@@ -52,6 +52,11 @@ std::string encodedForPath(std::string_view text) {
   return encoded;
 }
 
+double secondsBetween(std::chrono::steady_clock::time_point begin,
+                      std::chrono::steady_clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
 ApiError serverError() { return {500, "server: cannot answer this request"}; }
 
 /// That nobody can guess the number of requests from.
@@ -139,6 +144,8 @@ void Service::route(const RouteInfo &info, HttpRequest request,
     return replyLater(exchange, fields, [front, body = request.body] {
       return front->detokenize(body);
     });
+  case Route::Metrics:
+    return reply(metricsReply());
   case Route::TokenizerInfo:
     return replyLater(exchange, fields,
                       [front] { return front->tokenizerInfo(); });
@@ -178,7 +185,7 @@ void Service::generate(Route route, HttpRequest request,
   const uint64_t id = job->id = ++jobs;
   answers[id] = {std::make_shared<Answer>(exchange, job, std::move(fields)),
                  request.begin};
-  exchange->onGone = [this, id](std::string_view) { drop(id); };
+  exchange->onGone = [this, id](std::string_view reason) { drop(id, reason); };
   watch();
   const bool isChat = route == Route::Chat;
   backend.worker->add([this, isChat, id, job, front = backend.front,
@@ -205,15 +212,18 @@ void Service::begin(uint64_t id, Prepared prepared, bool isChat) {
   ReplyHead head{isChat, (isChat ? "chatcmpl-" : "cmpl-") + identifier(id),
                  std::time(nullptr), served.id, served.fingerprint};
   std::shared_ptr<Job> job = prepared.job;
+  metrics.promptTokens += prepared.promptTokens;
   found->second.answer->begin(std::move(prepared), std::move(head));
   backend.engine->add(std::move(job));
 }
 
-void Service::take(const std::vector<Event> &events) {
-  for (const Event &event : events) {
+void Service::take(const StepReport &step) {
+  metrics.stepSeconds.add(step.seconds);
+  for (const Event &event : step.events) {
     const auto found = answers.find(event.job);
     if (found == answers.end())
       continue;
+    measure(found->second, event);
     try {
       if (found->second.answer->take(event))
         answers.erase(event.job);
@@ -221,6 +231,24 @@ void Service::take(const std::vector<Event> &events) {
       fail(event.job, serverError());
     }
   }
+}
+
+void Service::measure(UnderWay &one, const Event &event) {
+  const auto now = std::chrono::steady_clock::now();
+  one.last.resize(one.answer->sequences());
+  auto &last = one.last[event.choice];
+  if (last == std::chrono::steady_clock::time_point())
+    metrics.firstTokenSeconds.add(secondsBetween(one.begin, now));
+  else
+    metrics.tokenGapSeconds.add(secondsBetween(last, now));
+  last = now;
+  metrics.generatedTokens += event.generatedTokens;
+}
+
+HttpReply Service::metricsReply() const {
+  const Engine::Counts counts = backend.engine->counts();
+  return {200, "text/plain; version=0.0.4; charset=utf-8",
+          metrics.text({counts.running, counts.waiting, served.id})};
 }
 
 void Service::fail(uint64_t id, const ApiError &error) {
@@ -233,12 +261,16 @@ void Service::fail(uint64_t id, const ApiError &error) {
 }
 
 void Service::failAll() {
-  while (!answers.empty())
+  while (!answers.empty()) {
+    metrics.addCancelled("end");
     fail(answers.begin()->first, {503, "server: is about to end"});
+  }
 }
 
-void Service::drop(uint64_t id) {
+/// `reason` is one of the server's own words.
+void Service::drop(uint64_t id, std::string_view reason) {
   if (const auto found = answers.find(id); found != answers.end()) {
+    metrics.addCancelled(reason);
     found->second.answer->cancel();
     answers.erase(found);
   }
@@ -267,8 +299,10 @@ void Service::tick() {
       late.push_back(id);
     one.answer->beat();
   }
-  for (const uint64_t id : late)
+  for (const uint64_t id : late) {
+    metrics.addCancelled("late");
     fail(id, {503, "server: the answer took too long"});
+  }
   if (!answers.empty())
     watch();
 }
@@ -278,6 +312,9 @@ HttpReply Service::refusal(int status, const std::string &message) {
 }
 
 void Service::finished(const HttpRequest &request, int status, uint64_t bytes) {
+  metrics.addRequest(
+      routeOf(request.target).path, status,
+      secondsBetween(request.begin, std::chrono::steady_clock::now()));
   log.add(request, status, bytes);
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/serve/Answer.h"
 #include "runtime/serve/Guard.h"
 #include "runtime/serve/Http.h"
+#include "runtime/serve/Metrics.h"
 #include "runtime/serve/Router.h"
 #include "runtime/serve/Worker.h"
 
@@ -49,7 +50,7 @@ public:
   /// From now on requests are answered.
   void setReady(ServedModel model, Backend backend);
   /// What the engine tells of a step.
-  void take(const std::vector<Event> &events);
+  void take(const StepReport &step);
   /// Ends all that is under way by an error.
   void failAll();
   bool isReady() const { return state == State::Ready; }
@@ -64,6 +65,12 @@ public:
                 uint64_t bytes) override;
 
 private:
+  struct UnderWay {
+    std::shared_ptr<Answer> answer;
+    std::chrono::steady_clock::time_point begin;
+    /// When a choice last had a token.
+    std::vector<std::chrono::steady_clock::time_point> last = {};
+  };
   enum class State { Loading, Ready, Draining };
   HttpReply health() const;
   HttpReply models() const;
@@ -78,7 +85,9 @@ private:
                 const std::shared_ptr<Exchange> &exchange);
   void begin(uint64_t id, Prepared prepared, bool isChat);
   void fail(uint64_t id, const ApiError &error);
-  void drop(uint64_t id);
+  void drop(uint64_t id, std::string_view reason);
+  void measure(UnderWay &one, const Event &event);
+  HttpReply metricsReply() const;
   size_t sequencesUnderWay() const;
   void watch();
   void tick();
@@ -89,13 +98,10 @@ private:
   ServedModel served;
   const Callbacks callbacks;
   Backend backend;
-  struct UnderWay {
-    std::shared_ptr<Answer> answer;
-    std::chrono::steady_clock::time_point begin;
-  };
   std::map<uint64_t, UnderWay> answers; ///< by their job's id
   uint64_t jobs = 0;
   bool isTicking = false;
+  Metrics metrics;
 };
 
 } // namespace fairy2::serve
