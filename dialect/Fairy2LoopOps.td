@@ -35,28 +35,6 @@ def Fairy2_TableLookupOp : Fairy2_Op<"table_lookup",
   let hasVerifier = 1;
 }
 
-def Fairy2_WordLookupOp : Fairy2_Op<"word_lookup",
-    Fairy2_Stages<"Loops", "Loops">, [Pure,
-    AllTypesMatch<["table", "index", "result"]>]> {
-  let summary = "words looked up in a table of 16";
-  let description = [{
-    result[i] = table[index[i] mod 16] (vpermd). With the four bits of a nibble
-    as four bytes, it spreads nibbles over bytes.
-
-    Example:
-    ```mlir
-    func.func @f(%t: vector<16xi32>, %i: vector<16xi32>) -> vector<16xi32> {
-      %0 = fairy2.word_lookup %t, %i : vector<16xi32>
-      return %0 : vector<16xi32>
-    }
-    ```
-  }];
-  let arguments = (ins VectorOfLengthAndType<[16], [I32]>:$table,
-                       VectorOfLengthAndType<[16], [I32]>:$index);
-  let results = (outs VectorOfLengthAndType<[16], [I32]>:$result);
-  let assemblyFormat = "$table `,` $index attr-dict `:` type($table)";
-}
-
 def Fairy2_Sum4AccumulateOp : Fairy2_Op<"sum4_accumulate",
     Fairy2_Stages<"Loops", "Loops">, [Pure,
     AllTypesMatch<["accumulator", "result"]>]> {

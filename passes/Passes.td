@@ -278,7 +278,7 @@ def Fairy2StripRecipesPass : Pass<"fairy2-strip-recipes", "::mlir::ModuleOp"> {
 def Fairy2LowerLookupsPass : Pass<"fairy2-lower-lookups", "::mlir::ModuleOp"> {
   let summary = "choose instructions for look-ups, byte sums and halves";
   let description = [{
-    `fairy2.table_lookup`, `fairy2.word_lookup`, `fairy2.sum4_accumulate` and
+    `fairy2.table_lookup`, `fairy2.sum4_accumulate` and
     `fairy2.dot4_accumulate` become the intrinsics of the CPU, or generic
     arithmetic where it has none. So do conversions of finite float16 where the
     CPU has none.

@@ -109,34 +109,6 @@ private:
   }
 };
 
-struct LowerWordLookup : TargetPattern<WordLookupOp> {
-  using TargetPattern::TargetPattern;
-
-  LogicalResult
-  matchAndRewrite(WordLookupOp op, OpAdaptor adaptor,
-                  ConversionPatternRewriter &rewriter) const override {
-    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
-    VectorType type = op.getTable().getType();
-    if (target.llvmCpu == "x86-64-v4") {
-      rewriter.replaceOp(op,
-                         intrinsic(b, "llvm.x86.avx512.permvar.si.512", type,
-                                   {adaptor.getTable(), adaptor.getIndex()}));
-      return success();
-    }
-    Value places =
-        arith::AndIOp::create(b, adaptor.getIndex(), constant(b, type, 15));
-    SmallVector<Value> found;
-    for (int64_t i = 0; i < type.getNumElements(); ++i) {
-      Value at = arith::IndexCastUIOp::create(
-          b, b.getIndexType(), vector::ExtractOp::create(b, places, i));
-      found.push_back(
-          vector::ExtractOp::create(b, adaptor.getTable(), OpFoldResult(at)));
-    }
-    rewriter.replaceOp(op, vector::FromElementsOp::create(b, type, found));
-    return success();
-  }
-};
-
 /// Byte `place` of each 32-bit lane, extended to 32 bits.
 Value byteOfLane(ImplicitLocOpBuilder &b, Value words, int64_t place,
                  bool isSigned) {
@@ -311,8 +283,7 @@ struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
     if (!target)
       return signalPassFailure();
     ConversionTarget legal(getContext());
-    legal.addIllegalOp<TableLookupOp, WordLookupOp, Sum4AccumulateOp,
-                       Dot4AccumulateOp>();
+    legal.addIllegalOp<TableLookupOp, Sum4AccumulateOp, Dot4AccumulateOp>();
     legal.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
     legal.addDynamicallyLegalOp<arith::ExtFOp>([&](arith::ExtFOp op) {
       return target->convertsHalves() || !isHalf(op.getIn());
@@ -321,8 +292,8 @@ struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
       return target->convertsHalves() || !isHalf(op.getOut());
     });
     RewritePatternSet patterns(&getContext());
-    patterns.add<LowerTableLookup, LowerWordLookup, LowerSum4Accumulate,
-                 LowerDot4Accumulate>(&getContext(), *target);
+    patterns.add<LowerTableLookup, LowerSum4Accumulate, LowerDot4Accumulate>(
+        &getContext(), *target);
     patterns.add<ExpandHalfToFloat, ExpandFloatToHalf>(&getContext());
     if (failed(
             applyPartialConversion(getOperation(), legal, std::move(patterns))))

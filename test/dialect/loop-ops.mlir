@@ -14,13 +14,6 @@ func.func @table_lookup(%t: vector<64xi8>, %i: vector<64xi8>,
   return %0, %1, %2 : vector<64xi8>, vector<64xi8>, vector<16xi8>
 }
 
-// CHECK-LABEL: func @word_lookup
-func.func @word_lookup(%t: vector<16xi32>, %i: vector<16xi32>) -> vector<16xi32> {
-  // CHECK: fairy2.word_lookup %{{.*}}, %{{.*}} : vector<16xi32>
-  %0 = fairy2.word_lookup %t, %i : vector<16xi32>
-  return %0 : vector<16xi32>
-}
-
 // CHECK-LABEL: func @sums
 func.func @sums(%a: vector<16xi32>, %x: vector<64xi8>, %w: vector<64xi8>) -> vector<16xi32> {
   // CHECK: %[[A:.*]] = fairy2.sum4_accumulate %{{.*}}, %{{.*}} factor 4 : vector<16xi32>, vector<64xi8>

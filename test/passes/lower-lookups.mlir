@@ -62,19 +62,6 @@ func.func @sum4(%a: vector<16xi32>, %b: vector<64xi8>) -> vector<16xi32> {
   return %0 : vector<16xi32>
 }
 
-// CHECK-LABEL: func @word_lookup
-// CHECK-SAME: (%[[T:.*]]: vector<16xi32>, %[[I:.*]]: vector<16xi32>)
-func.func @word_lookup(%t: vector<16xi32>, %i: vector<16xi32>) -> vector<16xi32> {
-  // VNNI-NEXT: llvm.call_intrinsic "llvm.x86.avx512.permvar.si.512"(%[[T]], %[[I]])
-  // V3: arith.andi %[[I]]
-  // V3-COUNT-16: vector.extract %[[T]]
-  // V2: arith.andi %[[I]]
-  // NEON: arith.andi %[[I]]
-  // CHECK: return
-  %0 = fairy2.word_lookup %t, %i : vector<16xi32>
-  return %0 : vector<16xi32>
-}
-
 // CHECK-LABEL: func @dot4
 // CHECK-SAME: (%[[A:.*]]: vector<16xi32>, %[[X:.*]]: vector<64xi8>, %[[W:.*]]: vector<64xi8>)
 func.func @dot4(%a: vector<16xi32>, %x: vector<64xi8>, %w: vector<64xi8>) -> vector<16xi32> {

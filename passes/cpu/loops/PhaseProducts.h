@@ -35,8 +35,8 @@ llvm::SmallVector<Buffer> productScratch(mlir::MLIRContext *context,
 struct ProductArguments {
   ProductArguments(Kernel &kernel, PackedLinearOp op, unsigned first);
 
-  /// int32 [group of kTokensAside tokens][group of 4 columns][token]: four
-  /// values of x, in the order of ByteOrder in PhaseProducts.cpp.
+  /// int32 [group of 4 tokens][word][token]: four values of x, in the order of
+  /// ByteOrder in PhaseProducts.cpp.
   Rows words;
   Rows sums;     ///< int32 [token]: the sum of x
   Argument from; ///< tokens of a call from which on this form runs
