@@ -212,7 +212,8 @@ std::vector<std::string> exportedFiles() {
   return names;
 }
 
-void writePhases(const Model &model, const PhasesOfModel &phases, DType type,
+void writePhases(const Model &model, const PhasesOfModel &phases,
+                 const LatentOf &latentOf, DType type,
                  const ModelFolder &source, const fs::path &folder) {
   writeFilesBeside(model, type, TrainedScheme{.phases = phases.scheme}, source,
                    folder);
@@ -222,11 +223,9 @@ void writePhases(const Model &model, const PhasesOfModel &phases, DType type,
     items.push_back(
         {parameter.name, parameter.shape, phases.isQuantized(i), type});
   }
-  writePackedCheckpoint(folder / kWeightsFile, phases.scheme, items,
-                        phases.phasesOf, [&](size_t i) {
-                          return storedBytes(model.parameters()[i].latent,
-                                             type);
-                        });
+  writePackedCheckpoint(
+      folder / kWeightsFile, phases.scheme, items, phases.phasesOf,
+      [&](size_t i) { return storedBytes(latentOf(i), type); });
 }
 
 void writeCheckpoint(const Model &model, const LatentOf &latentOf,

@@ -57,9 +57,9 @@ struct PhasesOfModel {
   std::function<PhaseMatrix(size_t index)> phasesOf;
 };
 
-/// The same of such phases, for int8 activations; all else is the model's
-/// latents.
-void writePhases(const Model &model, const PhasesOfModel &phases, DType type,
+/// The same of such phases, for int8 activations; all else is latents.
+void writePhases(const Model &model, const PhasesOfModel &phases,
+                 const LatentOf &latentOf, DType type,
                  const ModelFolder &source,
                  const std::filesystem::path &folder);
 

@@ -71,13 +71,20 @@ private:
 
 } // namespace
 
-Model Model::load(const ModelFolder &folder) {
+std::pair<Model, FillParameter> Model::opened(const ModelFolder &folder) {
   const HFConfig config = DecoderCheckpoint::open(folder).config;
-  const CheckpointValues source(config, folder);
-  Model model =
-      filled(config, [&](Parameter &parameter) { source.fill(parameter); });
-  model.setStoredType(source.storedType(model.plan));
-  return model;
+  const auto source = std::make_shared<const CheckpointValues>(config, folder);
+  Model model(config);
+  model.setStoredType(source->storedType(model.plan));
+  return {std::move(model),
+          [source](Parameter &parameter) { source->fill(parameter); }};
+}
+
+Model Model::load(const ModelFolder &folder) {
+  auto [model, fill] = opened(folder);
+  for (Parameter &parameter : model.list)
+    Model::fill(parameter, fill);
+  return std::move(model);
 }
 
 FillParameter Model::fromCheckpoint(const HFConfig &config,

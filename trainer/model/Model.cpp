@@ -41,12 +41,15 @@ Model::Model(HFConfig config)
     list.push_back({parameter, {}});
 }
 
+void Model::fill(Parameter &parameter, const FillParameter &values) {
+  parameter.latent = at::empty(parameter.shape, at::kFloat);
+  values(parameter);
+}
+
 Model Model::filled(const HFConfig &config, const FillParameter &fill) {
   Model model(config);
-  for (Parameter &parameter : model.list) {
-    parameter.latent = at::empty(parameter.shape, at::kFloat);
-    fill(parameter);
-  }
+  for (Parameter &parameter : model.list)
+    Model::fill(parameter, fill);
   return model;
 }
 
@@ -143,7 +146,8 @@ Weights Model::weights(const Numerics &numerics) const {
 Weights Model::latents() const {
   Weights weights;
   for (const Parameter &parameter : list)
-    weights.tensors.push_back(parameter.latent.detach());
+    weights.tensors.push_back(
+        parameter.latent.defined() ? parameter.latent.detach() : at::Tensor());
   setHead(weights);
   return weights;
 }

@@ -17,6 +17,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fairy2::trainer {
@@ -82,6 +83,10 @@ public:
   explicit Model(HFConfig config);
   /// All weights from the checkpoint in `folder`. Throws Error.
   static Model load(const ModelFolder &folder);
+  /// The same model still without values, and what fills it. Throws Error.
+  static std::pair<Model, FillParameter> opened(const ModelFolder &folder);
+  /// Gives a parameter memory and values.
+  static void fill(Parameter &parameter, const FillParameter &values);
   /// A model with values from `fill`.
   static Model filled(const HFConfig &config, const FillParameter &fill);
 
@@ -130,7 +135,8 @@ public:
   /// Effective weights of all parameters. They serve any number of passes until
   /// latents change.
   Weights weights(const Numerics &numerics) const;
-  /// The latents themselves, for passes that train nothing.
+  /// The latents themselves, as far as they are there, for passes that train
+  /// nothing.
   Weights latents() const;
   /// The parameter that the head is made of.
   size_t headParameter() const { return plan.head; }

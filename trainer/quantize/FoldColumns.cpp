@@ -53,26 +53,25 @@ void fold(Model &model, const PlannedLinear &from, const PlannedLinear &to,
 
 } // namespace
 
-void foldColumns(Model &model, const std::vector<bool> &isCoded) {
+void foldColumns(Model &model, size_t index, const std::vector<bool> &isCoded) {
   const HFConfig &config = model.config();
   const int64_t shared = config.heads / config.kvHeads;
-  for (const PlannedLayer &layer : model.decoderPlan().layers) {
-    const PlannedLinear &v = layer.attentionInputs.back();
-    const PlannedLinear &up = layer.mlpInputs.back();
-    if (isCoded[v.weight] && isCoded[layer.attentionOutput.weight])
-      fold(model, v, layer.attentionOutput, extentOf(Axis::Keys, config),
-           [&](int64_t c) {
-             std::vector<int64_t> columns; // of the heads that read it
-             for (int64_t h = 0; h < shared; ++h)
-               columns.push_back((c / config.headDim * shared + h) *
-                                     config.headDim +
-                                 c % config.headDim);
-             return columns;
-           });
-    if (isCoded[up.weight] && isCoded[layer.mlpOutput.weight])
-      fold(model, up, layer.mlpOutput, config.intermediateSize,
-           [](int64_t c) { return std::vector<int64_t>{c}; });
-  }
+  const PlannedLayer &layer = model.decoderPlan().layers[index];
+  const PlannedLinear &v = layer.attentionInputs.back();
+  const PlannedLinear &up = layer.mlpInputs.back();
+  if (isCoded[v.weight] && isCoded[layer.attentionOutput.weight])
+    fold(model, v, layer.attentionOutput, extentOf(Axis::Keys, config),
+         [&](int64_t c) {
+           std::vector<int64_t> columns; // of the heads that read it
+           for (int64_t h = 0; h < shared; ++h)
+             columns.push_back((c / config.headDim * shared + h) *
+                                   config.headDim +
+                               c % config.headDim);
+           return columns;
+         });
+  if (isCoded[up.weight] && isCoded[layer.mlpOutput.weight])
+    fold(model, up, layer.mlpOutput, config.intermediateSize,
+         [](int64_t c) { return std::vector<int64_t>{c}; });
 }
 
 } // namespace fairy2::trainer

@@ -98,64 +98,110 @@ at::Tensor back(const at::Tensor &x, const F &f, const at::Tensor &gradient) {
   return leaf.grad();
 }
 
+/// One run: forwards, and back.
+class GradientPass {
+public:
+  GradientPass(LayeredModel &source, const std::vector<Batch> &batches,
+               uint64_t seed, int threads, const LayerInputs &inputs)
+      : source(source), model(source.model()), batches(batches), seed(seed),
+        threads(threads), inputs(inputs), streams(batches.size()) {
+    for (const Batch &batch : batches)
+      firsts.push_back(firsts.back() + batch.tokens.size(0));
+  }
+
+  void run(const TakeMoments &take) {
+    const size_t layers = model.decoderPlan().layers.size();
+    withUnit(0, [&](const Weights &weights, size_t k) {
+      streams[k] = model.embed(weights, batches[k]);
+    });
+    for (size_t layer = 0; layer < layers; ++layer) {
+      inputs.save(layer, streams);
+      withUnit(layer + 1, [&](const Weights &weights, size_t k) {
+        streams[k] = model.layer(layer, weights, batches[k], streams[k]);
+      });
+    }
+    // From here on the streams are gradients.
+    withUnit(0, [&](const Weights &weights, size_t k) {
+      const at::Tensor hidden = model.finish(weights, streams[k]);
+      streams[k] = back(
+          streams[k],
+          [&](const at::Tensor &x) { return model.finish(weights, x); },
+          hiddenGradient(model, weights, hidden, seed, firsts[k]));
+    });
+    for (size_t layer = layers; layer-- > 0;)
+      take(layer, momentsOf(layer));
+  }
+
+private:
+  void withUnit(
+      size_t unit,
+      const std::function<void(const Weights &weights, size_t k)> &compute) {
+    const Weights weights = source.load(unit);
+    inOrder(
+        threads, batches.size(), [&](size_t k, size_t) { compute(weights, k); },
+        [](size_t, size_t) {});
+    source.release(unit);
+  }
+
+  GradientMoments momentsOf(size_t layer) {
+    GradientMoments total = noMoments(source, layer);
+    std::vector<GradientMoments> parts(static_cast<size_t>(threads));
+    const std::vector<at::Tensor> xs = inputs.take(layer, streams);
+    const Weights weights = source.load(layer + 1);
+    const auto compute = [&](size_t k, size_t slot) {
+      GradientMoments &sums = parts[slot] = noMoments(source, layer);
+      Weights tapped = weights;
+      tapped.tap = [&](size_t index, const at::Tensor &y) {
+        if (const auto place = sums.find(index); place != sums.end())
+          y.register_hook([&to = place->second](const at::Tensor &g) {
+            addProducts(g.detach(), to);
+          });
+      };
+      streams[k] = back(
+          xs[k],
+          [&](const at::Tensor &x) {
+            return model.layer(layer, tapped, batches[k], x);
+          },
+          streams[k]);
+    };
+    const auto take = [&](size_t, size_t slot) {
+      for (auto &[index, metric] : total) {
+        const std::span<const float> from = parts[slot].at(index).all();
+        const std::span<float> to = metric.all();
+        for (size_t i = 0; i < to.size(); ++i)
+          to[i] += from[i] / float(firsts.back());
+      }
+    };
+    inOrder(threads, batches.size(), compute, take);
+    source.release(layer + 1);
+    return total;
+  }
+
+  LayeredModel &source;
+  const Model &model;
+  const std::vector<Batch> &batches;
+  const uint64_t seed;
+  const int threads;
+  const LayerInputs &inputs;
+  std::vector<at::Tensor> streams;   ///< of each batch
+  std::vector<int64_t> firsts = {0}; ///< tokens of each batch
+};
+
 } // namespace
 
-GradientMoments noMoments(const Model &model,
-                          const std::vector<size_t> &parameters) {
+GradientMoments noMoments(const LayeredModel &source, size_t layer) {
   GradientMoments moments;
-  for (const size_t index : parameters)
-    moments.emplace(index, OutputMetric(model.parameters()[index].shape[0]));
+  const auto &parameters = source.model().parameters();
+  for (size_t i = 0; i < parameters.size(); ++i)
+    if (source.isCoded()[i] && parameters[i].layer == int64_t(layer))
+      moments.emplace(i, OutputMetric(parameters[i].shape[0]));
   return moments;
 }
 
-GradientMoments
-gradientMoments(const Model &model, const std::vector<size_t> &parameters,
-                const std::vector<Batch> &batches, uint64_t seed, int threads,
-                const std::function<void(size_t done)> &progress) {
-  const Weights weights = model.latents();
-  std::vector<int64_t> firsts = {0}; // tokens of each batch
-  for (const Batch &batch : batches)
-    firsts.push_back(firsts.back() + batch.tokens.size(0));
-  GradientMoments total = noMoments(model, parameters);
-  std::vector<GradientMoments> parts(static_cast<size_t>(threads));
-  const size_t layers = model.decoderPlan().layers.size();
-  const auto compute = [&](size_t k, size_t slot) {
-    const Batch &batch = batches[k];
-    GradientMoments &sums = parts[slot] = noMoments(model, parameters);
-    std::vector<at::Tensor> inputs = {model.embed(weights, batch)};
-    for (size_t layer = 0; layer < layers; ++layer)
-      inputs.push_back(model.layer(layer, weights, batch, inputs.back()));
-    const at::Tensor hidden = model.finish(weights, inputs.back());
-    at::Tensor gradient = back(
-        inputs.back(),
-        [&](const at::Tensor &x) { return model.finish(weights, x); },
-        hiddenGradient(model, weights, hidden, seed, firsts[k]));
-    Weights tapped = weights;
-    tapped.tap = [&](size_t index, const at::Tensor &y) {
-      if (const auto place = sums.find(index); place != sums.end())
-        y.register_hook([&to = place->second](const at::Tensor &g) {
-          addProducts(g.detach(), to);
-        });
-    };
-    for (size_t layer = layers; layer-- > 0;)
-      gradient = back(
-          inputs[layer],
-          [&](const at::Tensor &x) {
-            return model.layer(layer, tapped, batch, x);
-          },
-          gradient);
-  };
-  const auto take = [&](size_t k, size_t slot) {
-    for (auto &[index, metric] : total) {
-      const std::span<const float> from = parts[slot].at(index).all();
-      const std::span<float> to = metric.all();
-      for (size_t i = 0; i < to.size(); ++i)
-        to[i] += from[i] / float(firsts.back());
-    }
-    progress(k + 1);
-  };
-  inOrder(threads, batches.size(), compute, take);
-  return total;
+void gradientMoments(LayeredModel &source, const std::vector<Batch> &batches,
+                     uint64_t seed, int threads, const LayerInputs &inputs,
+                     const TakeMoments &take) {
+  GradientPass(source, batches, seed, threads, inputs).run(take);
 }
 
 } // namespace fairy2::trainer

@@ -6,8 +6,8 @@
 #pragma once
 
 #include "dialect/phase/PhaseCoder.h"
-#include "trainer/model/Model.h"
 #include "trainer/quantize/CalibrationText.h"
+#include "trainer/quantize/LayeredModel.h"
 
 #include <functional>
 #include <map>
@@ -15,18 +15,28 @@
 
 namespace fairy2::trainer {
 
-/// Of the layers' matrices, by the parameter's index; not damped.
+/// Of matrices, by the parameter's index; not damped.
 using GradientMoments = std::map<size_t, OutputMetric>;
 
-/// Zeros for the parameters.
-GradientMoments noMoments(const Model &model,
-                          const std::vector<size_t> &parameters);
+/// Zeros for a layer's coded matrices.
+GradientMoments noMoments(const LayeredModel &source, size_t layer);
 
-/// The mean of g g^T over all tokens, for the parameters. `progress` is told
-/// how many batches are done.
-GradientMoments
-gradientMoments(const Model &model, const std::vector<size_t> &parameters,
-                const std::vector<Batch> &batches, uint64_t seed, int threads,
-                const std::function<void(size_t done)> &progress);
+/// Where the inputs of layers lie between the way forward and the way back.
+struct LayerInputs {
+  std::function<void(size_t layer, const std::vector<at::Tensor> &inputs)> save;
+  /// Those that were saved, of the shapes of `like`.
+  std::function<std::vector<at::Tensor>(size_t layer,
+                                        const std::vector<at::Tensor> &like)>
+      take;
+};
+
+/// Of a layer's coded matrices.
+using TakeMoments = std::function<void(size_t layer, GradientMoments moments)>;
+
+/// Calls take() with the mean of g g^T over all tokens, from the last layer to
+/// the first. One layer is in memory at a time.
+void gradientMoments(LayeredModel &source, const std::vector<Batch> &batches,
+                     uint64_t seed, int threads, const LayerInputs &inputs,
+                     const TakeMoments &take);
 
 } // namespace fairy2::trainer

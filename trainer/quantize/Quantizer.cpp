@@ -1,32 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two streams go through the layers: that of the float model and that of what
-// is coded so far. Each matrix is coded to give on the second what it gave on
-// the first (GPTAQ, Li et al., arXiv 2504.02692); those that add to the stream
-// also take back its whole error.
+// fairy2-quantize from its inputs to the checkpoint: gradients first, then
+// layer after layer, each kept when it is done; then tuning.
 #include "trainer/quantize/Quantizer.h"
 
-#include "dialect/phase/PhaseCoder.h"
 #include "frontend/DecoderCheckpoint.h"
+#include "runtime/support/Bytes.h"
 #include "runtime/support/Error.h"
-#include "runtime/support/ForkJoin.h"
 #include "trainer/TensorData.h"
 #include "trainer/model/Export.h"
-#include "trainer/quantize/FoldColumns.h"
-#include "trainer/quantize/Gradients.h"
+#include "trainer/quantize/LayerCoder.h"
 #include "trainer/quantize/Summary.h"
 #include "trainer/quantize/Tuning.h"
-#include "trainer/quantize/WorkFolder.h"
+#include "trainer/run/Metrics.h"
 #include "trainer/run/Sha256.h"
 #include "trainer/run/SourceVersion.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/grad_mode.h>
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <set>
@@ -37,8 +32,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr float kInputDamping = 0.03f, kOutputDamping = 0.03f;
-constexpr const char *kGradients = "gradients.f32";
+constexpr const char *kGradients = "gradients-", *kInputs = "inputs-";
 
 void note(const std::string &text) {
   std::fprintf(stderr, "fairy2-quantize: %s\n", text.c_str());
@@ -94,55 +88,42 @@ nlohmann::ordered_json identityOf(const QuantizeOptions &options,
   return parts;
 }
 
-/// Sums over tokens, for one input.
-struct Moments {
-  at::Tensor h, drift, residual;
-
-  void add(const Moments &other) {
-    const auto sum = [](at::Tensor &to, const at::Tensor &from) {
-      if (!from.defined())
-        return;
-      if (to.defined())
-        to.add_(from);
-      else
-        to = from;
-    };
-    sum(h, other.h);
-    sum(drift, other.drift);
-    sum(residual, other.residual);
-  }
-};
-
-/// The same of the float model and of the coded one.
-struct Streams {
-  at::Tensor exact, coded;
-};
-
+/// A command's run through the layers.
 class Quantizer {
 public:
-  Quantizer(const QuantizeOptions &options, Model &model,
-            std::vector<bool> isCoded, const CalibrationText &text,
-            WorkFolder &work)
-      : options(options), model(model), isCoded(std::move(isCoded)), work(work),
-        batches(batchesOf(model.config(), text.inputs)) {
-    coding.stages = options.stages;
-    coding.grid = schemeOf(options.stages).grid;
-    for (const std::vector<int32_t> &tokens : text.inputs)
-      tokenCount += int64_t(tokens.size());
+  Quantizer(const QuantizeOptions &options, LayeredModel &source,
+            const CalibrationText &text, WorkFolder &work)
+      : options(options), source(source), work(work),
+        layers(source.model().decoderPlan().layers.size()),
+        gradientBatches(batchesOf(source.model().config(), text.gradients)),
+        batches(batchesOf(source.model().config(), text.inputs)) {
+    coding.coding.stages = options.stages;
+    coding.coding.grid = schemeOf(options.stages).grid;
+    coding.threads = options.threads;
+    coding.note = note;
   }
 
-  void run(const CalibrationText &text) {
-    foldColumns(model, isCoded);
-    loadGradients(text);
-    exact = model.latents();
-    coded = exact;
-    streams.resize(batches.size());
-    overBatches([&](size_t k) {
-      const at::Tensor x = model.embed(exact, batches[k]);
-      streams[k] = {x, x};
-    });
-    for (size_t layer = 0; layer < model.decoderPlan().layers.size(); ++layer)
-      runLayer(layer);
+  void run() {
+    makeGradients();
+    LayerCoder coder(source, batches, coding);
+    coder.embed();
+    Progress progress("layer", layers);
+    for (size_t layer = 0; layer < layers; ++layer) {
+      std::optional<CodedLayer> done;
+      if (work.hasLayer(layer))
+        done = work.layer(source.model(), layer);
+      const CodedLayer results = coder.run(layer, gradientsOf(layer), done);
+      if (!done && !results.empty())
+        work.saveLayer(source.model(), layer, results);
+      double loss = 0;
+      for (const auto &[parameter, matrix] : results) {
+        told.emplace_back(parameter, matrix.report);
+        loss += matrix.report.loss;
+      }
+      char text[64];
+      std::snprintf(text, sizeof text, "predicted loss %.4f nats", loss);
+      progress.tell(layer, done ? "done before" : text);
+    }
   }
 
   /// Of every coded matrix, in order.
@@ -151,186 +132,103 @@ public:
   }
 
 private:
-  void overBatches(const std::function<void(size_t k)> &compute) {
-    inOrder(
-        options.threads, batches.size(), [&](size_t k, size_t) { compute(k); },
-        [](size_t, size_t) {});
+  /// Lines on stderr, with the time that is left at the rate until now.
+  class Progress {
+  public:
+    Progress(const char *what, size_t count) : what(what), count(count) {}
+
+    void tell(size_t k, const std::string &result) {
+      const double seconds =
+          std::chrono::duration<double>(Clock::now() - start).count();
+      ++told;
+      const auto left =
+          int64_t(seconds / double(told) * double(count - told) + 0.5);
+      note(std::string(what) + " " + std::to_string(k + 1) + " of " +
+           std::to_string(count) + (result.empty() ? "" : ": " + result) +
+           (told == count ? "" : ", " + timeText(left) + " left"));
+    }
+
+  private:
+    using Clock = std::chrono::steady_clock;
+    const char *what;
+    const size_t count;
+    size_t told = 0;
+    const Clock::time_point start = Clock::now();
+  };
+
+  static std::string nameOf(const char *what, size_t layer) {
+    return what + std::to_string(layer) + ".f32";
   }
 
-  void loadGradients(const CalibrationText &text) {
-    const std::vector<size_t> indices = indicesOf(isCoded);
-    outputs = noMoments(model, indices);
-    size_t count = 0;
-    for (const auto &[index, metric] : outputs)
-      count += metric.all().size();
-    std::vector<float> all;
-    if (const auto saved = work.floats(kGradients, count)) {
-      size_t place = 0;
-      for (auto &[index, metric] : outputs)
-        for (float &value : metric.all())
-          value = (*saved)[place++];
-    } else {
-      const std::vector<Batch> own = batchesOf(model.config(), text.gradients);
-      outputs = gradientMoments(model, indices, own, options.seed,
-                                options.threads, [](size_t) {});
-      for (const auto &[index, metric] : outputs)
-        all.insert(all.end(), metric.all().begin(), metric.all().end());
-      work.saveFloats(kGradients, all);
-    }
-    for (auto &[index, metric] : outputs) {
-      for (const float value : metric.all())
-        if (!std::isfinite(value))
-          throw Error(model.parameters()[index].name +
-                      ": expected finite gradients of its outputs, found "
-                      "others");
-      metric.damp(kOutputDamping);
-    }
-  }
-
-  void runLayer(size_t index) {
-    const PlannedLayer &layer = model.decoderPlan().layers[index];
-    const bool isDone = work.hasLayer(index);
-    CodedLayer results;
-    if (isDone)
-      results = work.layer(model, index);
-    for (const auto &[parameter, matrix] : results)
-      use(parameter, matrix);
-    const auto code = [&](const std::vector<PlannedLinear> &maps,
-                          bool addsToStream,
-                          const std::function<Streams(size_t k)> &inputOf) {
-      if (!isDone)
-        codeGroup(maps, addsToStream, inputOf, results);
-    };
-    code(layer.attentionInputs, false, [&](size_t k) {
-      return Streams{model.attentionInput(index, exact, streams[k].exact),
-                     model.attentionInput(index, coded, streams[k].coded)};
-    });
-    std::vector<Streams> heads(batches.size());
-    overBatches([&](size_t k) {
-      const auto attended = [&](const Weights &weights, const at::Tensor &x) {
-        return model.attended(index, weights, batches[k],
-                              model.attentionInput(index, weights, x));
-      };
-      heads[k] = {attended(exact, streams[k].exact),
-                  attended(coded, streams[k].coded)};
-    });
-    code({layer.attentionOutput}, !layer.afterAttention,
-         [&](size_t k) { return heads[k]; });
-    overBatches([&](size_t k) {
-      streams[k] = {
-          model.addAttention(index, exact, streams[k].exact, heads[k].exact),
-          model.addAttention(index, coded, streams[k].coded, heads[k].coded)};
-      heads[k] = {};
-    });
-    code(layer.mlpInputs, false, [&](size_t k) {
-      return Streams{model.mlpInput(index, exact, streams[k].exact),
-                     model.mlpInput(index, coded, streams[k].coded)};
-    });
-    const auto gated = [&](size_t k) {
-      const auto of = [&](const Weights &weights, const at::Tensor &x) {
-        return model.gated(index, weights, model.mlpInput(index, weights, x));
-      };
-      return Streams{of(exact, streams[k].exact), of(coded, streams[k].coded)};
-    };
-    code({layer.mlpOutput}, !layer.afterMlp, gated);
-    overBatches([&](size_t k) {
-      const Streams units = gated(k);
-      streams[k] = {model.addMlp(index, exact, streams[k].exact, units.exact),
-                    model.addMlp(index, coded, streams[k].coded, units.coded)};
-    });
-    if (!isDone && !results.empty())
-      work.saveLayer(model, index, results);
-    double loss = 0;
-    for (const auto &[parameter, matrix] : results) {
-      told.emplace_back(parameter, matrix.report);
-      loss += matrix.report.loss;
-      // The layer is over: what follows needs its streams alone.
-      coded.tensors[parameter] = exact.tensors[parameter];
-    }
-    char line[96];
-    std::snprintf(line, sizeof line,
-                  "layer %zu of %zu%s: predicted loss %.4f nats", index + 1,
-                  model.decoderPlan().layers.size(),
-                  isDone ? ", done before" : "", loss);
-    note(line);
-  }
-
-  /// Codes the maps that read one input.
-  void codeGroup(const std::vector<PlannedLinear> &maps, bool addsToStream,
-                 const std::function<Streams(size_t k)> &inputOf,
-                 CodedLayer &results) {
-    bool isAny = false;
-    for (const PlannedLinear &map : maps)
-      isAny = isAny || isCoded[map.weight];
-    if (!isAny)
+  void makeGradients() {
+    bool areThere = true;
+    for (size_t layer = 0; layer < layers; ++layer)
+      areThere = areThere && work.has(nameOf(kGradients, layer));
+    if (areThere)
       return;
-    Moments total;
-    std::vector<Moments> parts(size_t(options.threads));
-    inOrder(
-        options.threads, batches.size(),
-        [&](size_t k, size_t slot) {
-          const Streams x = inputOf(k);
-          const at::Tensor &own = x.coded;
-          parts[slot] = {
-              at::mm(own.t(), own), at::mm(x.exact.sub(own).t(), own), {}};
-          if (addsToStream)
-            parts[slot].residual =
-                at::mm(streams[k].exact.sub(streams[k].coded).t(), own);
+    Progress progress("gradients of layer", layers);
+    const LayerInputs inputs = {
+        [&](size_t layer, const std::vector<at::Tensor> &streams) {
+          std::vector<float> all;
+          for (const at::Tensor &x : streams)
+            all.insert(all.end(), floatsOf(x), floatsOf(x) + x.numel());
+          work.saveFloats(nameOf(kInputs, layer), all);
         },
-        [&](size_t, size_t slot) { total.add(parts[slot]); });
-    total.h.div_(double(tokenCount));
-    total.drift.div_(double(tokenCount));
-    if (addsToStream)
-      total.residual.div_(double(tokenCount) *
-                          model.config().residualMultiplier);
-    const std::string &first = model.parameters()[maps[0].weight].name;
-    const auto parallel =
-        [&](int64_t count, const std::function<void(int64_t, int64_t)> &body) {
-          forkJoinRanges(options.threads, count, body);
-        };
-    const InputMetric inputs(floatsOf(total.h), total.h.size(0), kInputDamping,
-                             "inputs of " + first, parallel);
-    if (inputs.isZero())
-      note("the input of " + first +
-           " is always zero on this text: its weights are coded as they are");
-    for (const PlannedLinear &map : maps) {
-      if (!isCoded[map.weight])
-        continue;
-      const Parameter &parameter = model.parameters()[map.weight];
-      CodingTask task;
-      task.weights = floatsOf(parameter.latent);
-      task.rows = parameter.shape[0];
-      task.columns = parameter.shape[1];
-      task.inputs = &inputs;
-      task.outputs = &outputs.at(map.weight);
-      task.drift = floatsOf(total.drift);
-      task.residual = addsToStream ? floatsOf(total.residual) : nullptr;
-      task.name = parameter.name;
-      CodedMatrix &matrix = results[map.weight];
-      matrix.phases = codePhases(task, coding, parallel, &matrix.report);
-      use(map.weight, matrix);
-    }
+        [&](size_t layer, const std::vector<at::Tensor> &like) {
+          size_t count = 0;
+          for (const at::Tensor &x : like)
+            count += size_t(x.numel());
+          const auto all = work.floats(nameOf(kInputs, layer), count);
+          std::vector<at::Tensor> streams;
+          const float *from = all->data();
+          for (const at::Tensor &x : like) {
+            streams.push_back(at::empty_like(x));
+            std::copy_n(from, x.numel(),
+                        streams.back().mutable_data_ptr<float>());
+            from += x.numel();
+          }
+          work.remove(nameOf(kInputs, layer));
+          return streams;
+        }};
+    gradientMoments(source, gradientBatches, options.seed, options.threads,
+                    inputs, [&](size_t layer, GradientMoments moments) {
+                      std::vector<float> all;
+                      for (const auto &[index, metric] : moments) {
+                        requireFinite(index, metric);
+                        all.insert(all.end(), metric.all().begin(),
+                                   metric.all().end());
+                      }
+                      work.saveFloats(nameOf(kGradients, layer), all);
+                      progress.tell(layer, "");
+                    });
   }
 
-  /// Lets the coded stream multiply with it.
-  void use(size_t parameter, const CodedMatrix &matrix) {
-    const std::vector<float> dense = dequantizePhases(matrix.phases);
-    at::Tensor weights =
-        at::empty(model.parameters()[parameter].shape, at::kFloat);
-    std::copy(dense.begin(), dense.end(), weights.mutable_data_ptr<float>());
-    coded.tensors[parameter] = weights;
+  void requireFinite(size_t index, const OutputMetric &metric) const {
+    for (const float value : metric.all())
+      if (!std::isfinite(value))
+        throw Error(source.model().parameters()[index].name +
+                    ": expected finite gradients of its outputs, found "
+                    "others");
+  }
+
+  GradientMoments gradientsOf(size_t layer) const {
+    GradientMoments moments = noMoments(source, layer);
+    size_t count = 0, place = 0;
+    for (const auto &[index, metric] : moments)
+      count += metric.all().size();
+    const auto saved = work.floats(nameOf(kGradients, layer), count);
+    for (auto &[index, metric] : moments)
+      for (float &value : metric.all())
+        value = (*saved)[place++];
+    return moments;
   }
 
   const QuantizeOptions &options;
-  Model &model;
-  const std::vector<bool> isCoded;
+  LayeredModel &source;
   WorkFolder &work;
-  const std::vector<Batch> batches;
-  int64_t tokenCount = 0;
-  CodingOptions coding;
-  GradientMoments outputs;
-  Weights exact, coded;
-  std::vector<Streams> streams; ///< the residual stream of each batch
+  const size_t layers;
+  const std::vector<Batch> gradientBatches, batches;
+  LayerCoderOptions coding;
   std::vector<std::pair<size_t, CodingReport>> told;
 };
 
@@ -365,15 +263,15 @@ struct Inputs {
 };
 
 /// Tunes what is coded, and lets the model's norms be what comes of it.
-Tuned tuneAll(const QuantizeOptions &options, Model &model,
-              const std::vector<bool> &isCoded,
+Tuned tuneAll(const QuantizeOptions &options, LayeredModel &source,
               const std::function<PhaseMatrix(size_t)> &phasesOf,
               const CalibrationText &text, const WorkFolder &work) {
+  source.loadAll();
   std::map<size_t, PhaseMatrix> coded;
-  for (const size_t i : indicesOf(isCoded))
+  for (const size_t i : indicesOf(source.isCoded()))
     coded.emplace(i, phasesOf(i));
   Tuned tuned =
-      tune(model, coded, text.tuning,
+      tune(source.model(), coded, text.tuning,
            {tuningRate(options.stages), options.seed, options.threads}, work);
   const bool helped = tuned.lastDivergence < tuned.firstDivergence;
   char line[128];
@@ -386,10 +284,8 @@ Tuned tuneAll(const QuantizeOptions &options, Model &model,
   if (!helped)
     tuned.values.clear();
   for (const auto &[index, values] : tuned.values)
-    if (Parameter &norm = model.parameters()[index];
-        norm.role == ParameterRole::Norm)
-      std::copy(values.begin(), values.end(),
-                norm.latent.mutable_data_ptr<float>());
+    if (!source.isCoded()[index])
+      source.set(index, values);
   return tuned;
 }
 
@@ -398,14 +294,16 @@ Tuned tuneAll(const QuantizeOptions &options, Model &model,
 nlohmann::ordered_json quantize(const QuantizeOptions &options) {
   const Inputs inputs(options);
   const at::NoGradGuard noGradients;
-  Model model = Model::load(inputs.folder);
-  const std::vector<bool> isCoded = codedParameters(model);
+  auto [empty, fill] = Model::opened(inputs.folder);
+  const std::vector<bool> isCoded = codedParameters(empty);
   if (indicesOf(isCoded).empty())
     throw Error(options.model + ": has no matrix of even extents to code");
+  LayeredModel source(std::move(empty), fill, isCoded);
+  const Model &model = source.model();
   WorkFolder work(options.output,
                   identityOf(options, inputs.opened, inputs.text));
-  Quantizer quantizer(options, model, isCoded, inputs.text, work);
-  quantizer.run(inputs.text);
+  Quantizer quantizer(options, source, inputs.text, work);
+  quantizer.run();
   const auto phasesOf = [&](size_t i) {
     return work.phases(model, size_t(model.parameters()[i].layer), i);
   };
@@ -413,7 +311,7 @@ nlohmann::ordered_json quantize(const QuantizeOptions &options) {
       summaryOf(model, quantizer.reports(), options, isCoded);
   Tuned tuned;
   if (!inputs.text.tuning.empty()) {
-    tuned = tuneAll(options, model, isCoded, phasesOf, inputs.text, work);
+    tuned = tuneAll(options, source, phasesOf, inputs.text, work);
     summary["tuning"] = {{"tokens", options.tuningTokens},
                          {"first_divergence", tuned.firstDivergence},
                          {"last_divergence", tuned.lastDivergence}};
@@ -427,7 +325,8 @@ nlohmann::ordered_json quantize(const QuantizeOptions &options) {
            phases.rowFactors = own->second;
          return phases;
        }},
-      model.embeddingType(), inputs.folder, work.result());
+      [&](size_t i) { return source.latent(i); }, model.embeddingType(),
+      inputs.folder, work.result());
   work.finish();
   return summary;
 }

@@ -68,6 +68,14 @@ void WorkFolder::requireFree(const fs::path &output, const fs::path &model) {
                   model.string());
 }
 
+bool WorkFolder::has(const std::string &name) const {
+  return fs::exists(folder / name);
+}
+
+void WorkFolder::remove(const std::string &name) const {
+  fs::remove(folder / name);
+}
+
 std::optional<std::vector<float>> WorkFolder::floats(const std::string &name,
                                                      size_t count) const {
   const fs::path file = folder / name;

@@ -38,7 +38,9 @@ public:
   static void requireFree(const std::filesystem::path &output,
                           const std::filesystem::path &model);
 
-  /// Floats under a name; nothing when there are none of that count.
+  bool has(const std::string &name) const;
+  void remove(const std::string &name) const;
+  /// Floats under a name; nothing when there are none.
   std::optional<std::vector<float>> floats(const std::string &name,
                                            size_t count) const;
   void saveFloats(const std::string &name, std::span<const float> values) const;

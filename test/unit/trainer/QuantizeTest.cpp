@@ -165,7 +165,7 @@ TEST_F(QuantizeTest, GoesOnToTheSameBytesAfterBeingKilled) {
         << other.text;
     const Outcome outcome = quantized("killed", more);
     EXPECT_EQ(outcome.status, 0) << outcome.text;
-    EXPECT_NE(outcome.text.find("layer 1 of 2, done before"), outcome.text.npos)
+    EXPECT_NE(outcome.text.find("layer 1 of 2: done before"), outcome.text.npos)
         << outcome.text;
   }
   EXPECT_EQ(weights("killed"), weights("whole"));
@@ -273,7 +273,9 @@ TEST_F(QuantizeTest, FoldedColumnsLeaveTheFunction) {
     down.select(1, 3).mul_(30);
     at::Tensor changed = model.hidden(model.latents(), batches[0]);
     EXPECT_GT(changed.sub(before).abs().max().item<float>(), 1e-3) << name;
-    foldColumns(model, std::vector<bool>(model.parameters().size(), true));
+    for (size_t layer = 0; layer < model.decoderPlan().layers.size(); ++layer)
+      foldColumns(model, layer,
+                  std::vector<bool>(model.parameters().size(), true));
     EXPECT_LT(model.hidden(model.latents(), batches[0])
                   .sub(changed)
                   .abs()
@@ -293,11 +295,19 @@ TEST_F(QuantizeTest, GradientMomentsFollowFromLoss) {
   // curvature: moved by a little noise e there, the predictions' KL divergence
   // is e^T G e / 2.
   const at::NoGradGuard noGradients;
-  Model model = Model::load(folder / "model");
-  for (Parameter &parameter : model.parameters())
-    if (parameter.isMatrix())
-      parameter.latent.mul_(4); // so that outputs matter
-  const HFConfig &config = model.config();
+  auto [empty, read] = Model::opened(folder / "model");
+  std::vector<bool> isCoded(empty.parameters().size());
+  const size_t index = empty.decoderPlan().layers[1].mlpOutput.weight;
+  isCoded[index] = true;
+  LayeredModel source(
+      std::move(empty),
+      [read](Parameter &parameter) {
+        read(parameter);
+        if (parameter.isMatrix())
+          parameter.latent.mul_(4); // so that outputs matter
+      },
+      isCoded);
+  const HFConfig &config = source.model().config();
   Sequences sequences;
   for (int k = 0; k < 60; ++k) {
     sequences.emplace_back();
@@ -305,22 +315,35 @@ TEST_F(QuantizeTest, GradientMomentsFollowFromLoss) {
     for (int t = 0; t < 64; ++t)
       sequences.back().push_back(int32_t(stream.uniform() * 250));
   }
-  const size_t index = model.decoderPlan().layers[1].mlpOutput.weight;
-  const auto moments = gradientMoments(
-      model, {index}, batchesOf(config, sequences), 2, 2, [](size_t) {});
-  const OutputMetric &metric = moments.at(index);
-  ASSERT_EQ(metric.blocks(), 1);
+  std::map<size_t, std::vector<at::Tensor>> saved;
+  std::optional<OutputMetric> metric;
+  gradientMoments(source, batchesOf(config, sequences), 2, 2,
+                  {[&](size_t layer, const std::vector<at::Tensor> &inputs) {
+                     saved[layer] = inputs;
+                   },
+                   [&](size_t layer, const std::vector<at::Tensor> &) {
+                     return saved.at(layer);
+                   }},
+                  [&](size_t layer, const GradientMoments &moments) {
+                    EXPECT_EQ(moments.size(),
+                              layer); // layer 1 has the one matrix
+                    if (layer == 1)
+                      metric = moments.at(index);
+                  });
+  ASSERT_EQ(metric->blocks(), 1);
   const int64_t size = config.hiddenSize;
-  ASSERT_EQ(2 * metric.pairs(), size);
+  ASSERT_EQ(2 * metric->pairs(), size);
+  const Weights whole = source.loadAll();
   for (const int64_t feature : {3, 20}) {
     const double expected =
-        metric.block(0)[feature * size + feature] / 2 * 1e-2 * 1e-2;
+        metric->block(0)[feature * size + feature] / 2 * 1e-2 * 1e-2;
     double divergence = 0;
     int64_t tokens = 0;
     for (const Batch &batch : batchesOf(config, sequences)) {
-      Weights weights = model.latents();
+      Weights weights = whole;
       const auto probabilities = [&] {
-        return model.hidden(weights, batch)
+        return source.model()
+            .hidden(weights, batch)
             .matmul(weights.head.t())
             .to(at::kDouble)
             .log_softmax(-1);
