@@ -112,6 +112,8 @@ uint64_t mix(uint64_t x) {
 
 } // namespace
 
+void checkLogits(std::span<const float> logits) { checkedBest(logits); }
+
 double uniformOf(uint64_t seed, uint64_t step) {
   constexpr uint64_t golden = 0x9e3779b97f4a7c15;
   return double(mix(mix(seed + golden) + (step + 1) * golden) >> 11) * 0x1p-53;

@@ -30,6 +30,9 @@ struct Sampling {
 /// Throws StatusError naming the field that is out of range.
 void checkSampling(const Sampling &sampling);
 
+/// Throws StatusError when a logit is NaN or +infinity, or all are -infinity.
+void checkLogits(std::span<const float> logits);
+
 /// The token chosen for `step`. Order as in transformers: repetition penalty
 /// (once per distinct token of `history`), temperature, top-k, top-p, min-p.
 /// The other penalties, of the `step` tokens that `history` ends with, and the

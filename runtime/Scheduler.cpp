@@ -4,12 +4,22 @@
 #include "runtime/Scheduler.h"
 
 #include <algorithm>
+#include <chrono>
 #include <exception>
 #include <numeric>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 namespace fairy2 {
 namespace {
+
+/// While others wait for their next token a step takes about this much longer
+/// for prompts, and at least so many of their tokens.
+constexpr double kPromptShare = 1.0;
+constexpr size_t kLeastPromptTokens = 8;
+/// No prompt waits longer behind shorter ones.
+constexpr int kMostWaits = 8;
 
 std::vector<int32_t> allSlots(const Session &session) {
   std::vector<int32_t> slots(size_t(session.slots()));
@@ -17,50 +27,52 @@ std::vector<int32_t> allSlots(const Session &session) {
   return slots;
 }
 
-size_t commonStart(std::span<const int32_t> a, std::span<const int32_t> b) {
-  const auto [end, ignored] = std::ranges::mismatch(a, b);
-  return size_t(end - a.begin());
+void follow(double &average, double value) {
+  average = average == 0 ? value : average + (value - average) / 8;
 }
 
 } // namespace
 
-Scheduler::Scheduler(Session &session, std::vector<int32_t> slots)
-    : session(session), idle(std::move(slots)) {}
+Scheduler::Scheduler(Session &session, std::vector<int32_t> slots, CacheUse use)
+    : session(session), cache(session, slots, use) {}
 
-Scheduler::Scheduler(Session &session)
-    : Scheduler(session, allSlots(session)) {}
+Scheduler::Scheduler(Session &session, CacheUse use)
+    : Scheduler(session, allSlots(session), use) {}
 
 void Scheduler::add(std::shared_ptr<Sequence> sequence) {
   queue.push_back(std::move(sequence));
 }
 
+bool Scheduler::canAdvance() const {
+  return (!queue.empty() && cache.hasIdle()) ||
+         std::ranges::any_of(
+             queue, [](const auto &one) { return one->isInterrupted(); }) ||
+         std::ranges::any_of(active, [](const Active &one) {
+           return !one.sequence->isPaused() || one.sequence->isInterrupted();
+         });
+}
+
 bool Scheduler::step() {
   endInterrupted();
   admit();
-  if (active.empty())
-    return false;
-  const std::vector<size_t> shares = shareBatch();
-  std::vector<Session::Piece> pieces;
-  size_t rows = 0;
-  for (size_t i = 0; i < active.size(); ++i) {
-    const Sequence &sequence = *active[i].sequence;
-    const auto held = size_t(session.length(active[i].slot));
-    const auto tokens = sequence.tokens().subspan(held, shares[i]);
-    const bool isLast = held + shares[i] == sequence.tokens().size();
-    const auto wanted = sequence.wantsPromptLogits() ? Session::Logits::All
-                        : isLast                     ? Session::Logits::Last
-                                                     : Session::Logits::None;
-    if (tokens.empty()) // more sequences than tokens in a batch
-      break;
-    pieces.push_back({active[i].slot, tokens, wanted});
-    rows += wanted == Session::Logits::All ? tokens.size() : isLast;
+  const std::vector<size_t> tokens = shareBatch();
+  const std::vector<Share> shares = sharesOf(tokens);
+  if (!shares.empty()) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<Session::Piece> pieces;
+    size_t rows = 0;
+    for (const Share &share : shares) {
+      pieces.push_back(share.piece);
+      rows += share.rows;
+    }
+    logits.resize(rows * size_t(session.vocabSize()));
+    session.step(pieces, logits.data());
+    const std::chrono::duration<double> time =
+        std::chrono::steady_clock::now() - begin;
+    measure(shares, time.count());
+    scoreAndDraw(shares);
+    queueUp(tokens);
   }
-  logits.resize(rows * size_t(session.vocabSize()));
-  session.step(pieces, logits.data());
-  drawFrom(pieces);
-  // Who got a token stands behind who did not.
-  std::rotate(active.begin(), active.begin() + std::ssize(pieces),
-              active.end());
   retireFinished();
   return !active.empty() || !queue.empty();
 }
@@ -85,107 +97,215 @@ void Scheduler::endInterrupted() {
 }
 
 void Scheduler::admit() {
-  while (!queue.empty() && !idle.empty()) {
+  while (!queue.empty() && cache.hasIdle()) {
     std::shared_ptr<Sequence> sequence = std::move(queue.front());
     queue.pop_front();
-    const auto tokens = sequence->tokens();
-    const int32_t slot = takeSlot(tokens);
-    // The last token is always computed, for its logits.
-    const size_t cached =
-        sequence->wantsPromptLogits()
-            ? 0
-            : std::min(commonStart(session.tokens(slot), tokens),
-                       tokens.size() - 1);
-    session.reset(slot, int32_t(cached));
-    sequence->begin(cached);
-    active.push_back({std::move(sequence), slot});
+    const auto [slot, cached] = cache.take(*sequence);
+    sums.cachedTokens += cached;
+    active.push_back({sequence, slot});
+    try {
+      sequence->begin(cached);
+      if (sequence->wantsPromptScores())
+        for (TokenScore score : cache.scores(slot)) {
+          // An earlier sequence may have asked for more.
+          const auto best = size_t(sequence->request().logprobs.value_or(0));
+          score.best.resize(std::min(score.best.size(), best));
+          sequence->addPromptScore(score);
+        }
+    } catch (...) {
+      sequence->fail(std::current_exception());
+    }
   }
+  retireFinished();
 }
 
-int32_t Scheduler::takeSlot(std::span<const int32_t> tokens) {
-  const auto best = std::ranges::max_element(idle, {}, [&](int32_t slot) {
-    return commonStart(session.tokens(slot), tokens);
-  });
-  const int32_t slot = *best;
-  idle.erase(best);
-  return slot;
+size_t Scheduler::pendingOf(const Active &one) const {
+  return one.sequence->tokens().size() - size_t(session.length(one.slot));
 }
 
+/// How many tokens of each active sequence the next pass takes.
 std::vector<size_t> Scheduler::shareBatch() const {
+  const auto goesOn = [](const Active &one) {
+    return !one.sequence->isPaused();
+  };
+  const auto talking =
+      size_t(std::ranges::count_if(active, [&](const Active &one) {
+        return goesOn(one) && !one.sequence->inPrompt();
+      }));
   auto room = size_t(session.model().manifest().batch);
+  size_t promptTokens = promptRoom(talking);
   std::vector<size_t> shares(active.size());
-  // A token for everyone first, so that nobody's stream waits for a prompt.
-  for (size_t i = 0; i < active.size() && room > 0; ++i, --room)
-    shares[i] = 1;
+  std::vector<size_t> prompts;
+  // A token for everyone first: no stream waits for a prompt.
   for (size_t i = 0; i < active.size() && room > 0; ++i) {
-    const size_t pending = active[i].sequence->tokens().size() -
-                           size_t(session.length(active[i].slot));
-    const size_t more = std::min(room, pending - shares[i]);
+    const bool isPrompt = active[i].sequence->inPrompt();
+    if (!goesOn(active[i]) || (isPrompt && promptTokens == 0))
+      continue;
+    shares[i] = 1;
+    --room;
+    if (isPrompt) {
+      --promptTokens;
+      prompts.push_back(i);
+    }
+  }
+  // Short prompts do not wait behind long ones.
+  std::ranges::sort(prompts, {}, [&](size_t i) {
+    return std::tuple(active[i].waited < kMostWaits, pendingOf(active[i]), i);
+  });
+  room = std::min(room, promptTokens);
+  for (const size_t i : prompts) {
+    const size_t more = std::min(room, pendingOf(active[i]) - 1);
     shares[i] += more;
     room -= more;
   }
   return shares;
 }
 
-/// Hands out the rows of `logits`, which lie in the order of the pieces.
-void Scheduler::drawFrom(std::span<const Session::Piece> pieces) {
-  struct Draw {
-    size_t index;                ///< in `active`
-    std::span<const float> last; ///< logits of its last token
-    int32_t id = 0;
-    std::exception_ptr failure;
+/// How many tokens of prompts a step takes beside those that talk.
+size_t Scheduler::promptRoom(size_t talking) const {
+  const auto batch = size_t(session.model().manifest().batch);
+  if (talking == 0 || talkSeconds == 0 || promptSeconds <= 0)
+    return batch;
+  const double tokens = kPromptShare * talkSeconds / promptSeconds;
+  return std::max(kLeastPromptTokens, size_t(std::min(tokens, double(batch))));
+}
+
+void Scheduler::measure(std::span<const Share> shares, double seconds) {
+  size_t prompt = 0, talking = 0;
+  for (const Share &share : shares)
+    if (active[share.index].sequence->inPrompt())
+      prompt += share.piece.tokens.size();
+    else
+      ++talking;
+  ++sums.steps;
+  sums.promptTokens += prompt;
+  if (talking > 0 && prompt == 0)
+    follow(talkSeconds, seconds);
+  else if (talking > 0 && talkSeconds > 0)
+    follow(promptSeconds,
+           std::max(seconds - talkSeconds, 0.0) / double(prompt));
+}
+
+std::vector<Scheduler::Share>
+Scheduler::sharesOf(std::span<const size_t> tokens) const {
+  std::vector<Share> shares;
+  for (size_t i = 0; i < active.size(); ++i) {
+    if (tokens[i] == 0)
+      continue;
+    const Sequence &sequence = *active[i].sequence;
+    const auto held = size_t(session.length(active[i].slot));
+    const auto piece = sequence.tokens().subspan(held, tokens[i]);
+    const bool isLast = held + tokens[i] == sequence.tokens().size();
+    const bool wantsAll =
+        sequence.inPrompt() &&
+        (sequence.wantsPromptLogits() || sequence.wantsPromptScores());
+    const auto wanted = wantsAll ? Session::Logits::All
+                        : isLast ? Session::Logits::Last
+                                 : Session::Logits::None;
+    shares.push_back(
+        {i, {active[i].slot, piece, wanted}, wantsAll ? piece.size() : isLast});
+  }
+  return shares;
+}
+
+/// Hands out the rows of `logits`, which lie in the order of the shares.
+void Scheduler::scoreAndDraw(std::span<const Share> shares) {
+  struct Task {
+    size_t index; ///< in `active`
+    size_t at;    ///< of the token to score, or behind all: one is drawn
+    std::span<const float> row;
+    Sequence::Drawn drawn = {};
+    std::optional<TokenScore> score = {};
+    std::exception_ptr failure = {};
   };
   const auto vocab = size_t(session.vocabSize());
-  std::vector<Draw> draws;
+  std::vector<Task> tasks;
   std::span<const float> rest = logits;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    Sequence &sequence = *active[i].sequence;
-    const bool all = pieces[i].wanted == Session::Logits::All;
-    const size_t rows = all ? pieces[i].tokens.size()
-                            : pieces[i].wanted == Session::Logits::Last;
-    const auto mine = rest.first(rows * vocab);
+  for (const Share &share : shares) {
+    Sequence &sequence = *active[share.index].sequence;
+    const auto mine = rest.first(share.rows * vocab);
     rest = rest.subspan(mine.size());
-    if (all)
+    if (sequence.inPrompt() && sequence.wantsPromptLogits())
       try {
         sequence.addPromptLogits(mine);
       } catch (...) {
         sequence.fail(std::current_exception());
+        continue;
       }
-    if (session.length(active[i].slot) == std::ssize(sequence.tokens()) &&
-        !sequence.isFinished())
-      draws.push_back({i, mine.last(vocab), 0, nullptr});
+    const auto length = size_t(session.length(share.piece.slot));
+    for (size_t row = 0; row < share.rows; ++row) {
+      const size_t at = length - share.rows + row + 1;
+      const bool isLast = at == sequence.tokens().size();
+      if (isLast ? !sequence.endsWithPrompt() : sequence.wantsPromptScores())
+        tasks.push_back({share.index, at, mine.subspan(row * vocab, vocab)});
+    }
   }
-  const auto drawOne = [&](Draw &draw) {
+  const auto work = [&](Task &task) {
+    const Sequence &sequence = *active[task.index].sequence;
     try {
-      draw.id = active[draw.index].sequence->draw(draw.last);
+      if (task.at == sequence.tokens().size())
+        task.drawn = sequence.draw(task.row);
+      else
+        task.score = sequence.scorePrompt(task.at, task.row);
     } catch (...) {
-      draw.failure = std::current_exception();
+      task.failure = std::current_exception();
     }
   };
-  if (draws.size() == 1)
-    drawOne(draws.front());
-  else if (!draws.empty())
+  if (tasks.size() == 1)
+    work(tasks.front());
+  else if (!tasks.empty())
     session.threads().run([&](int thread, int threads) {
-      for (size_t i = size_t(thread); i < draws.size(); i += size_t(threads))
-        drawOne(draws[i]);
+      for (size_t i = size_t(thread); i < tasks.size(); i += size_t(threads))
+        work(tasks[i]);
     });
-  for (const Draw &draw : draws) {
-    Sequence &sequence = *active[draw.index].sequence;
+  for (Task &task : tasks) {
+    const Active &one = active[task.index];
+    Sequence &sequence = *one.sequence;
+    if (sequence.isFinished()) // by an error
+      continue;
     try {
-      if (draw.failure)
-        std::rethrow_exception(draw.failure);
-      sequence.append(draw.id, session.length(active[draw.index].slot) ==
-                                   session.context());
+      if (task.failure)
+        std::rethrow_exception(task.failure);
+      if (task.score) {
+        sequence.addPromptScore(*task.score);
+        cache.addScore(one.slot, std::move(*task.score));
+      } else {
+        ++sums.generatedTokens;
+        sequence.append(task.drawn,
+                        session.length(one.slot) == session.context());
+      }
     } catch (...) {
       sequence.fail(std::current_exception());
     }
   }
+  for (const Share &share : shares) {
+    const Active &one = active[share.index];
+    try {
+      if (one.sequence->inPrompt() && one.sequence->endsWithPrompt() &&
+          pendingOf(one) == 0)
+        one.sequence->endPrompt();
+    } catch (...) {
+      one.sequence->fail(std::current_exception());
+    }
+  }
+}
+
+/// Who got nothing stands before who did.
+void Scheduler::queueUp(std::span<const size_t> tokens) {
+  std::vector<Active> next;
+  for (const bool served : {false, true})
+    for (size_t i = 0; i < active.size(); ++i)
+      if ((tokens[i] > 0) == served) {
+        active[i].waited = tokens[i] > 1 ? 0 : active[i].waited + 1;
+        next.push_back(std::move(active[i]));
+      }
+  active = std::move(next);
 }
 
 void Scheduler::retireFinished() {
   for (const Active &one : active)
     if (one.sequence->isFinished())
-      idle.push_back(one.slot);
+      cache.giveBack(one.slot);
   std::erase_if(active,
                 [](const Active &one) { return one.sequence->isFinished(); });
 }

@@ -19,10 +19,18 @@ double perSecond(size_t tokens, std::chrono::steady_clock::duration time) {
 void checkOptions(const Session &session, std::span<const int32_t> prompt,
                   const GenerationOptions &options) {
   checkSampling(options.sampling);
-  if (options.maxTokens < 1)
+  const int64_t least = options.scoresPrompt ? 0 : 1;
+  if (options.maxTokens < least)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
-                      "number of tokens: expected at least 1, found " +
+                      "number of tokens: expected at least " +
+                          std::to_string(least) + ", found " +
                           std::to_string(options.maxTokens));
+  const int32_t best = options.logprobs.value_or(0);
+  if (best < 0 || best > kMostLogprobs)
+    throw StatusError(FAIRY2_BAD_ARGUMENT, "logprobs: expected 0 to " +
+                                               std::to_string(kMostLogprobs) +
+                                               ", found " +
+                                               std::to_string(best));
   if (!options.stops.empty() && !session.model().hasTokenizer())
     throw StatusError(FAIRY2_NO_TOKENIZER,
                       session.model().path() +
@@ -74,8 +82,12 @@ bool Sequence::isInterrupted() const {
   return options.interrupted && options.interrupted->load();
 }
 
+bool Sequence::isPaused() const {
+  return options.paused && options.paused->load();
+}
+
 void Sequence::begin(size_t cached) {
-  cachedTokens = cached;
+  generated.cachedTokens = cached;
   beginning = Clock::now();
 }
 
@@ -83,21 +95,47 @@ void Sequence::addPromptLogits(std::span<const float> logits) {
   logitsFile->append(logits);
 }
 
-int32_t Sequence::draw(std::span<const float> logits) const {
-  return sampleToken(options.sampling, logits, all, all.size() - promptSize);
+TokenScore Sequence::scorePrompt(size_t at,
+                                 std::span<const float> logits) const {
+  checkLogits(logits);
+  return scoreOf(logits, all[at], size_t(options.logprobs.value_or(0)));
 }
 
-void Sequence::append(int32_t id, bool isFull) {
-  if (inPrompt()) {
-    promptEnd = Clock::now();
-    generated.promptTokensPerSecond =
-        perSecond(promptSize - cachedTokens, promptEnd - beginning);
-    if (logitsFile)
-      logitsFile->commit();
-    logitsFile.reset();
-  }
+void Sequence::addPromptScore(const TokenScore &score) {
+  if (options.onScore)
+    options.onScore(score);
+}
+
+Sequence::Drawn Sequence::draw(std::span<const float> logits) const {
+  Drawn drawn{
+      sampleToken(options.sampling, logits, all, all.size() - promptSize)};
+  if (options.logprobs)
+    drawn.score = scoreOf(logits, drawn.id, size_t(*options.logprobs));
+  return drawn;
+}
+
+void Sequence::leavePrompt() {
+  promptEnd = Clock::now();
+  generated.promptTokensPerSecond =
+      perSecond(promptSize - generated.cachedTokens, promptEnd - beginning);
+  if (logitsFile)
+    logitsFile->commit();
+  logitsFile.reset();
+}
+
+void Sequence::endPrompt() {
+  leavePrompt();
+  finish(FinishReason::Length);
+}
+
+void Sequence::append(const Drawn &drawn, bool isFull) {
+  if (inPrompt())
+    leavePrompt();
+  const int32_t id = drawn.id;
   all.push_back(id);
   generated.ids.push_back(id);
+  if (drawn.score && options.onScore)
+    options.onScore(*drawn.score);
   const std::vector<int32_t> &eos = model->manifest().eosTokens;
   const bool isEnd = !options.ignoreEos && std::ranges::count(eos, id) > 0;
   if (!isEnd && decoder)

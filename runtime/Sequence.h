@@ -5,6 +5,7 @@
 // knows no slot; a Scheduler brings it logits.
 #pragma once
 
+#include "runtime/Likelihood.h"
 #include "runtime/Sampler.h"
 #include "runtime/Session.h"
 #include "runtime/StopMatcher.h"
@@ -23,8 +24,11 @@
 
 namespace fairy2 {
 
+/// How many of the likeliest tokens a score may name.
+inline constexpr int32_t kMostLogprobs = 20;
+
 struct GenerationOptions {
-  int64_t maxTokens = 256;
+  int64_t maxTokens = 256; ///< 0 where the prompt's scores are all
   Sampling sampling;
   std::vector<std::string> stops;
   bool ignoreEos = false; ///< go on after an end-of-text token
@@ -33,8 +37,20 @@ struct GenerationOptions {
   /// Receives the text as soon as it is certain. Together the pieces are the
   /// result's text.
   std::function<void(std::string_view)> onText;
+  /// Scores tokens, and with each the so many likeliest in its place.
+  std::optional<int32_t> logprobs;
+  /// Scores those of the prompt too, all but the first. Needs logprobs.
+  bool scoresPrompt = false;
+  /// Receives each scored token, in order; a generated one before its text,
+  /// also one that ends the text.
+  std::function<void(const TokenScore &)> onScore;
   /// Polled between steps; true ends the generation with what there is.
   const std::atomic<bool> *interrupted = nullptr;
+  /// Polled between steps; while true the sequence keeps what it holds and gets
+  /// nothing.
+  const std::atomic<bool> *paused = nullptr;
+  /// Whose it is: what one owner's sequences left is not used for another's.
+  std::string owner;
 };
 
 enum class FinishReason {
@@ -53,6 +69,7 @@ struct Generation {
   FinishReason reason = FinishReason::Length;
   double promptTokensPerSecond = 0; ///< of those that were not cached
   double tokensPerSecond = 0; ///< of the steps after the prompt; 0: none ran
+  size_t cachedTokens = 0;    ///< of the prompt, that were not computed again
 };
 
 class Sequence {
@@ -66,23 +83,38 @@ public:
 
   /// The prompt and what was drawn after it.
   std::span<const int32_t> tokens() const { return all; }
+  size_t promptTokens() const { return promptSize; }
   bool inPrompt() const { return all.size() == promptSize && !ended; }
+  const GenerationOptions &request() const { return options; }
   /// Whether addPromptLogits wants those of every prompt token.
   bool wantsPromptLogits() const { return logitsFile.has_value(); }
+  bool wantsPromptScores() const { return options.scoresPrompt; }
   bool isFinished() const { return ended; }
   /// Whether the caller asked to end it.
   bool isInterrupted() const;
+  bool isPaused() const;
 
   /// The prompt is begun; its first `cached` tokens need no computing.
   void begin(size_t cached);
   /// Logits [..][vocab] of the prompt's next tokens.
   void addPromptLogits(std::span<const float> logits);
-  /// The token to append after `logits`, those of the last one. Different
-  /// sequences may draw at the same time.
-  int32_t draw(std::span<const float> logits) const;
+  /// The score of tokens()[at], by the logits of the one before it. This and
+  /// draw() are for different threads, of different sequences or at once.
+  TokenScore scorePrompt(size_t at, std::span<const float> logits) const;
+  void addPromptScore(const TokenScore &score);
+  /// The token to append after `logits`, those of the last one, and its score
+  /// if it is wanted.
+  struct Drawn {
+    int32_t id = 0;
+    std::optional<TokenScore> score = {};
+  };
+  Drawn draw(std::span<const float> logits) const;
   /// Appends a drawn token; `isFull`: the context has no room to go on after
   /// it. May finish the sequence.
-  void append(int32_t id, bool isFull);
+  void append(const Drawn &drawn, bool isFull);
+  /// Whether nothing follows the prompt, and its end then.
+  bool endsWithPrompt() const { return options.maxTokens == 0; }
+  void endPrompt();
   /// Ends it with what there is.
   void interrupt();
   /// Ends it by an error, which result() throws.
@@ -93,6 +125,7 @@ public:
 
 private:
   using Clock = std::chrono::steady_clock;
+  void leavePrompt();
   void show(const std::string &piece);
   void finish(FinishReason reason);
 
@@ -106,7 +139,6 @@ private:
   Generation generated;
   bool ended = false;
   std::exception_ptr failure;
-  size_t cachedTokens = 0;
   Clock::time_point beginning, promptEnd;
 };
 

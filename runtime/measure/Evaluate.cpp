@@ -5,9 +5,9 @@
 // and to evaluate them, and never held.
 #include "runtime/measure/Evaluate.h"
 
+#include "runtime/Likelihood.h"
 #include "runtime/Session.h"
 #include "runtime/Status.h"
-#include "runtime/measure/Likelihood.h"
 #include "runtime/support/File.h"
 #include "runtime/text/TextEncoder.h"
 

@@ -3,8 +3,8 @@
 // The tokens that the choices of a question share are computed once.
 #include "runtime/tasks/EvaluateTask.h"
 
+#include "runtime/Likelihood.h"
 #include "runtime/Session.h"
-#include "runtime/measure/Likelihood.h"
 #include "runtime/support/Error.h"
 #include "runtime/support/Utf8.h"
 

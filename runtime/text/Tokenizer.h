@@ -55,6 +55,10 @@ public:
   virtual std::string decode(std::span<const int32_t> ids,
                              bool skipSpecial = true) const = 0;
 
+  /// What the id stands for in the midst of a text, which need not be valid
+  /// UTF-8: of a special token its content, of none nothing.
+  virtual std::string bytesOf(int32_t id) const = 0;
+
   /// Number of ids, added tokens included: 1 + the largest id.
   virtual int64_t vocabSize() const = 0;
   /// The id of a token by its exact content, or -1.

@@ -34,6 +34,10 @@ public:
     next.endToken();
     next.finish();
   }
+  static bool convert(std::string &token) {
+    token.insert(0, " ");
+    return false;
+  }
 
 private:
   bool betweenTokens = false;
@@ -48,11 +52,27 @@ public:
     next.endToken();
     next.finish();
   }
+  static bool convert(std::string &) { return false; }
 };
 
-/// Collects tokens such as <0xE2> and makes text of each run of them. A run
-/// that is not valid UTF-8 becomes one U+FFFD per byte, so nothing of it is
-/// certain before it ends.
+/// The byte that a token such as <0xE2> stands for, or -1.
+int byteOf(std::string_view token) {
+  const auto digit = [&](size_t i) {
+    const char c = token[i];
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>' ||
+      digit(3) < 0 || digit(4) < 0)
+    return -1;
+  return digit(3) << 4 | digit(4);
+}
+
+/// Collects such tokens and makes text of each run of them. A run that is not
+/// valid UTF-8 becomes one U+FFFD per byte, so nothing of it is certain before
+/// it ends.
 class ByteFallbackStage final : public WholeTokenStage {
 public:
   using WholeTokenStage::WholeTokenStage;
@@ -60,19 +80,16 @@ public:
     flush();
     next.finish();
   }
+  static bool convert(std::string &token) {
+    if (const int byte = byteOf(token); byte >= 0)
+      token.assign(1, char(byte));
+    return true;
+  }
 
 protected:
   void take(std::string &token) override {
-    const auto digit = [&](size_t i) {
-      const char c = token[i];
-      return c >= '0' && c <= '9'   ? c - '0'
-             : c >= 'a' && c <= 'f' ? c - 'a' + 10
-             : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                    : -1;
-    };
-    if (token.size() == 6 && token.starts_with("<0x") && token[5] == '>' &&
-        digit(3) >= 0 && digit(4) >= 0) {
-      run += char(digit(3) << 4 | digit(4));
+    if (const int byte = byteOf(token); byte >= 0) {
+      run += char(byte);
       return;
     }
     flush();
@@ -104,6 +121,12 @@ public:
     next.endToken();
     next.finish();
   }
+  static bool convert(std::string &token) {
+    std::string bytes;
+    if (appendBytesOfCharacters(bytes, token))
+      token = bytes;
+    return false;
+  }
 
 protected:
   void take(std::string &token) override {
@@ -130,6 +153,11 @@ public:
   }
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
+  }
+  bool convert(std::string &token) const override {
+    for (size_t at = 0; (at = token.find(replacement, at)) != token.npos;)
+      token.replace(at, replacement.size(), " ");
+    return true;
   }
   double growth() const override { return 1; }
 
@@ -180,30 +208,35 @@ public:
       return std::make_unique<RegexStage>(next, *this);
     return std::make_unique<LiteralStage>(next, *this);
   }
+  bool convert(std::string &token) const override {
+    token = replaced(token);
+    return true;
+  }
   double growth() const override {
     return growthOfReplacing(literal.size(), content.size());
   }
 
 private:
+  std::string replaced(std::string_view token) const {
+    std::vector<Span> spans;
+    pattern->split(token, spans);
+    std::string text;
+    for (const Span &s : spans)
+      text += s.matches ? std::string_view(content)
+                        : token.substr(s.begin, s.end - s.begin);
+    return text;
+  }
+
   class RegexStage final : public WholeTokenStage {
   public:
     RegexStage(TokenSink &next, const ReplaceDecoder &decoder)
         : WholeTokenStage(next), decoder(decoder) {}
 
   protected:
-    void take(std::string &token) override {
-      spans.clear();
-      decoder.pattern->split(token, spans);
-      for (const Span &s : spans)
-        next.append(s.matches ? std::string_view(decoder.content)
-                              : std::string_view(token).substr(
-                                    s.begin, s.end - s.begin));
-      next.endToken();
-    }
+    void take(std::string &token) override { pass(decoder.replaced(token)); }
 
   private:
     const ReplaceDecoder &decoder;
-    std::vector<Span> spans;
   };
 
   class LiteralStage final : public DecoderStage {
@@ -254,6 +287,15 @@ public:
   }
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
+  }
+  bool convert(std::string &token) const override {
+    std::string_view rest = token;
+    for (size_t i = 0; i < start && rest.starts_with(content); ++i)
+      rest.remove_prefix(content.size());
+    for (size_t i = 0; i < stop && rest.ends_with(content); ++i)
+      rest.remove_suffix(content.size());
+    token = std::string(rest);
+    return true;
   }
   double growth() const override { return 1; }
 
@@ -311,6 +353,12 @@ public:
       : StepSequence(field, "decoders", readAny) {}
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next, *this);
+  }
+  bool convert(std::string &token) const override {
+    for (const auto &step : steps)
+      if (!step->convert(token))
+        return false;
+    return true;
   }
 
 private:

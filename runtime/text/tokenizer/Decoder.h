@@ -31,6 +31,10 @@ public:
   virtual ~Decoder() = default;
   /// The state of decoding one sequence; `next` must outlive it.
   virtual std::unique_ptr<TokenSink> open(TokenSink &next) const = 0;
+  /// Makes of one token the bytes that it stands for in the midst of a text,
+  /// which need not be valid UTF-8. Returns whether decoders behind this one
+  /// see tokens; if not they change the ends of the text at most.
+  virtual bool convert(std::string &token) const = 0;
   /// By what factor the text of all tokens may become longer.
   virtual double growth() const = 0;
 };

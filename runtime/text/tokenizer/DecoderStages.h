@@ -42,11 +42,15 @@ private:
   std::string token;
 };
 
-/// A decoder without settings of its own, as a stage type and its growth.
+/// A decoder without settings of its own, as a stage type, which has `convert`,
+/// and its growth.
 template <typename Stage, int factor>
 class PlainDecoder final : public Decoder {
 public:
   double growth() const override { return factor; }
+  bool convert(std::string &token) const override {
+    return Stage::convert(token);
+  }
   std::unique_ptr<TokenSink> open(TokenSink &next) const override {
     return std::make_unique<Stage>(next);
   }

@@ -35,6 +35,7 @@ public:
               std::span<const ByteRange> untrusted) const override;
   std::string decode(std::span<const int32_t> ids,
                      bool skipSpecial) const override;
+  std::string bytesOf(int32_t id) const override;
   int64_t vocabSize() const override { return end; }
   int32_t idOf(std::string_view token) const override {
     const AddedToken *added = addedTokens.find(token);
@@ -238,6 +239,21 @@ private:
   Collector sink;
   std::unique_ptr<TokenSink> stage;
 };
+
+std::string FileTokenizer::bytesOf(int32_t id) const {
+  std::string token;
+  if (const AddedToken *added = addedTokens.find(id)) {
+    if (added->special)
+      return added->content;
+    token = added->text;
+  } else if (model->vocabulary().contains(id)) {
+    token = model->vocabulary().piece(id);
+  } else {
+    return token;
+  }
+  decoder->convert(token);
+  return token;
+}
 
 std::unique_ptr<Tokenizer::Decoding>
 FileTokenizer::startDecoding(bool skipSpecial) const {

@@ -11,8 +11,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <numeric>
 #include <random>
+#include <ranges>
 
 using namespace fairy2;
 using namespace fairy2::test;
@@ -323,6 +326,175 @@ TEST_F(SchedulerTest, GivenSlotsAloneAreUsed) {
   for (int i = 0; i < 4; ++i)
     EXPECT_EQ(added[size_t(i)]->result().ids, fakeGreedy({1, 3 + i}, 5));
   EXPECT_EQ(session.length(1), 2);
+}
+
+/// What a score must be, in double from the fake model's formula.
+void expectScore(const TokenScore &score, const std::vector<int32_t> &before,
+                 int32_t id, size_t best) {
+  const std::vector<float> logits = fakeLogits(before);
+  const auto logprob = [&](int32_t of) {
+    long double sum = 0; // of values up to exp(1009)
+    for (const float logit : logits)
+      sum += std::exp((long double)logit - (long double)logits[size_t(of)]);
+    return double(-std::log(sum));
+  };
+  EXPECT_EQ(score.token.id, id);
+  EXPECT_NEAR(score.token.logprob, logprob(id), 1e-4);
+  std::vector<int32_t> order(kFakeVocab);
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, {}, [&](int32_t id) {
+    return std::pair(-logits[size_t(id)], id);
+  });
+  ASSERT_EQ(score.best.size(), best);
+  for (size_t i = 0; i < best; ++i) {
+    EXPECT_EQ(score.best[i].id, order[i]);
+    EXPECT_NEAR(score.best[i].logprob, logprob(order[i]), 1e-4);
+  }
+}
+
+/// Scores of prompts and of what follows, alone, together and from what slots
+/// kept of others.
+TEST_F(SchedulerTest, ScoresAreTheFormulas) {
+  std::mt19937 random(7);
+  const std::vector<int32_t> start = randomPrompt(random, 30);
+  struct Request {
+    std::shared_ptr<Sequence> sequence;
+    std::vector<TokenScore> scores;
+  };
+  size_t cached = 0;
+  for (const CacheUse use : {CacheUse::PerOwner, CacheUse::Off}) {
+    Session shared(model, {2, 0, kSlots});
+    Scheduler together(shared, use);
+    std::vector<std::unique_ptr<Request>> requests;
+    for (int i = 0; i < 24; ++i) {
+      auto request = std::make_unique<Request>();
+      std::vector<int32_t> prompt(start.begin(), start.begin() + random() % 31);
+      for (const int32_t token : randomPrompt(random, 1 + random() % 12))
+        prompt.push_back(token);
+      GenerationOptions each = options(i % 3 * 4);
+      each.logprobs = i % 4 * 11 % 21;
+      each.scoresPrompt = i % 3 == 0 || i % 2;
+      each.sampling.temperature = i % 2 ? 300 : 0;
+      each.onScore = [to = request.get()](const TokenScore &score) {
+        to->scores.push_back(score);
+      };
+      request->sequence = std::make_shared<Sequence>(shared, prompt, each);
+      together.add(request->sequence);
+      requests.push_back(std::move(request));
+    }
+    while (together.step())
+      ;
+    for (const auto &[sequence, scores] :
+         requests | std::views::transform(
+                        [](const auto &p) -> Request & { return *p; })) {
+      const auto tokens = sequence->tokens();
+      const GenerationOptions &asked = sequence->request();
+      EXPECT_EQ(sequence->result().reason, FinishReason::Length);
+      EXPECT_EQ(int64_t(tokens.size() - sequence->promptTokens()),
+                asked.maxTokens);
+      const size_t first = asked.scoresPrompt ? 1 : sequence->promptTokens();
+      ASSERT_EQ(scores.size(), tokens.size() - first);
+      for (size_t i = 0; i < scores.size(); ++i)
+        expectScore(scores[i], {tokens.begin(), tokens.begin() + first + i},
+                    tokens[first + i], size_t(*asked.logprobs));
+      if (use == CacheUse::Off)
+        EXPECT_EQ(sequence->result().cachedTokens, 0u);
+      else if (asked.scoresPrompt)
+        cached += sequence->result().cachedTokens;
+    }
+  }
+  EXPECT_GT(cached, 50u);
+}
+
+TEST_F(SchedulerTest, OwnersDoNotShareWhatTheyLeft) {
+  const std::vector<int32_t> prompt(30, 5);
+  const auto cachedOf = [&](Scheduler &by, const std::string &owner) {
+    GenerationOptions each = options(1);
+    each.owner = owner;
+    const auto one = sequence(prompt, each);
+    by.add(one);
+    while (by.step())
+      ;
+    EXPECT_EQ(one->result().ids, fakeGreedy(prompt, 1));
+    return one->result().cachedTokens;
+  };
+  EXPECT_EQ(cachedOf(scheduler, "ann"), 0u);
+  EXPECT_EQ(cachedOf(scheduler, "bob"), 0u);
+  EXPECT_EQ(cachedOf(scheduler, "ann"), 29u);
+  EXPECT_EQ(scheduler.totals().cachedTokens, 29u);
+  EXPECT_EQ(scheduler.totals().promptTokens, 61u);
+  EXPECT_EQ(scheduler.totals().generatedTokens, 3u);
+  Session other(model, {1, 0, 1});
+  Scheduler shared(other, CacheUse::Shared);
+  EXPECT_EQ(cachedOf(shared, "ann"), 0u);
+  EXPECT_EQ(cachedOf(shared, "bob"), 29u);
+}
+
+TEST_F(SchedulerTest, PausedOnesWaitAndOthersGoOn) {
+  std::atomic<bool> paused = false;
+  GenerationOptions slow = options(10);
+  slow.paused = &paused;
+  const auto reader = add({1, 4}, slow);
+  const auto other = add({1, 5}, options(20));
+  scheduler.step();
+  scheduler.step();
+  paused = true;
+  const size_t before = reader->tokens().size();
+  for (int i = 0; i < 5; ++i)
+    EXPECT_TRUE(scheduler.step());
+  EXPECT_EQ(reader->tokens().size(), before);
+  EXPECT_EQ(other->tokens().size(), 2u + 7u);
+  EXPECT_TRUE(scheduler.canAdvance());
+  while (!other->isFinished())
+    scheduler.step();
+  EXPECT_FALSE(scheduler.canAdvance());
+  EXPECT_TRUE(scheduler.step()); // nothing to do, but not the end
+  paused = false;
+  EXPECT_TRUE(scheduler.canAdvance());
+  finish();
+  EXPECT_EQ(reader->result().ids, fakeGreedy({1, 4}, 10));
+}
+
+/// A short prompt is read before the rest of a long one, but no prompt waits
+/// for more than eight steps.
+TEST_F(SchedulerTest, ShortPromptsGoFirst) {
+  std::mt19937 random(8);
+  const auto talking = add({1, 3}, options(90));
+  scheduler.step();
+  const auto longOne = add(randomPrompt(random, 60), options(1));
+  scheduler.step();
+  const auto shortOne = add(randomPrompt(random, 5), options(30));
+  scheduler.step();
+  EXPECT_FALSE(shortOne->inPrompt());
+  EXPECT_TRUE(longOne->inPrompt());
+
+  Session wide(model, {1, 0, 4});
+  Scheduler crowd(wide);
+  const auto waiting =
+      std::make_shared<Sequence>(wide, randomPrompt(random, 60), options(1));
+  crowd.add(waiting);
+  int steps = 0;
+  for (; !waiting->isFinished() && steps < 300; ++steps) {
+    while (crowd.waiting() < 3)
+      crowd.add(std::make_shared<Sequence>(wide, randomPrompt(random, 8),
+                                           options(1)));
+    crowd.step();
+  }
+  EXPECT_LT(steps, 8 * 9);
+}
+
+TEST_F(SchedulerTest, ScoresThatCannotBeAreRefused) {
+  GenerationOptions each = options(0);
+  EXPECT_EQ(errorOf([&] { sequence({1}, each); }),
+            "number of tokens: expected at least 1, found 0");
+  each.scoresPrompt = true;
+  each.maxTokens = -1;
+  EXPECT_EQ(errorOf([&] { sequence({1}, each); }),
+            "number of tokens: expected at least 0, found -1");
+  each.maxTokens = 0;
+  each.logprobs = 21;
+  EXPECT_EQ(errorOf([&] { sequence({1}, each); }),
+            "logprobs: expected 0 to 20, found 21");
 }
 
 } // namespace

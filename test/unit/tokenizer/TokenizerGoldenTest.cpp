@@ -47,6 +47,28 @@ TEST_P(TokenizerGoldenTest, EncodesAndDecodesAsTokenizers) {
   }
 }
 
+/// A text's tokens stand for its bytes, but for a space that a tokenizer puts
+/// in front.
+TEST_P(TokenizerGoldenTest, BytesOfTokensMakeTheText) {
+  const auto tokenizer = load(fixture(GetParam()));
+  size_t compared = 0;
+  for (const json &vector : fixture(std::string(GetParam()) + ".golden")) {
+    const auto text = vector["text"].get<std::string>();
+    const auto ids = tokenizer->encode(text, false);
+    if (tokenizer->decode(ids, false) != text) // not all can be restored
+      continue;
+    std::string joined;
+    for (const int32_t id : ids)
+      joined += tokenizer->bytesOf(id);
+    if (joined != text)
+      EXPECT_EQ(joined, " " + text);
+    ++compared;
+  }
+  EXPECT_GT(compared, 20u);
+  EXPECT_EQ(tokenizer->bytesOf(-1), "");
+  EXPECT_EQ(tokenizer->bytesOf(int32_t(tokenizer->vocabSize())), "");
+}
+
 TEST_P(TokenizerGoldenTest, BothFormsOfMergesAreTheSame) {
   json file = fixture(GetParam());
   if (file["model"]["type"] != "BPE")
@@ -291,6 +313,21 @@ TEST(StreamDecoderTest, TextComesAsSoonAsItIsCertain) {
   EXPECT_EQ(smile.next(ids[ids.size() - 2]), "\U0001f642");
   EXPECT_EQ(smile.next(ids.back()), "!");
   EXPECT_EQ(smile.finish(), "");
+}
+
+/// Parts of a character are bytes, not replacement characters.
+TEST(TokenizerBytesTest, PartsOfACharacterAreItsBytes) {
+  for (const char *name : {"gpt2", "llama2"}) {
+    const auto tokenizer = load(fixture(name));
+    const std::string text = "\U0001F9FF";
+    const auto ids = tokenizer->encode(text, false);
+    ASSERT_GT(ids.size(), 1u);
+    std::string joined;
+    for (const int32_t id : ids)
+      joined += tokenizer->bytesOf(id);
+    EXPECT_TRUE(joined.ends_with(text)) << name;
+    EXPECT_FALSE(isValidUtf8(tokenizer->bytesOf(ids.back()))) << name;
+  }
 }
 
 } // namespace
