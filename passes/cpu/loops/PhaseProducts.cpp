@@ -27,7 +27,7 @@ constexpr int64_t kFirstGroups[] = {8, 4, 1};
 
 ArrayRef<int64_t> firstGroups(const SignPlanePack &pack) {
   const ArrayRef<int64_t> groups = kFirstGroups;
-  return pack.sets() <= 4 ? groups : groups.drop_front();
+  return pack.sets() <= 4 ? groups : groups.take_back();
 }
 
 /// Tokens for which a panel is decoded once; their sums take 33 KiB.
