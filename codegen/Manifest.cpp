@@ -167,6 +167,12 @@ void ManifestBuilder::addVariant(ModuleOp loops, const CpuTarget &target,
   };
   manifest["cache"]["bytes_per_position"] =
       number("fairy2.cache_bytes_per_position");
+  manifest["cache"]["layers"] = number("fairy2.cache_layers");
+  auto &planes = manifest["cache"]["planes"] = nlohmann::json::array();
+  const ArrayRef<int64_t> pairs =
+      entry->getAttrOfType<DenseI64ArrayAttr>("fairy2.cache_planes");
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2)
+    planes.push_back({pairs[i], pairs[i + 1]});
   // One workspace serves whichever variant is chosen.
   manifest["workspace_bytes"] =
       std::max(manifest["workspace_bytes"].get<int64_t>(),

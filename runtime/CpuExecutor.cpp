@@ -9,6 +9,7 @@
 #include <bit>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <utility>
@@ -125,6 +126,34 @@ std::string CpuExecutor::memoryAccess() const {
               " ms";
   return std::string("huge pages ") + nameOf(hugePages) + ", prefetch " +
          prefetch.distances.text() + " (" + source + ")";
+}
+
+void CpuExecutor::copy(int32_t from, int32_t to, int32_t positions) {
+  const Manifest &manifest = model->manifest();
+  if (manifest.cachePlanes.empty())
+    throw StatusError(FAIRY2_UNSUPPORTED,
+                      model->path() + ": cache.planes: expected a list, found "
+                                      "none: the model was compiled before "
+                                      "slots could be copied");
+  const auto context = uint64_t(storedPositions);
+  const uint64_t slotBytes = context * uint64_t(manifest.cacheBytesPerPosition);
+  const uint8_t *source = cache.data() + uint64_t(from) * slotBytes;
+  uint8_t *target = cache.data() + uint64_t(to) * slotBytes;
+  // Of a started block of positions all; what lies behind is nobody's.
+  const auto count = uint64_t(roundToBlock(positions));
+  for (int64_t layer = 0; layer < manifest.cacheLayers; ++layer)
+    for (const auto &[arrays, bytes] : manifest.cachePlanes)
+      for (int64_t i = 0; i < arrays; ++i) {
+        std::memcpy(target, source, count * uint64_t(bytes));
+        source += context * uint64_t(bytes);
+        target += context * uint64_t(bytes);
+      }
+}
+
+void CpuExecutor::release(int32_t slot) {
+  const uint64_t bytes = uint64_t(storedPositions) *
+                         uint64_t(model->manifest().cacheBytesPerPosition);
+  cache.release(uint64_t(slot) * bytes, bytes);
 }
 
 void CpuExecutor::observeSteps(std::function<void()> newObserver) {

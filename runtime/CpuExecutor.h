@@ -28,6 +28,8 @@ public:
               HugePages hugePages, ThreadPool &pool, bool choosesThreads);
 
   void forward(const Batch &batch, float *logits) override;
+  void copy(int32_t from, int32_t to, int32_t positions) override;
+  void release(int32_t slot) override;
   void observeSteps(std::function<void()> observer) override;
   std::string memoryAccess() const override;
   std::string prefillForm() const override { return prefill.text(); }

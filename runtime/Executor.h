@@ -34,6 +34,11 @@ public:
 
   /// Runs the batch; `logits` receives float32 [rows][vocab].
   virtual void forward(const Batch &batch, float *logits) = 0;
+  /// Copies the first positions of a slot to another one. Throws StatusError
+  /// where the model does not tell how its cache lies.
+  virtual void copy(int32_t from, int32_t to, int32_t positions) = 0;
+  /// The slot's contents are nobody's: its memory goes back.
+  virtual void release(int32_t slot) = 0;
   /// Calls `observer` on the caller's thread after each step of the forward
   /// function, all of its work being done, except after the last; null: nobody.
   virtual void observeSteps(std::function<void()> observer) = 0;

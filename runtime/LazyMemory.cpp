@@ -6,6 +6,7 @@
 #include "runtime/Status.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -22,6 +23,14 @@ LazyMemory::LazyMemory(uint64_t size, const std::string &purpose)
                       purpose + ": cannot get " + std::to_string(bytes) +
                           " bytes: " + std::strerror(errno));
   address = static_cast<uint8_t *>(result);
+}
+
+void LazyMemory::release(uint64_t offset, uint64_t size) {
+  const auto page = uint64_t(sysconf(_SC_PAGESIZE));
+  const uint64_t begin = (offset + page - 1) / page * page;
+  const uint64_t end = (offset + size) / page * page;
+  if (begin < end) // what cannot be given back stays
+    madvise(address + begin, end - begin, MADV_DONTNEED);
 }
 
 LazyMemory::~LazyMemory() { munmap(address, bytes); }

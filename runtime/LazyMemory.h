@@ -17,6 +17,8 @@ public:
   LazyMemory &operator=(const LazyMemory &) = delete;
 
   uint8_t *data() const { return address; }
+  /// Gives back the pages that lie whole in a range; they are zero again.
+  void release(uint64_t offset, uint64_t size);
 
 private:
   uint8_t *address = nullptr;

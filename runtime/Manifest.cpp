@@ -96,6 +96,29 @@ std::vector<Variant> parseVariants(const JsonField &list, size_t layers) {
   return variants;
 }
 
+/// Which arrays a slot of the cache consists of, if the file tells.
+void parseCachePlanes(const JsonField &cache, Manifest &manifest) {
+  const JsonField planes = cache["planes"];
+  if (planes.isAbsent())
+    return;
+  const int64_t most = manifest.cacheBytesPerPosition;
+  manifest.cacheLayers = cache["layers"].integer(1, most);
+  int64_t bytes = 0;
+  for (const JsonField &entry : planes.elements()) {
+    const std::vector<JsonField> pair = entry.elements();
+    if (pair.size() != 2)
+      entry.fail("a pair of a count and a size");
+    const int64_t count = pair[0].integer(1, most);
+    const int64_t size = pair[1].integer(1, most / count);
+    bytes += count * size; // of at most `most`, of few entries
+    manifest.cachePlanes.push_back({count, size});
+    if (bytes > most / manifest.cacheLayers)
+      break;
+  }
+  if (bytes != most / manifest.cacheLayers || most % manifest.cacheLayers != 0)
+    planes.fail("arrays that make up bytes_per_position");
+}
+
 void parseModel(const JsonField &model, Manifest &manifest) {
   manifest.architecture = nameOf(model["architecture"]);
   for (const char *key :
@@ -125,6 +148,7 @@ Manifest parseFields(const JsonField &root) {
   parseModel(root["model"], manifest);
   manifest.cacheBytesPerPosition =
       root["cache"]["bytes_per_position"].integer(1, kMaxBytes);
+  parseCachePlanes(root["cache"], manifest);
   manifest.batch = int32_t(root["batch"].integer(1, 1 << 20));
   manifest.workspaceBytes = root["workspace_bytes"].integer(0, kMaxBytes);
   nameOf(root["scheme"]["method"]);

@@ -60,6 +60,13 @@ struct Manifest {
   std::vector<int32_t> eosTokens;
 
   int64_t cacheBytesPerPosition = 0;
+  /// What a slot of the cache consists of: so many layers, each of so many
+  /// arrays with so many bytes a position. Empty in older files.
+  struct CachePlanes {
+    int64_t count, bytes;
+  };
+  std::vector<CachePlanes> cachePlanes;
+  int64_t cacheLayers = 0;
   int32_t batch = 0; ///< most tokens of one forward call
   int64_t workspaceBytes = 0;
   /// tokenizer.json: offset and size inside the weight section.

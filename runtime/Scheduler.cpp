@@ -33,18 +33,19 @@ void follow(double &average, double value) {
 
 } // namespace
 
-Scheduler::Scheduler(Session &session, std::vector<int32_t> slots, CacheUse use)
-    : session(session), cache(session, slots, use) {}
+Scheduler::Scheduler(Session &session, std::vector<int32_t> slots,
+                     const SlotLimits &limits)
+    : session(session), cache(session, slots, limits) {}
 
-Scheduler::Scheduler(Session &session, CacheUse use)
-    : Scheduler(session, allSlots(session), use) {}
+Scheduler::Scheduler(Session &session, const SlotLimits &limits)
+    : Scheduler(session, allSlots(session), limits) {}
 
 void Scheduler::add(std::shared_ptr<Sequence> sequence) {
   queue.push_back(std::move(sequence));
 }
 
 bool Scheduler::canAdvance() const {
-  return (!queue.empty() && cache.hasIdle()) ||
+  return (!queue.empty() && cache.hasRoomFor(*queue.front())) ||
          std::ranges::any_of(
              queue, [](const auto &one) { return one->isInterrupted(); }) ||
          std::ranges::any_of(active, [](const Active &one) {
@@ -97,10 +98,13 @@ void Scheduler::endInterrupted() {
 }
 
 void Scheduler::admit() {
-  while (!queue.empty() && cache.hasIdle()) {
+  while (!queue.empty()) {
+    const auto place = cache.take(*queue.front());
+    if (!place)
+      break;
+    const auto [slot, cached] = *place;
     std::shared_ptr<Sequence> sequence = std::move(queue.front());
     queue.pop_front();
-    const auto [slot, cached] = cache.take(*sequence);
     sums.cachedTokens += cached;
     active.push_back({sequence, slot});
     try {

@@ -23,12 +23,12 @@ public:
   /// them while a sequence runs. What they hold is kept as a cache: tokens that
   /// a slot holds from a new sequence's start are not computed again.
   Scheduler(Session &session, std::vector<int32_t> slots,
-            CacheUse use = CacheUse::PerOwner);
+            const SlotLimits &limits = {});
   /// Uses all slots.
-  explicit Scheduler(Session &session, CacheUse use = CacheUse::PerOwner);
+  explicit Scheduler(Session &session, const SlotLimits &limits = {});
 
-  /// Queues a sequence; it starts, in the order of the calls, when a slot is
-  /// free.
+  /// Queues a sequence; it starts, in the order of the calls, when a slot and
+  /// memory are free.
   void add(std::shared_ptr<Sequence> sequence);
 
   /// One forward pass: a token of every running sequence, and pieces of prompts
@@ -42,6 +42,8 @@ public:
 
   size_t running() const { return active.size(); }
   size_t waiting() const { return queue.size(); }
+  /// Positions of the KV cache that are memory, or reserved for who runs.
+  SlotCache::Use positions() const { return cache.positions(); }
   /// Of all steps so far.
   struct Totals {
     uint64_t steps = 0;

@@ -76,6 +76,25 @@ void Session::reset(int32_t slot, int32_t newLength) {
   held[size_t(slot)].resize(size_t(newLength));
 }
 
+void Session::copy(int32_t from, int32_t to, int32_t newLength) {
+  requireSlot(to);
+  if (newLength < 0 || newLength > length(from))
+    throw StatusError(FAIRY2_BAD_ARGUMENT,
+                      "length: expected 0 to " + std::to_string(length(from)) +
+                          ", the filled positions of the slot, found " +
+                          std::to_string(newLength));
+  if (from == to)
+    return reset(to, newLength);
+  executor->copy(from, to, newLength);
+  const auto &source = held[size_t(from)];
+  held[size_t(to)].assign(source.begin(), source.begin() + newLength);
+}
+
+void Session::release(int32_t slot) {
+  reset(slot);
+  executor->release(slot);
+}
+
 void Session::requireSlot(int32_t slot) const {
   if (slot < 0 || slot >= slots())
     throw StatusError(FAIRY2_BAD_ARGUMENT,

@@ -53,6 +53,14 @@ public:
   /// Forgets all but the first `length` positions of the slot.
   void reset(int32_t slot, int32_t length = 0);
 
+  /// Whether copy() can be used: files of older compilers do not tell how.
+  bool canCopy() const { return !owner->manifest().cachePlanes.empty(); }
+  /// Makes slot `to` hold the first `length` tokens of slot `from`, as if they
+  /// had been appended to it.
+  void copy(int32_t from, int32_t to, int32_t length);
+  /// Empties the slot and gives its memory back.
+  void release(int32_t slot);
+
   /// Throws StatusError unless there is a token and all are in the vocabulary.
   void checkTokens(std::span<const int32_t> tokens) const;
 

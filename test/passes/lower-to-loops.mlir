@@ -33,6 +33,7 @@ fairy2.pack @p.pack <plane_stream> [@p] {bytes = 1664 : i64, offset = 24832 : i6
 // CHECK-SAME: %[[ROWS:[a-z0-9]+]]: memref<64xi32>, %[[ROWCOUNT:[a-z0-9]+]]: index, %[[LOGITS:[a-z0-9]+]]: memref<6144xf32>, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index, %{{[a-z0-9]+}}: index)
 // CHECK-SAME: fairy2.batch = 64 : i64
 // CHECK-SAME: fairy2.cache_bytes_per_position = 512 : i64
+// CHECK-SAME: fairy2.cache_layers = 1 : i64, fairy2.cache_planes = array<i64: 8, 64>
 // CHECK-SAME: fairy2.weight_bytes = 26496 : i64
 // BATCH-LABEL: func @forward
 // BATCH-SAME: memref<3xi32>

@@ -12,8 +12,14 @@ int64_t KVCacheLayout::scaleElements() const {
 }
 
 int64_t KVCacheLayout::bytesPerPosition() const {
-  return type.getLayers() * heads() * headElements() *
-         (type.getElement().getIntOrFloatBitWidth() / 8);
+  return layers() * heads() * headElements() * elementBytes();
+}
+
+SmallVector<int64_t> KVCacheLayout::planes() const {
+  SmallVector<int64_t> planes = {2 * heads(), dim() * elementBytes()};
+  if (const int64_t size = scaleElements())
+    planes.append({2 * heads(), size * elementBytes()});
+  return planes;
 }
 
 std::string KVCacheLayout::elementName() const {

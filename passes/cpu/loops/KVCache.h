@@ -22,6 +22,10 @@ public:
   int64_t heads() const { return type.getHeads(); }
   int64_t dim() const { return type.getDim(); }
   int64_t bytesPerPosition() const;
+  /// What a slot consists of, layer after layer: so many arrays, each with so
+  /// many bytes a position, whose first positions come first. Flat pairs.
+  llvm::SmallVector<int64_t> planes() const;
+  int64_t layers() const { return type.getLayers(); }
   /// f32, f16 or i8, as part of a kernel's name.
   std::string elementName() const;
 
@@ -48,6 +52,9 @@ public:
 private:
   int64_t scaleElements() const; ///< of one scale; 0 unless int8
   int64_t headElements() const { return 2 * (dim() + scaleElements()); }
+  int64_t elementBytes() const {
+    return type.getElement().getIntOrFloatBitWidth() / 8;
+  }
   void write(Emitter &e, mlir::Value source, mlir::Value from,
              mlir::Value cache, mlir::Value to, int64_t stride,
              mlir::Value scale) const;

@@ -215,8 +215,12 @@ void LoopContext::beginEntry(StringRef name) {
   entry->setAttr("fairy2.batch", i64(batch));
   entry->setAttr("fairy2.weight_bytes", i64(weightBytes));
   entry->setAttr("fairy2.workspace_bytes", i64(workspaceBytes));
+  const KVCacheLayout layout(cache);
   entry->setAttr("fairy2.cache_bytes_per_position",
-                 i64(KVCacheLayout(cache).bytesPerPosition()));
+                 i64(layout.bytesPerPosition()));
+  entry->setAttr("fairy2.cache_layers", i64(layout.layers()));
+  entry->setAttr("fairy2.cache_planes",
+                 builder.getDenseI64ArrayAttr(layout.planes()));
 }
 
 void LoopContext::declareProducts() {

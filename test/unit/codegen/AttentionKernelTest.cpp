@@ -98,13 +98,10 @@ Doubles attentionReference(const AttentionShape &shape, const Step &step,
   return y;
 }
 
-/// Runs `shape` over `tokens` tokens, in several splits, on every level.
-void checkAttention(const AttentionShape &shape, int32_t tokens,
-                    int64_t context) {
+/// A module that attends with `shape`, whose tokens are rows of q, k and v.
+std::string attentionModule(const AttentionShape &shape, int32_t tokens,
+                            const Floats &q, const Floats &k, const Floats &v) {
   const int64_t n = shape.heads * shape.dim, kv = shape.kvHeads * shape.dim;
-  const Floats q = randomFloats(tokens * n, 1),
-               k = randomFloats(tokens * kv, 2),
-               v = randomFloats(tokens * kv, 3);
   std::string more;
   if (shape.window)
     more += ", window = " + std::to_string(shape.window) + " : i64";
@@ -126,10 +123,20 @@ void checkAttention(const AttentionShape &shape, int32_t tokens,
         " cache %cache[%slots, %positions] {layer = " + std::to_string(layer) +
         " : i64, scale = 0.7 : f32" + more + "} : " + tensor(n) + ", " +
         tensor(kv) + ", " + cache + ", tensor<?xi32>\n";
-  const std::string module = moduleWithIdentityHead(
-      weight("q", q, {tokens, n}) + weight("k", k, {tokens, kv}) +
-          weight("v", v, {tokens, kv}),
-      body, n, cache);
+  return moduleWithIdentityHead(weight("q", q, {tokens, n}) +
+                                    weight("k", k, {tokens, kv}) +
+                                    weight("v", v, {tokens, kv}),
+                                body, n, cache);
+}
+
+/// Runs `shape` over `tokens` tokens, in several splits, on every level.
+void checkAttention(const AttentionShape &shape, int32_t tokens,
+                    int64_t context) {
+  const int64_t n = shape.heads * shape.dim, kv = shape.kvHeads * shape.dim;
+  const Floats q = randomFloats(tokens * n, 1),
+               k = randomFloats(tokens * kv, 2),
+               v = randomFloats(tokens * kv, 3);
+  const std::string module = attentionModule(shape, tokens, q, k, v);
   const Step all = conversations(tokens);
   std::vector<Step> oneByOne, uneven;
   for (size_t i = 0; i < size_t(tokens); ++i)
@@ -169,6 +176,29 @@ TEST(AttentionKernelTest, CachesOfHalvesAndBytes) {
     checkAttention({3, 1, 10, 1, 0, 0, element}, 29, 32);
     checkAttention({6, 3, 16, 3, 17, 0, element}, 90, 64);
     checkAttention({2, 2, 48, 1, 0, 1.5, element}, 90, 64);
+  }
+}
+
+/// A slot's start in another slot, taken as the module says that it lies, is
+/// as good as written there.
+TEST(AttentionKernelTest, SlotsCanBeCopied) {
+  for (const char *element : {"f32", "f16", "i8"}) {
+    const AttentionShape shape{6, 3, 16, 3, 0, 0, element};
+    const int32_t tokens = 40, most = 37, context = 48;
+    const int64_t n = shape.heads * shape.dim, kv = shape.kvHeads * shape.dim;
+    CompiledModule compiled(attentionModule(shape, tokens,
+                                            randomFloats(tokens * n, 4),
+                                            randomFloats(tokens * kv, 5),
+                                            randomFloats(tokens * kv, 6)),
+                            *runnableTargets().front());
+    compiled.resetCache(3, context);
+    for (int32_t i = 0; i < most; ++i)
+      compiled.run(Step::range(i, i + 1));
+    compiled.copySlot(0, 2, 48);
+    Step last = Step::range(most, tokens);
+    const Floats expected = compiled.run(last);
+    std::ranges::fill(last.slots, 2);
+    EXPECT_EQ(compiled.run(last), expected) << element;
   }
 }
 

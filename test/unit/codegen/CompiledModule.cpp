@@ -132,6 +132,9 @@ CompiledModule::CompiledModule(const std::string &text, const CpuTarget &target,
   workspaceBytes = sizeAttribute(entry, "fairy2.workspace_bytes");
   cacheBytesPerPosition =
       sizeAttribute(entry, "fairy2.cache_bytes_per_position");
+  cacheLayers = sizeAttribute(entry, "fairy2.cache_layers");
+  cachePlanes = entry->getAttrOfType<DenseI64ArrayAttr>("fairy2.cache_planes")
+                    .asArrayRef();
   vocabularySize =
       cast<MemRefType>(entry.getArgumentTypes()[9]).getNumElements() / batch;
   resetCache(1, 16);
@@ -156,6 +159,21 @@ void CompiledModule::resetCache(int64_t slots, int64_t context) {
   cacheContext = context;
   storage[Cache].assign(
       slots * context * cacheBytesPerPosition + FAIRY2_ALIGNMENT, 0xff);
+}
+
+void CompiledModule::copySlot(int64_t from, int64_t to, int64_t positions) {
+  uint8_t *cache = aligned(storage[Cache]);
+  int64_t at = 0; // bytes a position before the array, in its slot
+  for (int64_t layer = 0; layer < cacheLayers; ++layer)
+    for (size_t i = 0; i < cachePlanes.size(); i += 2)
+      for (int64_t j = 0; j < cachePlanes[i]; ++j) {
+        const int64_t bytes = cachePlanes[i + 1];
+        const auto place = [&](int64_t slot) {
+          return cache + (slot * cacheBytesPerPosition + at) * cacheContext;
+        };
+        std::memcpy(place(to), place(from), size_t(positions * bytes));
+        at += bytes;
+      }
 }
 
 Step Step::of(std::vector<int32_t> tokens) {

@@ -50,6 +50,9 @@ public:
   /// Makes room for `slots` sequences of `context` positions (a multiple of
   /// 16) and forgets what the cache held.
   void resetCache(int64_t slots, int64_t context);
+  /// Copies the first positions of a slot, array by array as the module says
+  /// they lie; `positions` is a multiple of 16.
+  void copySlot(int64_t from, int64_t to, int64_t positions);
   /// Runs one step on `threads` threads that meet as the runtime's do; returns
   /// [rows][vocabulary]. Layers that hold both forms of their sums multiply in
   /// steps of `productsFrom` tokens and more.
@@ -66,7 +69,8 @@ private:
   std::vector<PackPlace> places;
   std::vector<std::vector<uint8_t>> storage; ///< weights, cache, workspace
   int64_t vocabularySize = 0, workspaceBytes = 0, cacheBytesPerPosition = 0;
-  int64_t cacheContext = 16;
+  int64_t cacheContext = 16, cacheLayers = 0;
+  std::vector<int64_t> cachePlanes;
 };
 
 /// The rows of passes/cpu/CpuTarget.cpp that this machine can run, the oracle

@@ -30,7 +30,7 @@ json fakeManifest() {
               "max_positions": 100, "bos_token": 1, "eos_tokens": [2]},
     "scheme": {"method": "none", "stages": 0, "activations": "float",
                "lm_head": "keep"},
-    "cache": {"bytes_per_position": 16},
+    "cache": {"bytes_per_position": 16, "layers": 1, "planes": [[1, 16]]},
     "batch": 8,
     "workspace_bytes": 4096,
     "layers": [{"name": "head", "op": "fake", "shape": [32, 1],

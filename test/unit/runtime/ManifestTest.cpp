@@ -50,6 +50,10 @@ TEST(ManifestTest, FieldsArriveAsWritten) {
   EXPECT_EQ(manifest.bosToken, kFakeBos);
   EXPECT_EQ(manifest.eosTokens, (std::vector<int32_t>{2, 5}));
   EXPECT_EQ(manifest.cacheBytesPerPosition, 16);
+  EXPECT_EQ(manifest.cacheLayers, 1);
+  ASSERT_EQ(manifest.cachePlanes.size(), 1u);
+  EXPECT_EQ(manifest.cachePlanes[0].count, 1);
+  EXPECT_EQ(manifest.cachePlanes[0].bytes, 16);
   EXPECT_EQ(manifest.batch, kFakeBatch);
   EXPECT_EQ(manifest.workspaceBytes, 4096);
   ASSERT_TRUE(manifest.tokenizer);
@@ -180,6 +184,16 @@ constexpr BadField kBadFields[] = {
     {"/cache/bytes_per_position", "0",
      "manifest.cache.bytes_per_position: expected an integer from 1 to "
      "281474976710656, found 0"},
+    {"/cache/layers", "0",
+     "manifest.cache.layers: expected an integer from 1 to 16, found 0"},
+    {"/cache/planes", "[[1]]",
+     "manifest.cache.planes[0]: expected a pair of a count and a size, found "
+     "[1]"},
+    {"/cache/planes", "[[3, 6]]",
+     "manifest.cache.planes[0][1]: expected an integer from 1 to 5, found 6"},
+    {"/cache/planes", "[[1, 8], [1, 9]]",
+     "manifest.cache.planes: expected arrays that make up bytes_per_position, "
+     "found [[1,8],[1,9]]"},
     {"/batch", "0",
      "manifest.batch: expected an integer from 1 to 1048576, found 0"},
     {"/batch", "1e3",

@@ -2,11 +2,9 @@
 //
 // Many sequences together on the fake model: whoever else runs, each gives what
 // it gives alone.
-#include "runtime/Scheduler.h"
+#include "test/unit/runtime/SchedulerFixture.h"
 
 #include "runtime/Generate.h"
-#include "runtime/Status.h"
-#include "test/unit/runtime/FakeModel.h"
 
 #include <gtest/gtest.h>
 
@@ -21,48 +19,6 @@ using namespace fairy2;
 using namespace fairy2::test;
 
 namespace {
-
-constexpr int32_t kSlots = 3;
-
-class SchedulerTest : public testing::Test {
-protected:
-  SchedulerTest()
-      : model(Model::open(writeFakeModel(folder.file("model.so")))),
-        session(model, {1, 0, kSlots}), scheduler(session) {}
-
-  std::shared_ptr<Sequence> sequence(std::vector<int32_t> prompt,
-                                     const GenerationOptions &options) {
-    return std::make_shared<Sequence>(session, std::move(prompt), options);
-  }
-  std::shared_ptr<Sequence> add(std::vector<int32_t> prompt,
-                                const GenerationOptions &options) {
-    auto added = sequence(std::move(prompt), options);
-    scheduler.add(added);
-    return added;
-  }
-  void finish() {
-    while (scheduler.step())
-      ;
-  }
-  static GenerationOptions options(int64_t tokens) {
-    GenerationOptions result;
-    result.maxTokens = tokens;
-    result.ignoreEos = true;
-    return result;
-  }
-
-  TemporaryFolder folder;
-  std::shared_ptr<const Model> model;
-  Session session;
-  Scheduler scheduler;
-};
-
-std::vector<int32_t> randomPrompt(std::mt19937 &random, size_t size) {
-  std::vector<int32_t> prompt(size);
-  for (int32_t &token : prompt)
-    token = int32_t(random() % kFakeVocab);
-  return prompt;
-}
 
 /// What a test compares of a generation.
 struct Told {
@@ -281,38 +237,6 @@ TEST_F(SchedulerTest, AFailureEndsOneSequenceAlone) {
   EXPECT_EQ(next->result().ids, fakeGreedy({1, 4}, 20));
 }
 
-/// A slot that holds a start of the prompt is taken, and of equal ones that
-/// which has been idle longest.
-TEST_F(SchedulerTest, IdleSlotsAreTheCache) {
-  std::vector<std::vector<int32_t>> prompts;
-  std::mt19937 random(6);
-  for (int i = 0; i < kSlots; ++i) {
-    prompts.push_back(randomPrompt(random, 24));
-    prompts.back()[0] = i;
-    add(prompts.back(), options(1));
-    finish();
-  }
-  int64_t steps = 0; // three in a pass
-  session.observeSteps([&] { ++steps; });
-  const auto passesOf = [&](const std::vector<int32_t> &prompt) {
-    const int64_t before = steps;
-    const auto added = add(prompt, options(1));
-    finish();
-    EXPECT_EQ(added->result().ids, fakeGreedy(prompt, 1));
-    return (steps - before) / 3;
-  };
-  for (const auto &prompt : prompts)
-    EXPECT_EQ(passesOf(prompt), 1);
-  std::vector<int32_t> longer = prompts[1];
-  longer.insert(longer.end(), 10, 7);
-  EXPECT_EQ(passesOf(longer), 2); // ten tokens instead of 34
-  std::vector<int32_t> stranger = prompts[0];
-  stranger[0] = 31;
-  EXPECT_EQ(passesOf(stranger), 3); // takes the slot of prompts[0]
-  EXPECT_EQ(passesOf(longer), 1);
-  EXPECT_EQ(passesOf(prompts[2]), 1);
-}
-
 TEST_F(SchedulerTest, GivenSlotsAloneAreUsed) {
   session.eval(1, std::vector<int32_t>{9, 9}, Session::Logits::None, nullptr);
   Scheduler two(session, {0, 2});
@@ -364,7 +288,7 @@ TEST_F(SchedulerTest, ScoresAreTheFormulas) {
   size_t cached = 0;
   for (const CacheUse use : {CacheUse::PerOwner, CacheUse::Off}) {
     Session shared(model, {2, 0, kSlots});
-    Scheduler together(shared, use);
+    Scheduler together(shared, {.use = use});
     std::vector<std::unique_ptr<Request>> requests;
     for (int i = 0; i < 24; ++i) {
       auto request = std::make_unique<Request>();
@@ -404,30 +328,6 @@ TEST_F(SchedulerTest, ScoresAreTheFormulas) {
     }
   }
   EXPECT_GT(cached, 50u);
-}
-
-TEST_F(SchedulerTest, OwnersDoNotShareWhatTheyLeft) {
-  const std::vector<int32_t> prompt(30, 5);
-  const auto cachedOf = [&](Scheduler &by, const std::string &owner) {
-    GenerationOptions each = options(1);
-    each.owner = owner;
-    const auto one = sequence(prompt, each);
-    by.add(one);
-    while (by.step())
-      ;
-    EXPECT_EQ(one->result().ids, fakeGreedy(prompt, 1));
-    return one->result().cachedTokens;
-  };
-  EXPECT_EQ(cachedOf(scheduler, "ann"), 0u);
-  EXPECT_EQ(cachedOf(scheduler, "bob"), 0u);
-  EXPECT_EQ(cachedOf(scheduler, "ann"), 29u);
-  EXPECT_EQ(scheduler.totals().cachedTokens, 29u);
-  EXPECT_EQ(scheduler.totals().promptTokens, 61u);
-  EXPECT_EQ(scheduler.totals().generatedTokens, 3u);
-  Session other(model, {1, 0, 1});
-  Scheduler shared(other, CacheUse::Shared);
-  EXPECT_EQ(cachedOf(shared, "ann"), 0u);
-  EXPECT_EQ(cachedOf(shared, "bob"), 29u);
 }
 
 TEST_F(SchedulerTest, PausedOnesWaitAndOthersGoOn) {

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <random>
 
 #include <sys/wait.h>
@@ -222,9 +223,72 @@ TEST_P(SessionTest, AForkedChildGetsAnErrorAndDoesNotWait) {
   EXPECT_EQ(session->length(1), 3);
 }
 
+TEST_P(SessionTest, ACopyContinuesAsTheOriginal) {
+  const std::vector<int32_t> tokens = randomTokens(60, 6);
+  Session session(model, options(0, 3));
+  session.eval(0, std::span(tokens).first(40), Session::Logits::None, nullptr);
+  session.eval(2, std::span(tokens).last(20), Session::Logits::None, nullptr);
+  ASSERT_TRUE(session.canCopy());
+  for (const int32_t length : {33, 0, 40}) {
+    session.copy(0, 2, length);
+    EXPECT_EQ(session.length(2), length);
+    std::vector<float> logits(kFakeVocab);
+    session.eval(2, std::span(tokens).subspan(size_t(length), 1),
+                 Session::Logits::Last, logits.data());
+    EXPECT_EQ(logits, fakeLogits({tokens.begin(), tokens.begin() + length + 1}))
+        << length;
+  }
+  EXPECT_EQ(session.length(0), 40);
+  session.copy(0, 0, 5);
+  EXPECT_EQ(session.length(0), 5);
+  EXPECT_EQ(errorOf([&] { session.copy(0, 1, 6); }),
+            "length: expected 0 to 5, the filled positions of the slot, found "
+            "6");
+  EXPECT_EQ(errorOf([&] { session.copy(0, 3, 1); }),
+            "slot: expected 0 to 2, found 3");
+
+  writeFakeModel(folder.file("old.so"), [](nlohmann::json &manifest) {
+    manifest["cache"].erase("planes");
+  });
+  Session old(Model::open(folder.file("old.so")), options(0, 2));
+  EXPECT_FALSE(old.canCopy());
+  EXPECT_EQ(errorOf([&] { old.copy(0, 1, 0); }),
+            folder.file("old.so") +
+                ": cache.planes: expected a list, found none: the model was "
+                "compiled before slots could be copied");
+}
+
+/// Pages that are memory, of this process.
+int64_t residentPages() {
+  std::ifstream file("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  file >> size >> resident;
+  return resident;
+}
+
+TEST_P(SessionTest, AReleasedSlotIsNoMemory) {
+  // Positions of 64 KiB, of which the fake model touches some bytes.
+  writeFakeModel(folder.file("wide.so"), [](nlohmann::json &manifest) {
+    manifest["cache"] = {{"bytes_per_position", 16 << 12}};
+    manifest["model"]["max_positions"] = 1 << 16;
+  });
+  Session session(Model::open(folder.file("wide.so")), options(1 << 16, 2));
+  // The fake model puts positions of 16 bytes one after the other.
+  std::vector<int32_t> tokens(1 << 15, 3);
+  session.eval(0, tokens, Session::Logits::None, nullptr);
+  const int64_t before = residentPages();
+  session.release(0);
+  EXPECT_EQ(session.length(0), 0);
+  EXPECT_LE(residentPages(), before - 100); // of 128
+  std::vector<float> logits(kFakeVocab);
+  session.eval(0, std::vector<int32_t>{4, 5}, Session::Logits::Last,
+               logits.data());
+  EXPECT_EQ(logits, fakeLogits({4, 5}));
+}
+
 TEST_P(SessionTest, ImpossibleMemoryIsAnError) {
   writeFakeModel(folder.file("huge.so"), [](nlohmann::json &manifest) {
-    manifest["cache"]["bytes_per_position"] = int64_t(1) << 48;
+    manifest["cache"] = {{"bytes_per_position", int64_t(1) << 48}};
   });
   const auto huge = Model::open(folder.file("huge.so"));
   EXPECT_EQ(errorOf([&] { Session session(huge, options(96, 65536)); }),
