@@ -90,7 +90,7 @@ FlatSymbolRefAttr ModelBuilder::weight(const DecoderParameter &parameter) {
   if (const PackedWeight *phases = findPacked(name))
     return declare(name, phases->codes, {phases->rows, phases->columns}, shape,
                    builder.getF32Type(),
-                   storedPhasesOf(builder.getContext(), packed->scheme()));
+                   storedPhasesOf(builder.getContext(), phases->scheme));
   const TensorInfo &tensor = checkpoint.tensor(name);
   return declare(name, tensor, tensor.shape, shape,
                  elementType(builder, tensor.type), StoredPhasesAttr());

@@ -112,14 +112,24 @@ std::vector<int16_t> storedIntegers(const PhaseMatrix &q) {
   return stored;
 }
 
+/// That of an item in a checkpoint of that scheme.
+PhaseScheme schemeOf(const PackedItem &item, PhaseScheme scheme) {
+  if (item.stages)
+    scheme.stages = item.stages;
+  return scheme;
+}
+
 void appendPhases(OutputFile &out, const PhaseMatrix &q, const PackedItem &item,
-                  PhaseScheme scheme, const std::string &file) {
+                  PhaseScheme header, const std::string &file) {
+  const PhaseScheme scheme = schemeOf(item, header);
   if (2 * q.rows != item.shape[0] || 2 * q.columns != item.shape[1] ||
       q.scheme != scheme)
     throw Error(file + ": tensor " + quoteName(item.name) +
                 ": expected phases of its shape and the checkpoint's scheme");
   // Eight-byte values first, so that most lie at multiples of that.
   out.append(bytesOf(item.shape));
+  if (scheme != header)
+    out.append(bytesOf(std::vector<int64_t>{scheme.stages}));
   out.append(bytesOf(q.scales));
   out.append(bytesOf(q.rowFactors));
   if (hasUnits(scheme)) {
@@ -184,6 +194,8 @@ public:
     PackedWeight weight;
     weight.codes = other(".codes", "U8");
     readShape(weight);
+    readStages(scheme);
+    weight.scheme = scheme;
     const PhaseMatrix q = emptyMatrix(scheme, weight.rows, weight.columns);
     requireShape(weight.codes, codesShape(q));
     weight.scales = floats(".scales", scalesShape(q));
@@ -239,6 +251,22 @@ private:
     weight.columns = extents[1];
   }
 
+  void readStages(PhaseScheme &scheme) const {
+    if (!checkpoint.otherTensors().contains(prefix + ".stages"))
+      return;
+    const OtherTensor stages = other(".stages", "I64");
+    requireShape(stages, {1});
+    int64_t count;
+    checkpoint.readBytes(stages, 0, sizeof(count),
+                         reinterpret_cast<uint8_t *>(&count));
+    if (count < 1 || count > kMaxStages)
+      fail(stages.name, "expected 1 to " + std::to_string(kMaxStages) +
+                            ", found " + std::to_string(count));
+    scheme.stages = int(count);
+    if (const std::string fault = schemeFault(scheme); !fault.empty())
+      fail(stages.name, fault);
+  }
+
   void requireShape(const StoredTensor &tensor,
                     const std::vector<int64_t> &shape) const {
     if (tensor.shape != shape)
@@ -281,8 +309,11 @@ void writePackedCheckpoint(
       continue;
     }
     const std::string prefix = prefixOf(item, file.string());
-    const PhaseMatrix q = emptyMatrix(scheme, item.shape[0], item.shape[1]);
+    const PhaseMatrix q =
+        emptyMatrix(schemeOf(item, scheme), item.shape[0], item.shape[1]);
     header.add(prefix + ".shape", "I64", {2}, 8);
+    if (q.scheme != scheme)
+      header.add(prefix + ".stages", "I64", {1}, 8);
     header.add(prefix + ".scales", "F32", scalesShape(q), 4);
     if (scheme.scales == ScaleGranularity::Row)
       header.add(prefix + ".row_factors", "F32", {item.shape[0]}, 4);
@@ -391,7 +422,7 @@ PhaseMatrix PackedCheckpoint::read(const std::string &name,
   if (place == packedWeights.end())
     fail(name, "is not stored as phases");
   const PackedWeight &weight = place->second;
-  PhaseMatrix q = emptyMatrix(phaseScheme, weight.rows, weight.columns);
+  PhaseMatrix q = emptyMatrix(weight.scheme, weight.rows, weight.columns);
   q.scales.resize(size_t(q.tilesDown() * q.tilesAcross()) * q.sets());
   checkpoint->readFloats(weight.scales, 0, int64_t(q.scales.size()) * 2,
                          &q.scales[0].re);

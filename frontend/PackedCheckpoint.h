@@ -10,6 +10,7 @@
 //   P.scales       F32 [tiles down, tiles across, 2T, 2]: re and im of each
 //                  set; one tile unless the scales are per tile
 //   P.shape        I64 [2]: 2n, 2m
+//   P.stages       I64 [1]: T of this matrix; absent: the header's
 //   P.row_factors  F32 [2n], with scales per row
 //   P.units        F32 [tiles down, tiles across], on the grid int8
 //   P.integers     I16 [tiles down, tiles across, 2T, 2], on the grid int8;
@@ -37,6 +38,7 @@ struct PackedItem {
   std::vector<int64_t> shape;
   bool isQuantized = false; ///< a matrix P.weight that becomes phases
   DType type = DType::F32;  ///< of a tensor that does not
+  int stages = 0;           ///< of one that does; 0: the scheme's
 };
 
 /// Writes one safetensors file, which appears under its name when complete.
@@ -52,6 +54,7 @@ void writePackedCheckpoint(
 /// Where the parts of a quantized weight are.
 struct PackedWeight {
   int64_t rows = 0, columns = 0; ///< of the real matrix: 2n, 2m
+  PhaseScheme scheme;            ///< the checkpoint's, with stages of its own
   OtherTensor codes;
   TensorInfo scales;
   std::optional<TensorInfo> rowFactors;
@@ -66,6 +69,7 @@ public:
   /// Throws Error naming file and tensor.
   static std::optional<PackedCheckpoint> find(const Checkpoint &checkpoint);
 
+  /// The header's; a weight may have another number of stages.
   PhaseScheme scheme() const { return phaseScheme; }
   /// By the name of the weight that each stands for, P.weight.
   const std::map<std::string, PackedWeight> &weights() const {

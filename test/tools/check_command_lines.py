@@ -48,6 +48,8 @@ SYNTH_SMALL = ["fairy2-synth", "--config", "model/config.json", "-o", "made",
 TRAIN = ["fairy2-train", "recipe.yaml"]
 TOKENIZE = ["fairy2-train", "tokenize", "text.txt", "--model", "model",
             "-o", "shards"]
+QUANTIZE = ["fairy2-quantize", "model", "--calibration", "text.txt",
+            "-o", "coded"]
 HUGE = "99999999999999999999"
 WORDS = ["", "1x", "1.5", HUGE]
 # A program, an option, and what is out of its range beside WORDS.
@@ -89,7 +91,15 @@ if HAS_TRAINER:
         (TRAIN, "--stop-after", ["0", "-1", str(2**50 + 1)]),
         (TRAIN, "--nproc", ["0", "-1", "1025"]),
         (TOKENIZE, "--shard-tokens", ["0", "-1", str(2**50 + 1)]),
+        (QUANTIZE, "--stages", ["0", "9", "-1"]),
+        (QUANTIZE, "--stages-for", ["up", "up=0", "up=9", "=2", "(=2"]),
+        (QUANTIZE, "--tokens", ["0", "-1", str(2**40 + 1)]),
+        (QUANTIZE, "--gradient-tokens", ["0", "-1", str(2**40 + 1)]),
+        (QUANTIZE, "--tune", ["-1", str(2**40 + 1)]),
+        (QUANTIZE, "--seed", ["-1", "18446744073709551616"]),
+        (QUANTIZE, "--threads", ["0", "-1", "1025"]),
     ]
+    REALS += [(QUANTIZE, "--bits", ["0.9", "8.1", "nan", "inf"])]
 TWICE = [
     (COMPILE, "--target", ["x86-64-v2,x86-64-v2",
                            "x86-64-v2,x86-64-v3,x86-64-v2"]),

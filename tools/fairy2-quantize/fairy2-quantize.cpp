@@ -1,58 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fairy2-quantize: few bits from a checkpoint and some text, without training.
-#include "dialect/phase/Phase.h"
+#include "runtime/Cores.h"
 #include "runtime/support/StandardStreams.h"
 #include "runtime/support/Unfinished.h"
 #include "tools/ModelFolderFlags.h"
 #include "tools/ParsingEnd.h"
 #include "tools/Validators.h"
+#include "tools/fairy2-quantize/PrintSummary.h"
+#include "tools/fairy2-quantize/StagesForOption.h"
 #include "trainer/quantize/Quantizer.h"
 #include "trainer/run/Memory.h"
 
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
-#include <thread>
 
 using namespace fairy2;
 using namespace fairy2::trainer;
-
-namespace {
-
-void printSummary(const nlohmann::ordered_json &summary) {
-  std::printf("%-26s %8s %14s %14s %16s\n", "matrix", "layers",
-              "error in metric", "of weights", "predicted loss");
-  const auto print = [](const std::string &name, const std::string &count,
-                        const nlohmann::ordered_json &row) {
-    std::printf("%-26s %8s %14.5f %14.4f %16.4f\n", name.c_str(), count.c_str(),
-                row["metric_error"].get<double>(),
-                row["weight_error"].get<double>(),
-                row["predicted_loss"].get<double>());
-  };
-  for (const auto &[kind, row] : summary["kinds"].items())
-    print(kind, std::to_string(row["matrices"].get<int>()), row);
-  print("all", "", summary["all"]);
-  const auto output = summary["output"].get<std::string>();
-  std::printf("%d stages, %.3f bits per weight of these matrices\n"
-              "written to %s\nfairy2-compile %s -o model.so\n",
-              summary["stages"].get<int>(),
-              summary["bits_per_weight"].get<double>(), output.c_str(),
-              output.c_str());
-}
-
-void printPlan(const nlohmann::ordered_json &plan) {
-  std::printf(
-      "matrices to code: %lld, %lld of %lld parameters\n"
-      "stages: %d, %.3f bits per weight of these matrices\n"
-      "calibration: %lld tokens, and %lld for gradients\n",
-      plan["matrices"].get<long long>(), plan["weights"].get<long long>(),
-      plan["parameters"].get<long long>(), plan["stages"].get<int>(),
-      plan["bits_per_weight"].get<double>(), plan["tokens"].get<long long>(),
-      plan["gradient_tokens"].get<long long>());
-}
-
-} // namespace
 
 int main(int argc, char **argv) {
   openStandardStreams();
@@ -85,9 +50,17 @@ int main(int argc, char **argv) {
       ->required()
       ->type_name("OUT")
       ->check(fileName());
-  app.add_option("--stages", options.stages, "Bits per weight")
-      ->check(CLI::Range(1, int(kMaxStages)))
-      ->capture_default_str();
+  CLI::Option *stages =
+      app.add_option("--stages", options.stages, "Bits per weight")
+          ->check(CLI::Range(1, int(kMaxStages)))
+          ->capture_default_str();
+  app.add_option("--bits", options.bits,
+                 "Bits per weight on average, factors included, spent where "
+                 "they lower the predicted loss most")
+      ->check(number(1, double(kMaxStages)))
+      ->excludes(stages)
+      ->type_name("B");
+  addStagesFor(app, options.stagesFor);
   app.add_option("--tokens", options.tokens,
                  "Tokens of the text that weights are fitted to")
       ->check(CLI::Range(int64_t(1), kMostTokens))
@@ -107,7 +80,7 @@ int main(int argc, char **argv) {
                  "are drawn")
       ->check(wholeNumber<uint64_t>())
       ->capture_default_str();
-  options.threads = int(std::max(1u, std::thread::hardware_concurrency()));
+  options.threads = usableCores();
   app.add_option("--threads", options.threads,
                  "The result is the same for any number")
       ->check(CLI::Range(1, 1024))

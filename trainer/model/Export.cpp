@@ -220,8 +220,8 @@ void writePhases(const Model &model, const PhasesOfModel &phases,
   std::vector<PackedItem> items;
   for (size_t i = 0; i < model.parameters().size(); ++i) {
     const Parameter &parameter = model.parameters()[i];
-    items.push_back(
-        {parameter.name, parameter.shape, phases.isQuantized(i), type});
+    items.push_back({parameter.name, parameter.shape, phases.stages[i] > 0,
+                     type, phases.stages[i]});
   }
   writePackedCheckpoint(
       folder / kWeightsFile, phases.scheme, items, phases.phasesOf,

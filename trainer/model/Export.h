@@ -52,8 +52,9 @@ void writeCheckpoint(const Model &model, const LatentOf &latentOf,
 /// The quantized matrices of a packed export whose phases are there already.
 struct PhasesOfModel {
   PhaseScheme scheme;
-  /// By the parameter's index; asked for once, in order, where isQuantized.
-  std::function<bool(size_t index)> isQuantized;
+  /// By parameter: its stages, or 0 where it has no phases.
+  std::vector<int> stages;
+  /// By the parameter's index; asked for once, in order, where there are.
   std::function<PhaseMatrix(size_t index)> phasesOf;
 };
 

@@ -9,6 +9,7 @@
 #include "trainer/quantize/CalibrationText.h"
 #include "trainer/quantize/Gradients.h"
 #include "trainer/quantize/LayeredModel.h"
+#include "trainer/quantize/StagePlan.h"
 #include "trainer/quantize/WorkFolder.h"
 
 #include <functional>
@@ -20,8 +21,12 @@ namespace fairy2::trainer {
 
 /// How matrices are coded, and what is told of it.
 struct LayerCoderOptions {
-  CodingOptions coding;
+  StagePlan stages;
   int threads = 1;
+  /// In place of coding, what is told of each matrix; the streams stay equal.
+  std::function<void(size_t parameter, const CodingTask &task,
+                     const ParallelFor &parallelFor)>
+      survey;
   std::function<void(const std::string &text)> note;
 };
 
@@ -35,7 +40,7 @@ public:
   /// Codes the layer's matrices, or takes them from `done`, and lets the
   /// streams go on. `outputs` are not damped yet.
   CodedLayer run(size_t layer, GradientMoments outputs,
-                 std::optional<CodedLayer> done);
+                 std::optional<CodedLayer> done = std::nullopt);
 
 private:
   /// The same of the float model and of the coded one.
@@ -50,6 +55,7 @@ private:
 
   void overBatches(const std::function<void(size_t k)> &compute) const;
   Moments momentsOf(const InputOf &inputOf, bool addsToStream) const;
+  CodingOptions codingOf(size_t parameter, int64_t columns) const;
   void codeGroup(const std::vector<PlannedLinear> &maps, bool addsToStream,
                  const InputOf &inputOf);
   void use(size_t parameter, const CodedMatrix &matrix);

@@ -21,6 +21,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -32,28 +33,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char *kGradients = "gradients-", *kInputs = "inputs-";
+constexpr const char *kGradients = "gradients-", *kInputs = "inputs-",
+                     *kLosses = "losses.f32";
 
 void note(const std::string &text) {
   std::fprintf(stderr, "fairy2-quantize: %s\n", text.c_str());
-}
-
-PhaseScheme schemeOf(int stages) {
-  return {stages, ScaleGranularity::Row, QuantizeMode::Canonical,
-          StageScales::Binary, gridThatSuits(StageScales::Binary, stages)};
-}
-
-/// By parameter: layers' matrices whose extents are even.
-std::vector<bool> codedParameters(const Model &model) {
-  std::vector<bool> coded;
-  for (const Parameter &parameter : model.parameters()) {
-    const bool isEven = parameter.isMatrix() && parameter.shape[0] % 2 == 0 &&
-                        parameter.shape[1] % 2 == 0;
-    if (parameter.isMatrix() && !isEven)
-      note(parameter.name + " stays dense: its extents are odd");
-    coded.push_back(isEven);
-  }
-  return coded;
 }
 
 /// What tells one command from another: what its result depends on.
@@ -63,6 +47,10 @@ nlohmann::ordered_json identityOf(const QuantizeOptions &options,
   nlohmann::ordered_json parts;
   parts["program"] = sourceVersion();
   parts["stages"] = options.stages;
+  if (options.bits)
+    parts["bits"] = *options.bits;
+  for (const StagesFor &choice : options.stagesFor)
+    parts["stages for"].push_back({choice.regex, choice.stages});
   parts["seed"] = options.seed;
   const ModelFolder folder(options.model, options.rules);
   parts["config"] = sha256OfFile(folder.file("config.json"));
@@ -92,19 +80,20 @@ nlohmann::ordered_json identityOf(const QuantizeOptions &options,
 class Quantizer {
 public:
   Quantizer(const QuantizeOptions &options, LayeredModel &source,
-            const CalibrationText &text, WorkFolder &work)
+            StagePlan plan, const CalibrationText &text, WorkFolder &work)
       : options(options), source(source), work(work),
         layers(source.model().decoderPlan().layers.size()),
         gradientBatches(batchesOf(source.model().config(), text.gradients)),
         batches(batchesOf(source.model().config(), text.inputs)) {
-    coding.coding.stages = options.stages;
-    coding.coding.grid = schemeOf(options.stages).grid;
+    coding.stages = std::move(plan);
     coding.threads = options.threads;
     coding.note = note;
   }
 
   void run() {
     makeGradients();
+    if (options.bits)
+      spendBits(source.model(), *options.bits, losses(), coding.stages);
     LayerCoder coder(source, batches, coding);
     coder.embed();
     Progress progress("layer", layers);
@@ -126,6 +115,7 @@ public:
     }
   }
 
+  const StagePlan &stages() const { return coding.stages; }
   /// Of every coded matrix, in order.
   const std::vector<std::pair<size_t, CodingReport>> &reports() const {
     return told;
@@ -203,6 +193,54 @@ private:
                     });
   }
 
+  /// What each matrix would cost at 1 to 6 stages, as its first codes say;
+  /// those that --stages-for names are not asked.
+  std::map<size_t, StageLosses> losses() const {
+    std::map<size_t, StageLosses> found;
+    const Model &model = source.model();
+    for (size_t i = 0; i < coding.stages.size(); ++i)
+      if (coding.stages[i] &&
+          std::ranges::none_of(options.stagesFor, [&](const StagesFor &choice) {
+            return matches(choice, model.parameters()[i].name);
+          }))
+        found[i] = {};
+    std::vector<float> all;
+    const size_t count = found.size() * StageLosses().size();
+    if (!work.has(kLosses)) {
+      Progress progress("survey of layer", layers);
+      LayerCoderOptions surveying = coding;
+      surveying.survey = [&](size_t index, const CodingTask &task,
+                             const ParallelFor &parallelFor) {
+        if (!found.contains(index))
+          return;
+        for (int stages = 1; stages <= int(StageLosses().size()); ++stages) {
+          CodingOptions first;
+          first.stages = stages;
+          first.rounds = 0;
+          CodingReport report;
+          codePhases(task, first, parallelFor, &report);
+          found[index][size_t(stages - 1)] = report.loss;
+        }
+      };
+      LayerCoder coder(source, batches, surveying);
+      coder.embed();
+      for (size_t layer = 0; layer < layers; ++layer) {
+        coder.run(layer, gradientsOf(layer));
+        progress.tell(layer, "");
+      }
+      for (const auto &[index, losses] : found)
+        all.insert(all.end(), losses.begin(), losses.end());
+      work.saveFloats(kLosses, all);
+    }
+    // Also the first time, so that a run that goes on sees equal numbers.
+    all = *work.floats(kLosses, count);
+    const float *from = all.data();
+    for (auto &[index, losses] : found)
+      for (double &loss : losses)
+        loss = *from++;
+    return found;
+  }
+
   void requireFinite(size_t index, const OutputMetric &metric) const {
     for (const float value : metric.all())
       if (!std::isfinite(value))
@@ -262,17 +300,25 @@ struct Inputs {
   const CalibrationText text;
 };
 
+/// Of a model that has something to code.
+StagePlan plannedStages(const Model &model, const QuantizeOptions &options) {
+  StagePlan plan = planStages(model, options.stages, options.stagesFor, note);
+  if (std::ranges::none_of(plan, [](int stages) { return stages > 0; }))
+    throw Error(options.model + ": has no matrix of even extents to code");
+  return plan;
+}
+
 /// Tunes what is coded, and lets the model's norms be what comes of it.
-Tuned tuneAll(const QuantizeOptions &options, LayeredModel &source,
+Tuned tuneAll(const QuantizeOptions &options, LayeredModel &source, double bits,
               const std::function<PhaseMatrix(size_t)> &phasesOf,
               const CalibrationText &text, const WorkFolder &work) {
   source.loadAll();
   std::map<size_t, PhaseMatrix> coded;
-  for (const size_t i : indicesOf(source.isCoded()))
-    coded.emplace(i, phasesOf(i));
-  Tuned tuned =
-      tune(source.model(), coded, text.tuning,
-           {tuningRate(options.stages), options.seed, options.threads}, work);
+  for (size_t i = 0; i < source.isCoded().size(); ++i)
+    if (source.isCoded()[i])
+      coded.emplace(i, phasesOf(i));
+  Tuned tuned = tune(source.model(), coded, text.tuning,
+                     {tuningRate(bits), options.seed, options.threads}, work);
   const bool helped = tuned.lastDivergence < tuned.firstDivergence;
   char line[128];
   std::snprintf(line, sizeof line,
@@ -295,30 +341,29 @@ nlohmann::ordered_json quantize(const QuantizeOptions &options) {
   const Inputs inputs(options);
   const at::NoGradGuard noGradients;
   auto [empty, fill] = Model::opened(inputs.folder);
-  const std::vector<bool> isCoded = codedParameters(empty);
-  if (indicesOf(isCoded).empty())
-    throw Error(options.model + ": has no matrix of even extents to code");
-  LayeredModel source(std::move(empty), fill, isCoded);
+  const StagePlan plan = plannedStages(empty, options);
+  LayeredModel source(std::move(empty), fill, {plan.begin(), plan.end()});
   const Model &model = source.model();
   WorkFolder work(options.output,
                   identityOf(options, inputs.opened, inputs.text));
-  Quantizer quantizer(options, source, inputs.text, work);
+  Quantizer quantizer(options, source, plan, inputs.text, work);
   quantizer.run();
   const auto phasesOf = [&](size_t i) {
     return work.phases(model, size_t(model.parameters()[i].layer), i);
   };
   nlohmann::ordered_json summary =
-      summaryOf(model, quantizer.reports(), options, isCoded);
+      summaryOf(model, quantizer.reports(), options, quantizer.stages());
   Tuned tuned;
   if (!inputs.text.tuning.empty()) {
-    tuned = tuneAll(options, source, phasesOf, inputs.text, work);
+    tuned = tuneAll(options, source, summary["all"]["stages"].get<double>(),
+                    phasesOf, inputs.text, work);
     summary["tuning"] = {{"tokens", options.tuningTokens},
                          {"first_divergence", tuned.firstDivergence},
                          {"last_divergence", tuned.lastDivergence}};
   }
   writePhases(
       model,
-      {schemeOf(options.stages), [&](size_t i) { return bool(isCoded[i]); },
+      {schemeOf(quantizer.stages()), quantizer.stages(),
        [&](size_t i) {
          PhaseMatrix phases = phasesOf(i);
          if (const auto own = tuned.values.find(i); own != tuned.values.end())
@@ -327,6 +372,9 @@ nlohmann::ordered_json quantize(const QuantizeOptions &options) {
        }},
       [&](size_t i) { return source.latent(i); }, model.embeddingType(),
       inputs.folder, work.result());
+  const auto bytes = double(fs::file_size(work.result() / "model.safetensors"));
+  summary["file_bits_per_parameter"] =
+      8 * bytes / double(model.parameterCount());
   work.finish();
   return summary;
 }
@@ -334,17 +382,18 @@ nlohmann::ordered_json quantize(const QuantizeOptions &options) {
 nlohmann::ordered_json describeQuantization(const QuantizeOptions &options) {
   const Inputs inputs(options);
   const Model model(inputs.opened.config);
-  const std::vector<bool> isCoded = codedParameters(model);
-  const std::vector<size_t> indices = indicesOf(isCoded);
-  int64_t weights = 0;
-  for (const size_t i : indices)
-    weights += model.parameters()[i].count();
+  const StagePlan stages = plannedStages(model, options);
+  int64_t matrices = 0, weights = 0;
+  for (size_t i = 0; i < stages.size(); ++i)
+    if (stages[i]) {
+      ++matrices;
+      weights += model.parameters()[i].count();
+    }
   nlohmann::ordered_json plan;
-  plan["matrices"] = indices.size();
+  plan["matrices"] = matrices;
   plan["weights"] = weights;
   plan["parameters"] = model.parameterCount();
-  plan["stages"] = options.stages;
-  plan["bits_per_weight"] = bitsPerWeight(model, isCoded, options.stages);
+  plan["bits_per_weight"] = options.bits.value_or(bitsPerWeight(model, stages));
   plan["tokens"] = int64_t(inputs.text.inputs.size()) * inputs.text.length;
   plan["gradient_tokens"] =
       int64_t(inputs.text.gradients.size()) * inputs.text.length;

@@ -5,10 +5,12 @@
 #pragma once
 
 #include "frontend/ModelFolder.h"
+#include "trainer/quantize/StagePlan.h"
 
 #include <nlohmann/json.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,9 @@ struct QuantizeOptions {
   std::vector<std::string> calibration; ///< files, as fairy2-train reads them
   std::string output;                   ///< a new folder
   int stages = 4;
+  std::optional<double> bits; ///< per weight, in place of stages for all
+  /// Other stages for some matrices; 0 keeps them dense.
+  std::vector<StagesFor> stagesFor;
   int64_t tokens = 32768, gradientTokens = 8192;
   int64_t tuningTokens = 0; ///< none: factors and norms stay as they are coded
   uint64_t seed = 0;

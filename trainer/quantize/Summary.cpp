@@ -18,63 +18,56 @@ std::string kindOf(const std::string &name) {
   return name.substr(begin, name.size() - begin - kWeight.size());
 }
 
-} // namespace
+/// Over matrices of one kind, or of all.
+struct Sums {
+  int matrices = 0;
+  double weights = 0, stages = 0, bits = 0; ///< the latter times weights
+  CodingReport report;
 
-std::vector<size_t> indicesOf(const std::vector<bool> &isCoded) {
-  std::vector<size_t> indices;
-  for (size_t i = 0; i < isCoded.size(); ++i)
-    if (isCoded[i])
-      indices.push_back(i);
-  return indices;
-}
-
-double bitsPerWeight(const Model &model, const std::vector<bool> &isCoded,
-                     int stages) {
-  double bits = 0, weights = 0;
-  for (const size_t i : indicesOf(isCoded)) {
-    const Parameter &parameter = model.parameters()[i];
-    bits += double(stages * parameter.count() + 8 * parameter.shape[0] + 32);
-    weights += double(parameter.count());
+  void add(const Parameter &parameter, int own, const CodingReport &of) {
+    ++matrices;
+    const auto count = double(parameter.count());
+    weights += count;
+    stages += own * count;
+    bits += double(storedBits(parameter, own));
+    report.loss += of.loss;
+    report.norm += of.norm;
+    report.weights.norm += of.weights.norm;
+    report.weights.error += of.weights.error;
   }
-  return weights > 0 ? bits / weights : 0;
-}
+
+  nlohmann::ordered_json json() const {
+    return {{"matrices", matrices},
+            {"stages", weights > 0 ? stages / weights : 0},
+            {"bits_per_weight", weights > 0 ? bits / weights : 0},
+            {"metric_error", report.norm > 0 ? report.loss / report.norm : 0},
+            {"weight_error", report.weights.relative()},
+            {"predicted_loss", report.loss}};
+  }
+};
+
+} // namespace
 
 nlohmann::ordered_json
 summaryOf(const Model &model,
           const std::vector<std::pair<size_t, CodingReport>> &reports,
-          const QuantizeOptions &options, const std::vector<bool> &isCoded) {
+          const QuantizeOptions &options, const StagePlan &plan) {
   std::vector<std::string> order;
-  std::map<std::string, std::pair<int, CodingReport>> kinds;
-  CodingReport all;
+  std::map<std::string, Sums> kinds;
+  Sums all;
   for (const auto &[index, report] : reports) {
-    const std::string kind = kindOf(model.parameters()[index].name);
+    const Parameter &parameter = model.parameters()[index];
+    const std::string kind = kindOf(parameter.name);
     if (!kinds.contains(kind))
       order.push_back(kind);
-    auto &[count, sum] = kinds[kind];
-    ++count;
-    for (CodingReport *to : {&sum, &all}) {
-      to->loss += report.loss;
-      to->norm += report.norm;
-      to->weights.norm += report.weights.norm;
-      to->weights.error += report.weights.error;
-    }
+    kinds[kind].add(parameter, plan[index], report);
+    all.add(parameter, plan[index], report);
   }
-  const auto numbers = [](const CodingReport &report) {
-    return nlohmann::ordered_json{
-        {"metric_error", report.norm > 0 ? report.loss / report.norm : 0},
-        {"weight_error", report.weights.relative()},
-        {"predicted_loss", report.loss}};
-  };
   nlohmann::ordered_json summary;
   summary["output"] = options.output;
-  summary["stages"] = options.stages;
-  summary["bits_per_weight"] = bitsPerWeight(model, isCoded, options.stages);
-  for (const std::string &kind : order) {
-    nlohmann::ordered_json row = numbers(kinds[kind].second);
-    row["matrices"] = kinds[kind].first;
-    summary["kinds"][kind] = row;
-  }
-  summary["all"] = numbers(all);
+  for (const std::string &kind : order)
+    summary["kinds"][kind] = kinds[kind].json();
+  summary["all"] = all.json();
   return summary;
 }
 

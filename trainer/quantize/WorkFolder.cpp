@@ -140,7 +140,8 @@ void WorkFolder::saveLayer(const Model &model, size_t layer,
     const CodingReport &report = matrix.report;
     reports[parameter.name] = {report.loss, report.norm, report.weights.norm,
                                report.weights.error};
-    items.push_back({parameter.name, parameter.shape, true, DType::F32});
+    items.push_back({parameter.name, parameter.shape, true, DType::F32,
+                     matrix.phases.scheme.stages});
     matrices.push_back(&matrix.phases);
   }
   writeJson(layerFolder(layer) / kReports, reports);

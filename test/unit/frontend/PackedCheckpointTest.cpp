@@ -126,6 +126,52 @@ TEST_F(PackedCheckpointTest, ReadsWhatWasWritten) {
   }
 }
 
+TEST_F(PackedCheckpointTest, AMatrixMayHaveStagesOfItsOwn) {
+  const PhaseScheme scheme = {2, ScaleGranularity::Row, QuantizeMode::Canonical,
+                              StageScales::Binary, ScaleGrid::Int8};
+  PhaseScheme own = scheme;
+  own.stages = 5;
+  matrices = {randomPhases(8, 10, own), randomPhases(4, 10, scheme)};
+  const auto write = [&] {
+    writePackedCheckpoint(
+        folder / "model.safetensors", scheme,
+        {{"a.weight", {8, 10}, true, DType::F32, 5},
+         {"b.weight", {4, 10}, true, DType::F32, 2}},
+        [&](size_t i) { return matrices[i]; },
+        [](size_t) { return std::vector<uint8_t>(); });
+  };
+  write();
+  const Checkpoint checkpoint = Checkpoint::open(folder.path());
+  EXPECT_TRUE(checkpoint.otherTensors().contains("a.stages"));
+  EXPECT_FALSE(checkpoint.otherTensors().contains("b.stages"));
+  const auto packed = PackedCheckpoint::find(checkpoint);
+  EXPECT_EQ(packed->scheme(), scheme);
+  EXPECT_EQ(packed->weights().at("a.weight").scheme, own);
+  for (const int i : {0, 1}) {
+    const PhaseMatrix found = packed->read(i ? "b.weight" : "a.weight");
+    EXPECT_EQ(found.scheme, matrices[i].scheme);
+    EXPECT_EQ(found.codes, matrices[i].codes);
+    EXPECT_EQ(found.integers, matrices[i].integers);
+  }
+  for (const auto &[stages, text] :
+       {std::pair<int64_t, std::string>{0,
+                                        "'a.stages': expected 1 to 8, found 0"},
+        {9, "'a.stages': expected 1 to 8, found 9"},
+        {4, "'a.codes': expected shape [8, 4, 8], found [10, 4, 8]"}}) {
+    write();
+    poke("a.stages", 0,
+         std::string(reinterpret_cast<const char *>(&stages), 8));
+    EXPECT_EQ(findError(), "DIR: tensor " + text);
+  }
+  write();
+  const int64_t many = 7; // more than bytes hold on the grid
+  poke("a.stages", 0, std::string(reinterpret_cast<const char *>(&many), 8));
+  EXPECT_EQ(findError(), "DIR: tensor 'a.stages': " + schemeFault([&] {
+                           own.stages = 7;
+                           return own;
+                         }()));
+}
+
 TEST_F(PackedCheckpointTest, OthersAreNotPacked) {
   folder.write("model.safetensors",
                safetensorsFile(R"({"x.codes": {"dtype": "U8", "shape": [1],

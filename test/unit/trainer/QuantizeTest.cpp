@@ -8,6 +8,7 @@
 #include "trainer/Random.h"
 #include "trainer/quantize/FoldColumns.h"
 #include "trainer/quantize/Gradients.h"
+#include "trainer/quantize/StagePlan.h"
 
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/grad_mode.h>
@@ -117,6 +118,49 @@ TEST_F(QuantizeTest, TheDemoModelKeepsItsLoss) {
             compiledLoss(demo, "--method=none") + 0.02);
 }
 
+TEST_F(QuantizeTest, MatricesMayHaveStagesOfTheirOwn) {
+  const Outcome outcome = quantized(
+      "coded", "--stages=2 '--stages-for=mlp\\.=3' "
+               "'--stages-for=layers.1.*down_proj=5' --keep=k_proj --json "
+               "2>/dev/null");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  const auto kinds = nlohmann::json::parse(outcome.text)["kinds"];
+  EXPECT_EQ(kinds["self_attn.q_proj"]["stages"], 2);
+  EXPECT_FALSE(kinds.contains("self_attn.k_proj"));
+  EXPECT_EQ(kinds["mlp.up_proj"]["stages"], 3);
+  EXPECT_EQ(kinds["mlp.down_proj"]["stages"], 4); // 3 and 5
+  const double exact = compiledLoss(pathOf("model"), "--method=none");
+  EXPECT_NEAR(compiledLoss(pathOf("coded")), exact, 0.01 * exact);
+}
+
+TEST_F(QuantizeTest, BitsGoWhereTheyLowerTheLoss) {
+  // Losses of two matrices of layer 0, up and down, and of a third.
+  Model model = Model::load(folder / "model");
+  const PlannedLayer &layer = model.decoderPlan().layers[0];
+  const size_t up = layer.mlpInputs.back().weight;
+  const size_t down = layer.mlpOutput.weight;
+  StagePlan plan(model.parameters().size());
+  plan[up] = plan[down] = 4;
+  const std::map<size_t, StageLosses> losses = {
+      {up, {8, 4, 2, 1, 0.5, 0.25}}, {down, {80, 20, 5, 1, 0.5, 0.25}}};
+  // Of as many weights each; 8 bits and more for a row of 32 or of 48.
+  const double factors = bitsPerWeight(model, plan) - 4;
+  spendBits(model, 2.5 + factors, losses, plan);
+  EXPECT_EQ(plan[down], 3); // gains 60, 15, then 4 like the other's first
+  EXPECT_EQ(plan[up], 2);
+  spendBits(model, 6 + factors, losses, plan);
+  EXPECT_EQ(plan[down] + plan[up], 12);
+  spendBits(model, 1, losses, plan);
+  EXPECT_EQ(plan[down] + plan[up], 2);
+
+  const Outcome outcome =
+      quantized("coded", "--bits=3 --json --tokens=2048 2>/dev/null");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  const auto all = nlohmann::json::parse(outcome.text)["all"];
+  EXPECT_LE(all["bits_per_weight"], 3);
+  EXPECT_GT(all["bits_per_weight"], 2.8);
+}
+
 TEST_F(QuantizeTest, OddExtentsStayDense) {
   writeTinyModel(folder / "odd", "", 49);
   const Outcome outcome = quantized("coded", "", "odd");
@@ -190,7 +234,7 @@ TEST_F(QuantizeTest, JsonTellsErrorsAndBits) {
   EXPECT_EQ(summary["kinds"]["mlp.down_proj"]["matrices"], 2);
   EXPECT_LT(summary["all"]["metric_error"], 0.02);
   // Codes, and 8 bits for each row of 32 or 48 columns.
-  EXPECT_NEAR(summary["bits_per_weight"].get<double>(), 4.25, 0.06);
+  EXPECT_NEAR(summary["all"]["bits_per_weight"].get<double>(), 4.25, 0.06);
 }
 
 TEST_F(QuantizeTest, BadInputIsNamed) {
@@ -222,6 +266,9 @@ TEST_F(QuantizeTest, BadInputIsNamed) {
        "coded: expected weights that are not quantized, found phases"},
       {" " + pathOf("nan") + text + out, "found NaN at row "},
       {" " + pathOf("absent") + text + out, "absent/config.json: "},
+      {model + text + out + " --stages-for=nothing=3",
+       "'nothing=3': expected to match a layer's matrix, such as "
+       "'model.layers.0.mlp.down_proj.weight', found none"},
       {model + text + " -o " + pathOf("there"),
        "there: exists already; expected the name of a new folder"},
       {model + text + " -o " + pathOf("model") + "/new",
@@ -240,7 +287,10 @@ TEST_F(QuantizeTest, BadInputIsNamed) {
   }
   EXPECT_FALSE(fs::exists(folder / "new"));
   for (const char *wrong :
-       {"--stages=0", "--stages=9", "--tokens=0", "--seed=-1", "--threads=0"})
+       {"--stages=0", "--stages=9", "--tokens=0", "--seed=-1", "--threads=0",
+        "--tune=-1", "--bits=0.5", "--bits=9", "--bits=3 --stages=3",
+        "--stages-for=up", "--stages-for=up=9", "'--stages-for=(=2'",
+        "'--keep=['"})
     EXPECT_EQ(quantized("new", wrong).status, 2) << wrong;
   const Outcome few = quantized("few", "--stages=2 --tokens=1000000");
   EXPECT_EQ(few.status, 0) << few.text;
