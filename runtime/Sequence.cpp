@@ -73,6 +73,9 @@ Sequence::Sequence(const Session &session, std::vector<int32_t> prompt,
   checkOptions(session, all, options);
   if (model->hasTokenizer())
     decoder.emplace(model->tokenizer());
+  if (decoder && options.continuesText)
+    for (const int32_t id : all)
+      decoder->next(id);
   if (options.logitsOut)
     logitsFile.emplace(*options.logitsOut, int64_t(promptSize),
                        session.vocabSize());

@@ -32,6 +32,9 @@ struct GenerationOptions {
   Sampling sampling;
   std::vector<std::string> stops;
   bool ignoreEos = false; ///< go on after an end-of-text token
+  /// The text goes on where the prompt's ends, with the space between, which
+  /// some tokenizers drop where a text begins.
+  bool continuesText = false;
   /// Where the logits of all prompt tokens go: float32 .npy [tokens, vocab].
   std::optional<std::filesystem::path> logitsOut;
   /// Receives the text as soon as it is certain. Together the pieces are the

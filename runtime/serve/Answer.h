@@ -4,11 +4,14 @@
 // reply. Everything here runs on the I/O thread.
 #pragma once
 
+#include "runtime/serve/ApiError.h"
 #include "runtime/serve/Engine.h"
 #include "runtime/serve/Front.h"
 #include "runtime/serve/Http.h"
 #include "runtime/serve/Replies.h"
+#include "runtime/serve/Scores.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,10 +21,12 @@ namespace fairy2::serve {
 
 class Answer {
 public:
+  using Fields = std::vector<std::pair<std::string, std::string>>;
+  /// `later` replies with the JSON that a function makes on another thread.
   Answer(std::shared_ptr<Exchange> exchange, std::shared_ptr<Job> job,
-         std::vector<std::pair<std::string, std::string>> fields)
+         Fields fields, std::function<void(std::function<std::string()>)> later)
       : exchange(std::move(exchange)), job(std::move(job)),
-        fields(std::move(fields)) {}
+        fields(std::move(fields)), later(std::move(later)) {}
 
   /// The engine has it; a stream begins.
   void begin(Prepared prepared, ReplyHead head);
@@ -31,22 +36,38 @@ public:
   void fail(const ApiError &error);
   /// Nobody waits for it any more.
   void cancel() { job->isCancelled = true; }
+  void pause(bool isSlow) { job->isPaused = isSlow; }
   /// Keeps a silent stream alive.
   void beat();
-  size_t sequences() const { return choices.empty() ? 1 : choices.size(); }
+  size_t sequences() const { return texts.empty() ? 1 : texts.size(); }
 
 private:
-  void takeText(const Event &event);
+  /// A text on its way.
+  struct Text {
+    Choice choice;
+    std::optional<Offsets> offsets = {}; ///< of generated tokens
+    ScoreArrays arrays = {};
+    ScoreList list = {};
+    size_t scores = 0;        ///< that came
+    size_t codePoints = 0;    ///< of what was generated
+    bool showsPrompt = false; ///< still has to
+  };
+  const EchoedPrompt &echoOf(size_t index) const;
+  void takeScores(Text &text, size_t index, const Event &event);
+  void showPrompt(Text &text, size_t index);
+  void show(Text &text, size_t index, const std::string &piece);
   void end();
 
   std::shared_ptr<Exchange> exchange;
   std::shared_ptr<Job> job;
-  std::vector<std::pair<std::string, std::string>> fields;
+  Fields fields;
+  std::function<void(std::function<std::string()>)> later;
   ReplyHead head;
+  Prepared prepared;
   std::optional<Chunks> chunks; ///< of a stream
   bool tellsUsage = false, wasSilent = true;
-  std::vector<Choice> choices;
-  size_t left = 0; ///< choices that go on
+  std::vector<Text> texts;
+  size_t left = 0; ///< texts that go on
   Usage usage;
 };
 

@@ -9,15 +9,22 @@
 
 namespace fairy2::serve {
 
-Engine::Engine(Session &session, std::function<void(StepReport)> sink)
-    : scheduler(session), sink(std::move(sink)) {}
+Engine::Engine(Session &session, CacheUse cache,
+               std::function<void(StepReport)> sink)
+    : scheduler(session, cache), sink(std::move(sink)) {}
 
 GenerationOptions Engine::watched(GenerationOptions options, Job &job,
                                   size_t choice) {
+  options.owner = job.owner;
   options.interrupted = &job.isCancelled;
+  options.paused = &job.isPaused;
   options.onText = [this, id = job.id, choice](std::string_view piece) {
     eventOf(id, choice).text += piece;
   };
+  if (options.logprobs)
+    options.onScore = [this, id = job.id, choice](const TokenScore &score) {
+      eventOf(id, choice).scores.push_back(score);
+    };
   return options;
 }
 
@@ -25,6 +32,14 @@ void Engine::add(std::shared_ptr<Job> job) {
   {
     const std::lock_guard lock(mutex);
     added.push_back(std::move(job));
+  }
+  changed.notify_one();
+}
+
+void Engine::wake() {
+  {
+    const std::lock_guard lock(mutex);
+    isWoken = true;
   }
   changed.notify_one();
 }
@@ -43,10 +58,12 @@ void Engine::run() {
     {
       std::unique_lock lock(mutex);
       changed.wait(lock, [this] {
-        return isStopping || !added.empty() || !live.empty();
+        return isStopping || isWoken || !added.empty() ||
+               scheduler.canAdvance();
       });
       if (isStopping)
         return;
+      isWoken = false;
       jobs = std::exchange(added, {});
     }
     begin(std::move(jobs));
@@ -74,7 +91,7 @@ Event &Engine::eventOf(uint64_t job, size_t choice) {
   for (Event &event : events)
     if (event.job == job && event.choice == choice)
       return event;
-  return events.emplace_back(Event{job, choice, "", {}, 0, nullptr});
+  return events.emplace_back(Event{job, choice});
 }
 
 void Engine::tellEnds() {
@@ -87,6 +104,7 @@ void Engine::tellEnds() {
       const Generation result = sequence.result();
       event.reason = result.reason;
       event.generatedTokens = result.ids.size();
+      event.cachedTokens = result.cachedTokens;
     } catch (...) {
       event.failure = std::current_exception();
     }

@@ -23,19 +23,21 @@ namespace fairy2::serve {
 struct Job {
   uint64_t id = 0;
   std::vector<std::shared_ptr<Sequence>> sequences;
-  /// Set by every thread; the engine ends the sequences before its next step.
-  std::atomic<bool> isCancelled = false;
+  std::string owner; ///< what it leaves in the cache is for him alone
+  /// Set by every thread; the engine looks before each step.
+  std::atomic<bool> isCancelled = false, isPaused = false;
 };
 
 /// What happened to one sequence in one step.
 struct Event {
   uint64_t job;
   size_t choice;
-  std::string text; ///< that became certain
+  std::string text = {}; ///< that became certain
+  std::vector<TokenScore> scores = {};
   /// At the sequence's end.
-  std::optional<FinishReason> reason;
-  size_t generatedTokens = 0;
-  std::exception_ptr failure; ///< instead of a reason
+  std::optional<FinishReason> reason = {};
+  size_t generatedTokens = 0, cachedTokens = 0;
+  std::exception_ptr failure = nullptr; ///< instead of a reason
 };
 
 /// One pass for all sequences.
@@ -47,13 +49,16 @@ struct StepReport {
 class Engine {
 public:
   /// `sink` gets what happened in a step, on the engine's thread.
-  Engine(Session &session, std::function<void(StepReport)> sink);
+  Engine(Session &session, CacheUse cache,
+         std::function<void(StepReport)> sink);
 
-  /// Options whose text comes to the sink as events of `job`, a choice of it.
+  /// Options whose tokens come to the sink as events of `job`, a choice of it.
   GenerationOptions watched(GenerationOptions options, Job &job, size_t choice);
 
   /// May be called by every thread.
   void add(std::shared_ptr<Job> job);
+  /// After a job was cancelled or goes on.
+  void wake();
   void stop();
 
   /// Works until stop(), on the thread that made the session.
@@ -77,7 +82,7 @@ private:
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<std::shared_ptr<Job>> added;
-  bool isStopping = false;
+  bool isStopping = false, isWoken = false;
   std::atomic<size_t> runningSequences = 0, waitingSequences = 0;
   // Of the engine's thread.
   struct Live {

@@ -6,9 +6,10 @@
 #include "runtime/Conversation.h"
 #include "runtime/Status.h"
 #include "runtime/serve/ChatRequest.h"
-#include "runtime/serve/CompletionsRequest.h"
+#include "runtime/serve/Scores.h"
 #include "runtime/support/Json.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -30,7 +31,8 @@ const char *nameThere(const JsonFields &fields, const char *name,
 
 } // namespace
 
-Front::Front(const Session &session, Engine &engine, std::string modelId)
+Front::Front(const Session &session, Engine &engine, std::string modelId,
+             bool bosForIds)
     : session(session), engine(engine), modelId(std::move(modelId)),
       bounds{session.vocabSize()} {
   const Model &model = session.model();
@@ -38,6 +40,12 @@ Front::Front(const Session &session, Engine &engine, std::string modelId)
     model.tokenizer();
     if (model.manifest().chatTemplate)
       model.chatTemplate();
+  }
+  if (bosForIds) {
+    this->bosForIds = model.manifest().bosToken;
+    if (!this->bosForIds)
+      throw Error(model.path() + ": bos_token: expected one for "
+                                 "--bos-for-ids, found none");
   }
 }
 
@@ -74,7 +82,11 @@ void Front::addSequences(Prepared &prepared, std::vector<int32_t> prompt,
                        std::to_string(prompt.size()),
                    field, "context_length_exceeded");
   prepared.promptTokens += prompt.size();
+  if (session.model().hasTokenizer())
+    prepared.tokenizer = &session.model().tokenizer();
   GenerationRequest &request = prepared.request;
+  if (request.logprobs)
+    request.options.logprobs = int32_t(*request.logprobs);
   request.options.maxTokens =
       request.maxTokens.value_or(std::numeric_limits<int64_t>::max());
   for (int64_t j = 0; j < request.n; ++j) {
@@ -90,26 +102,63 @@ void Front::addSequences(Prepared &prepared, std::vector<int32_t> prompt,
   }
 }
 
+std::pair<std::vector<int32_t>, size_t> Front::idsOf(const Prompt &prompt,
+                                                     bool addsSpecial) const {
+  if (const auto *text = std::get_if<std::string>(&prompt))
+    return {tokenizer().encode(*text, addsSpecial), 0};
+  std::vector<int32_t> ids = std::get<std::vector<int32_t>>(prompt);
+  if (!bosForIds || ids.front() == *bosForIds)
+    return {std::move(ids), 0};
+  ids.insert(ids.begin(), *bosForIds);
+  return {std::move(ids), 1};
+}
+
+/// A text's echo is the text itself, in which the tokens that were put before
+/// it have no place; ids are decoded, all but the hidden.
+EchoedPrompt Front::echoOf(const Prompt &prompt,
+                           const std::vector<int32_t> &ids, size_t hidden,
+                           bool addsSpecial) const {
+  EchoedPrompt echo{ids, hidden, {}, {}};
+  const auto *text = std::get_if<std::string>(&prompt);
+  const std::vector<int32_t> &framed = tokenizer().frame().before;
+  const size_t before =
+      text && addsSpecial ? std::min(framed.size(), ids.size()) : hidden;
+  echo.text =
+      text ? *text : tokenizer().decode(std::span(ids).subspan(before), false);
+  echo.offsets.assign(before, 0);
+  Offsets offsets(tokenizer(), {});
+  for (size_t i = before; i < ids.size(); ++i)
+    echo.offsets.push_back(offsets.next(ids[i]));
+  return echo;
+}
+
 Prepared Front::completions(const std::string &body, std::shared_ptr<Job> job) {
   CompletionsRequest request = parseCompletions(body, bounds);
   checkModel(request);
-  if (request.echo)
-    throw ApiError(400, "echo: is not served yet", "echo");
-  if (request.logprobs)
-    throw ApiError(400, "logprobs: are not served yet", "logprobs");
+  if (request.logprobs || request.echo)
+    tokenizer();
   Prepared prepared{std::move(job), request};
+  prepared.request.options.continuesText = true;
+  // A sequence without a token to generate has to have something to do.
+  const bool scoresAlone = request.maxTokens == 0;
+  prepared.request.options.scoresPrompt =
+      scoresAlone || (request.echo && request.logprobs);
+  if (scoresAlone)
+    prepared.request.options.logprobs = 0;
   for (size_t k = 0; k < request.prompts.size(); ++k) {
     const std::string field = request.prompts.size() == 1
                                   ? "prompt"
                                   : "prompt[" + std::to_string(k) + "]";
-    Prompt &prompt = request.prompts[k];
-    if (const auto *text = std::get_if<std::string>(&prompt))
-      prompt = tokenizer().encode(*text, request.addSpecialTokens);
-    auto &ids = std::get<std::vector<int32_t>>(prompt);
+    const Prompt &prompt = request.prompts[k];
+    auto [ids, hidden] = idsOf(prompt, request.addSpecialTokens);
     if (ids.empty())
       throw ApiError(400, field + ": expected at least one token, found none",
                      field);
+    if (request.echo)
+      prepared.echoes.push_back(
+          echoOf(prompt, ids, hidden, request.addSpecialTokens));
     addSequences(prepared, std::move(ids), field);
+    prepared.promptTokens -= hidden;
   }
   return prepared;
 }
@@ -117,8 +166,6 @@ Prepared Front::completions(const std::string &body, std::shared_ptr<Job> job) {
 Prepared Front::chat(const std::string &body, std::shared_ptr<Job> job) {
   ChatRequest request = parseChat(body, bounds);
   checkModel(request);
-  if (request.logprobs)
-    throw ApiError(400, "logprobs: are not served yet", "logprobs");
   tokenizer();
   RenderOptions options;
   options.variables = std::move(request.variables);

@@ -4,30 +4,27 @@
 // than all else on the I/O thread.
 #include "runtime/serve/Replies.h"
 
-#include <nlohmann/json.hpp>
+#include "runtime/serve/Scores.h"
 
 namespace fairy2::serve {
 namespace {
 
-using nlohmann::ordered_json;
-
-std::string dumped(const ordered_json &json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+std::string usageJson(const Usage &usage) {
+  return "{\"prompt_tokens\":" + std::to_string(usage.promptTokens) +
+         ",\"completion_tokens\":" + std::to_string(usage.generatedTokens) +
+         ",\"total_tokens\":" +
+         std::to_string(usage.promptTokens + usage.generatedTokens) +
+         ",\"prompt_tokens_details\":{\"cached_tokens\":" +
+         std::to_string(usage.cachedTokens) + "}}";
 }
 
-ordered_json usageJson(const Usage &usage) {
-  return {{"prompt_tokens", usage.promptTokens},
-          {"completion_tokens", usage.generatedTokens},
-          {"total_tokens", usage.promptTokens + usage.generatedTokens},
-          {"prompt_tokens_details", {{"cached_tokens", usage.cachedTokens}}}};
-}
-
-ordered_json headJson(const ReplyHead &head, const char *object) {
-  return {{"id", head.id},
-          {"object", object},
-          {"created", head.created},
-          {"model", head.model},
-          {"system_fingerprint", head.fingerprint}};
+/// Up to the list of choices, whose bracket is open.
+std::string beginningOf(const ReplyHead &head, const char *object) {
+  return "{\"id\":" + jsonText(head.id) + ",\"object\":\"" + object +
+         "\",\"created\":" + std::to_string(head.created) +
+         ",\"model\":" + jsonText(head.model) +
+         ",\"system_fingerprint\":" + jsonText(head.fingerprint) +
+         ",\"choices\":[";
 }
 
 } // namespace
@@ -37,61 +34,61 @@ const char *finishName(FinishReason reason) {
                                                                      : "length";
 }
 
-std::string quoted(std::string_view text) { return dumped(ordered_json(text)); }
-
 std::string wholeReply(const ReplyHead &head,
                        const std::vector<Choice> &choices, const Usage &usage) {
-  ordered_json reply =
-      headJson(head, head.isChat ? "chat.completion" : "text_completion");
-  ordered_json &list = reply["choices"] = ordered_json::array();
-  for (const Choice &choice : choices) {
-    ordered_json one = {{"index", list.size()}};
+  std::string reply =
+      beginningOf(head, head.isChat ? "chat.completion" : "text_completion");
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const Choice &choice = choices[i];
+    reply.append(i ? ",{\"index\":" : "{\"index\":").append(std::to_string(i));
+    const std::string text = jsonText(choice.text);
     if (head.isChat)
-      one["message"] = {{"role", "assistant"},
-                        {"content", choice.text},
-                        {"refusal", nullptr}};
+      reply += ",\"message\":{\"role\":\"assistant\",\"content\":" + text +
+               ",\"refusal\":null}";
     else
-      one["text"] = choice.text;
-    one["logprobs"] = nullptr;
-    one["finish_reason"] = choice.reason ? finishName(*choice.reason) : nullptr;
-    list.push_back(std::move(one));
+      reply += ",\"text\":" + text;
+    reply.append(",\"logprobs\":").append(choice.logprobs);
+    reply.append(",\"finish_reason\":\"").append(finishName(choice.reason));
+    reply += "\"}";
   }
-  reply["usage"] = usageJson(usage);
-  return dumped(reply);
+  return reply + "],\"usage\":" + usageJson(usage) + "}";
 }
 
-Chunks::Chunks(const ReplyHead &head, bool tellsUsage) : isChat(head.isChat) {
-  beginning = dumped(
-      headJson(head, isChat ? "chat.completion.chunk" : "text_completion"));
-  beginning.pop_back(); // the object goes on
-  beginning = "data: " + beginning + ",\"choices\":[";
-  ending = tellsUsage ? "],\"usage\":null}\n\n" : "]}\n\n";
-}
+Chunks::Chunks(const ReplyHead &head, bool tellsUsage)
+    : isChat(head.isChat),
+      beginning("data: " + beginningOf(head, isChat ? "chat.completion.chunk"
+                                                    : "text_completion")),
+      ending(tellsUsage ? "],\"usage\":null}\n\n" : "]}\n\n") {}
 
 std::string Chunks::chunk(size_t choice, std::string_view content,
+                          std::string_view logprobs,
                           std::string_view reason) const {
   std::string text = beginning;
   text.append("{\"index\":").append(std::to_string(choice));
   text.append(isChat ? ",\"delta\":" : ",\"text\":").append(content);
-  text.append(",\"logprobs\":null,\"finish_reason\":").append(reason);
+  text.append(",\"logprobs\":").append(logprobs);
+  text.append(",\"finish_reason\":").append(reason);
   return text.append("}").append(ending);
 }
 
 std::string Chunks::role(size_t choice) const {
-  return chunk(choice, R"({"role":"assistant","content":""})", "null");
+  return chunk(choice, R"({"role":"assistant","content":""})", "null", "null");
 }
 
-std::string Chunks::text(size_t choice, std::string_view piece) const {
-  const std::string text = quoted(piece);
-  return chunk(choice, isChat ? "{\"content\":" + text + "}" : text, "null");
+std::string Chunks::text(size_t choice, std::string_view piece,
+                         std::string_view logprobs) const {
+  const std::string text = jsonText(piece);
+  return chunk(choice, isChat ? "{\"content\":" + text + "}" : text, logprobs,
+               "null");
 }
 
 std::string Chunks::end(size_t choice, FinishReason reason) const {
-  return chunk(choice, isChat ? "{}" : "\"\"", quoted(finishName(reason)));
+  return chunk(choice, isChat ? "{}" : "\"\"", "null",
+               jsonText(finishName(reason)));
 }
 
 std::string Chunks::usage(const Usage &usage) const {
-  return beginning + "],\"usage\":" + dumped(usageJson(usage)) + "}\n\n";
+  return beginning + "],\"usage\":" + usageJson(usage) + "}\n\n";
 }
 
 } // namespace fairy2::serve

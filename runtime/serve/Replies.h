@@ -26,16 +26,15 @@ struct Usage {
   size_t promptTokens = 0, generatedTokens = 0, cachedTokens = 0;
 };
 
-/// One text, as far as it is known.
+/// One text at its end.
 struct Choice {
   std::string text;
-  std::optional<FinishReason> reason;
+  FinishReason reason = FinishReason::Length;
+  std::string logprobs = "null"; ///< JSON
 };
 
 /// `stop` or `length`.
 const char *finishName(FinishReason reason);
-/// `text` as a JSON string, in quotes; what is no UTF-8 is replaced.
-std::string quoted(std::string_view text);
 /// The whole reply.
 std::string wholeReply(const ReplyHead &head,
                        const std::vector<Choice> &choices, const Usage &usage);
@@ -48,7 +47,8 @@ public:
 
   /// Of a chat alone: who speaks.
   std::string role(size_t choice) const;
-  std::string text(size_t choice, std::string_view piece) const;
+  std::string text(size_t choice, std::string_view piece,
+                   std::string_view logprobs) const;
   std::string end(size_t choice, FinishReason reason) const;
   std::string usage(const Usage &usage) const;
   static std::string done() { return "data: [DONE]\n\n"; }
@@ -60,7 +60,7 @@ public:
 
 private:
   std::string chunk(size_t choice, std::string_view content,
-                    std::string_view reason) const;
+                    std::string_view logprobs, std::string_view reason) const;
 
   bool isChat;
   std::string beginning, ending;

@@ -4,6 +4,7 @@
 #include "runtime/serve/Router.h"
 
 #include "runtime/serve/ApiError.h"
+#include "runtime/serve/Page.h"
 
 #include <algorithm>
 #include <array>
@@ -22,6 +23,8 @@ constexpr std::array kRoutes = {
     RouteInfo{Route::TokenizerInfo, "GET", "/tokenizer_info", false},
     RouteInfo{Route::Metrics, "GET", "/metrics", false},
 };
+constexpr RouteInfo kDescription = {Route::File, "GET", "/openapi.json", false};
+constexpr RouteInfo kPage = {Route::File, "GET", "/", true};
 constexpr RouteInfo kOther = {Route::Other, "", "other", false};
 
 /// What clients ask for and a compiled model does not have, with the reason.
@@ -41,7 +44,12 @@ const RouteInfo &routeOf(std::string_view target) {
                ? target.starts_with(info.path) && target != info.path
                : target == info.path;
   });
-  return found == kRoutes.end() ? kOther : *found;
+  if (found != kRoutes.end())
+    return *found;
+  if (!pageFileAt(target))
+    return kOther;
+  // The page itself asks for a key where it needs one.
+  return target == "/openapi.json" ? kDescription : kPage;
 }
 
 std::optional<HttpReply> refuseRoute(const RouteInfo &info,

@@ -22,13 +22,14 @@ enum class Route {
   Detokenize,
   TokenizerInfo,
   Metrics,
+  File, ///< one that is part of the program
   Other ///< none of them
 };
 
 struct RouteInfo {
   Route route;
   const char *method;
-  std::string_view path; ///< of Route::Model its beginning
+  std::string_view path; ///< of Route::Model its beginning, of files the page
   bool isOpen;           ///< asks for no key
 };
 

@@ -104,11 +104,11 @@ void work(const ServeOptions &options, Service &service, HttpServer &server,
           IoThread &io) {
   const auto model = Model::open(options.model);
   Session session(model, options.session);
-  Engine engine(session, [&](StepReport step) {
+  Engine engine(session, options.cache, [&](StepReport step) {
     server.post([&service, step = std::move(step)] { service.take(step); });
   });
   const ServedModel told = served(*model, options.alias);
-  Front front(session, engine, told.id);
+  Front front(session, engine, told.id, options.bosForIds);
   Worker worker;
   // Nothing is posted to who is gone, however this ends.
   const struct StopFirst {

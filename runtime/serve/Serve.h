@@ -3,6 +3,7 @@
 // A model behind HTTP: the logic of fairy2-serve.
 #pragma once
 
+#include "runtime/Scheduler.h"
 #include "runtime/Session.h"
 #include "runtime/serve/AccessLog.h"
 #include "runtime/serve/Guard.h"
@@ -22,6 +23,8 @@ struct ServeOptions {
   std::string keyFile;
   bool allowAnonymous = false; ///< to other machines
   std::chrono::seconds drainTimeout{30};
+  CacheUse cache = CacheUse::PerOwner;
+  bool bosForIds = false;
   LogForm log = LogForm::Text;
 };
 

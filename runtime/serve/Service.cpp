@@ -4,6 +4,7 @@
 #include "runtime/serve/Service.h"
 
 #include "runtime/serve/ApiError.h"
+#include "runtime/serve/Page.h"
 #include "runtime/serve/Router.h"
 
 #include <nlohmann/json.hpp>
@@ -50,6 +51,20 @@ std::string encodedForPath(std::string_view text) {
           .append(1, digits[(unsigned char)c >> 4])
           .append(1, digits[c & 15]);
   return encoded;
+}
+
+/// Nothing that a page of this server shows can call for another's.
+HttpReply fileReply(const PageFile &file) {
+  HttpReply reply{200, std::string(file.contentType),
+                  std::string(file.content)};
+  reply.fields = {
+      {"Content-Security-Policy",
+       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src "
+       "'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; "
+       "form-action 'none'"},
+      {"Referrer-Policy", "no-referrer"},
+      {"Cache-Control", "no-cache"}};
+  return reply;
 }
 
 double secondsBetween(std::chrono::steady_clock::time_point begin,
@@ -144,6 +159,8 @@ void Service::route(const RouteInfo &info, HttpRequest request,
     return replyLater(exchange, fields, [front, body = request.body] {
       return front->detokenize(body);
     });
+  case Route::File:
+    return reply(fileReply(*pageFileAt(request.target)));
   case Route::Metrics:
     return reply(metricsReply());
   case Route::TokenizerInfo:
@@ -183,9 +200,20 @@ void Service::generate(Route route, HttpRequest request,
   }
   const auto job = std::make_shared<Job>();
   const uint64_t id = job->id = ++jobs;
-  answers[id] = {std::make_shared<Answer>(exchange, job, std::move(fields)),
-                 request.begin};
+  job->owner = std::to_string(guard.ownerOf(request));
+  auto answer = std::make_shared<Answer>(
+      exchange, job, fields,
+      [this, exchange, fields](std::function<std::string()> make) {
+        replyLater(exchange, fields, std::move(make));
+      });
+  answers[id] = {answer, request.begin};
   exchange->onGone = [this, id](std::string_view reason) { drop(id, reason); };
+  exchange->onSlow = [this, answer = std::weak_ptr(answer)](bool isSlow) {
+    if (const auto there = answer.lock()) {
+      there->pause(isSlow);
+      backend.engine->wake();
+    }
+  };
   watch();
   const bool isChat = route == Route::Chat;
   backend.worker->add([this, isChat, id, job, front = backend.front,
@@ -243,6 +271,7 @@ void Service::measure(UnderWay &one, const Event &event) {
     metrics.tokenGapSeconds.add(secondsBetween(last, now));
   last = now;
   metrics.generatedTokens += event.generatedTokens;
+  metrics.cachedTokens += event.cachedTokens;
 }
 
 HttpReply Service::metricsReply() const {
@@ -258,6 +287,7 @@ void Service::fail(uint64_t id, const ApiError &error) {
   const auto answer = found->second.answer;
   answers.erase(found);
   answer->fail(error);
+  backend.engine->wake();
 }
 
 void Service::failAll() {
@@ -272,6 +302,7 @@ void Service::drop(uint64_t id, std::string_view reason) {
   if (const auto found = answers.find(id); found != answers.end()) {
     metrics.addCancelled(reason);
     found->second.answer->cancel();
+    backend.engine->wake();
     answers.erase(found);
   }
 }

@@ -88,7 +88,7 @@ def check_sampling(server):
                     "--top-p", "0.95", "--seed", "7", model=DEMO)
     status, reply = server.post(TEXT, dict(seeded, n=3))
     texts = [choice["text"] for choice in reply["choices"]]
-    expect("seeded", texts[0] == wanted["text"] and len(set(texts)) == 3, reply)
+    expect("seeded", texts[0].lstrip(" ") == wanted["text"] and len(set(texts)) == 3, reply)
     status, listed = server.post(TEXT, dict(seeded, n=3,
                                             prompt=["A", "Once upon"]))
     expect("index k * n + j", [choice["text"] for choice in
@@ -113,8 +113,12 @@ def check_sampling(server):
     status, reply = server.post(TEXT, {
         "prompt": "A", "max_tokens": 8, "temperature": 0, "logit_bias": both,
         "presence_penalty": 2, "frequency_penalty": 1})
-    expect("penalties", reply["choices"][0]["text"] == wanted["text"] and
+    expect("penalties", reply["choices"][0]["text"].lstrip(" ") ==
+           wanted["text"] and
            len(set(wanted["ids"])) > 1, (reply, wanted))
+    status, reply = server.post(TEXT, {"prompt": "Once upon a",
+                                       "max_tokens": 2, "temperature": 0})
+    expect("the space between", reply["choices"][0]["text"] == " time,", reply)
     bodies = [(TEXT, dict(seeded, seed=i, temperature=i % 3 / 2, n=1 + i % 2,
                           max_tokens=5 + i)) for i in range(16)]
     compare(server, bodies)

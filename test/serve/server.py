@@ -14,8 +14,11 @@ import subprocess
 import sys
 import time
 
+from contract import Contract
+
 LIMIT = float(os.environ.get("SERVE_LIMIT", 60))  # seconds that anything may take on a busy machine
 faults = []
+CONTRACT = Contract.beside(__file__)
 
 
 def expect(what, condition, found=""):
@@ -88,6 +91,8 @@ class Server:
         text = reply.read().decode()
         if not connection:
             mine.close()
+        faults.extend(CONTRACT.check(method, path, reply.status,
+                                     reply.headers["Content-Type"], text))
         return reply.status, reply.headers, text
 
     def post(self, path, body, **more):

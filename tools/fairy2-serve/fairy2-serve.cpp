@@ -21,8 +21,17 @@ const std::map<std::string, serve::LogForm> kLogForms = {
     {"json", serve::LogForm::Json},
     {"off", serve::LogForm::Off}};
 
-void addOptions(CLI::App &app, serve::ServeOptions &options, int64_t &drain,
-                std::string &log) {
+const std::map<std::string, CacheUse> kCacheUses = {
+    {"per-key", CacheUse::PerOwner},
+    {"shared", CacheUse::Shared},
+    {"off", CacheUse::Off}};
+
+struct Typed {
+  int64_t drain = 30;
+  std::string cache = "per-key", log = "text";
+};
+
+void addOptions(CLI::App &app, serve::ServeOptions &options, Typed &typed) {
   app.set_version_flag("--version", "fairy2-serve " FAIRY2_VERSION);
   app.footer("Example: fairy2-serve model.so --port 8080\n"
              "A key may also stand in the environment as FAIRY2_API_KEY.");
@@ -65,11 +74,19 @@ void addOptions(CLI::App &app, serve::ServeOptions &options, int64_t &drain,
                          ->check(fileName());
   certificate->needs(key);
   key->needs(certificate);
-  app.add_option("--drain-timeout", drain,
+  app.add_option("--drain-timeout", typed.drain,
                  "Seconds that replies under way have after SIGTERM")
       ->check(wholeNumber<int64_t>(0, 86'400))
       ->capture_default_str();
-  app.add_option("--log", log, "A line for each reply: text, json or off")
+  app.add_option("--cache", typed.cache,
+                 "Whose starts of prompts are computed once: per-key, shared, "
+                 "off")
+      ->check(CLI::IsMember(kCacheUses))
+      ->capture_default_str();
+  app.add_flag("--bos-for-ids", options.bosForIds,
+               "Put an unseen BOS before prompts of token ids that lack it, as "
+               "the lm-eval harness expects");
+  app.add_option("--log", typed.log, "A line for each reply: text, json or off")
       ->check(CLI::IsMember(kLogForms))
       ->capture_default_str();
 }
@@ -80,10 +97,9 @@ int main(int argc, char **argv) {
   openStandardStreams();
   serve::ServeOptions options;
   options.session.slots = 8;
-  int64_t drain = options.drainTimeout.count();
-  std::string log = "text";
+  Typed typed;
   CLI::App app("Serve a compiled Fairy2 model over HTTP, as OpenAI's API.");
-  addOptions(app, options, drain, log);
+  addOptions(app, options, typed);
   readPaddedNumbers(app);
   try {
     app.parse(argc, argv);
@@ -91,8 +107,9 @@ int main(int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     return endParsing(app, error, "fairy2-serve");
   }
-  options.log = kLogForms.at(log);
-  options.drainTimeout = std::chrono::seconds(drain);
+  options.log = kLogForms.at(typed.log);
+  options.cache = kCacheUses.at(typed.cache);
+  options.drainTimeout = std::chrono::seconds(typed.drain);
   try {
     serve::serve(options);
     return 0;
