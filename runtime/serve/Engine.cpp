@@ -9,9 +9,9 @@
 
 namespace fairy2::serve {
 
-Engine::Engine(Session &session, CacheUse cache,
+Engine::Engine(Session &session, const SlotLimits &limits,
                std::function<void(StepReport)> sink)
-    : scheduler(session, cache), sink(std::move(sink)) {}
+    : scheduler(session, limits), sink(std::move(sink)) {}
 
 GenerationOptions Engine::watched(GenerationOptions options, Job &job,
                                   size_t choice) {
@@ -74,6 +74,8 @@ void Engine::run() {
     tellEnds();
     runningSequences = scheduler.running();
     waitingSequences = scheduler.waiting();
+    heldPositions = scheduler.positions().held;
+    reservedPositions = scheduler.positions().reserved;
     if (!events.empty())
       sink({std::exchange(events, {}), took.count()});
   }

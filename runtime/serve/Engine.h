@@ -49,7 +49,7 @@ struct StepReport {
 class Engine {
 public:
   /// `sink` gets what happened in a step, on the engine's thread.
-  Engine(Session &session, CacheUse cache,
+  Engine(Session &session, const SlotLimits &limits,
          std::function<void(StepReport)> sink);
 
   /// Options whose tokens come to the sink as events of `job`, a choice of it.
@@ -66,10 +66,12 @@ public:
 
   struct Counts {
     size_t running, waiting;
+    int64_t heldPositions, reservedPositions; ///< of the KV cache
   };
   /// After the last step; of every thread.
   Counts counts() const {
-    return {runningSequences.load(), waitingSequences.load()};
+    return {runningSequences, waitingSequences, heldPositions,
+            reservedPositions};
   }
 
 private:
@@ -84,6 +86,7 @@ private:
   std::vector<std::shared_ptr<Job>> added;
   bool isStopping = false, isWoken = false;
   std::atomic<size_t> runningSequences = 0, waitingSequences = 0;
+  std::atomic<int64_t> heldPositions = 0, reservedPositions = 0;
   // Of the engine's thread.
   struct Live {
     std::shared_ptr<Job> job;

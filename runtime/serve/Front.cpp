@@ -23,12 +23,6 @@ std::string dumped(const ordered_json &reply) {
   return reply.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-/// The first of two names that a field goes by.
-const char *nameThere(const JsonFields &fields, const char *name,
-                      const char *other) {
-  return !fields.find(name) && fields.find(other) ? other : name;
-}
-
 } // namespace
 
 Front::Front(const Session &session, Engine &engine, std::string modelId,
@@ -188,12 +182,14 @@ Prepared Front::chat(const std::string &body, std::shared_ptr<Job> job) {
 std::string Front::tokenize(const std::string &body) const {
   const json parsed = parseBody(body);
   const JsonFields fields(parsed);
-  const std::string name = nameThere(fields, "prompt", "content");
-  const auto text = fields.string(name);
+  const auto prompt = fields.string("prompt");
+  const auto content = fields.string("content");
+  const std::optional<std::string> &text = prompt ? prompt : content;
   if (!text)
-    fields.fail(name, "a text");
-  const char *special = nameThere(fields, "add_special_tokens", "add_special");
-  const bool addsSpecial = fields.boolean(special).value_or(name == "prompt");
+    fields.fail("prompt", "a text");
+  const auto ours = fields.boolean("add_special_tokens");
+  const auto theirs = fields.boolean("add_special");
+  const bool addsSpecial = ours ? *ours : theirs ? *theirs : prompt.has_value();
   const std::vector<int32_t> ids = tokenizer().encode(*text, addsSpecial);
   return dumped({{"tokens", ids},
                  {"count", ids.size()},

@@ -80,9 +80,6 @@ void readStreaming(const JsonFields &fields, GenerationRequest &request) {
   const auto options = fields.object("stream_options");
   if (!options)
     return;
-  if (!request.stream)
-    throw ApiError(400, "stream_options: expected it with stream alone",
-                   "stream_options");
   request.includeUsage = options->boolean("include_usage").value_or(false);
 }
 

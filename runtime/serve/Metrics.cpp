@@ -147,6 +147,11 @@ std::string Metrics::text(const Now &now) const {
   text += "fairy2_sequences{state=\"running\"} " + std::to_string(now.running) +
           "\nfairy2_sequences{state=\"waiting\"} " +
           std::to_string(now.waiting) + "\n";
+  describe(text, "fairy2_kv_bytes", "gauge",
+           "Memory of the KV cache, and what running texts may make of it.");
+  text += "fairy2_kv_bytes{kind=\"held\"} " + std::to_string(now.heldBytes) +
+          "\nfairy2_kv_bytes{kind=\"reserved\"} " +
+          std::to_string(now.reservedBytes) + "\n";
   addProcess(text);
   return text;
 }

@@ -44,6 +44,7 @@ public:
   /// What is true now, and not counted.
   struct Now {
     size_t running = 0, waiting = 0;
+    int64_t heldBytes = 0, reservedBytes = 0; ///< of the KV cache
     std::string model;
   };
   std::string text(const Now &now) const;

@@ -3,6 +3,7 @@
 // From the command line to a server that listens, and to its end.
 #include "runtime/serve/Serve.h"
 
+#include "runtime/ControlGroups.h"
 #include "runtime/serve/Engine.h"
 #include "runtime/serve/Front.h"
 #include "runtime/serve/IoThread.h"
@@ -26,6 +27,8 @@ namespace {
 constexpr const char *kKeyVariable = "FAIRY2_API_KEY";
 /// Sequences that may wait for a slot.
 constexpr size_t kQueue = 64;
+/// Slots that keep starts of prompts, beside those that run.
+constexpr int32_t kKept = 64;
 /// For the last errors of a drain to be written.
 constexpr std::chrono::seconds kLastWrites{2};
 
@@ -67,6 +70,7 @@ ServedModel served(const Model &model, const std::string &alias) {
       text, sizeof text, "fp_%016llx",
       (unsigned long long)(manifest.image.hash ^ manifest.weights.hash));
   told.fingerprint = text;
+  told.bytesPerPosition = manifest.cacheBytesPerPosition;
   return told;
 }
 
@@ -99,15 +103,27 @@ private:
   int signals = 0;
 };
 
+/// Of the slots, those that run at once; the others keep starts of prompts as
+/// long as the memory is not needed.
+SlotLimits limitsOf(const ServeOptions &options, const ServedModel &model) {
+  const uint64_t bytes =
+      options.kvMemory ? options.kvMemory : availableMemory() / 2;
+  return {options.cache, size_t(options.session.slots),
+          int64_t(bytes / uint64_t(model.bytesPerPosition))};
+}
+
 /// Opens the model and works until the I/O thread ends.
 void work(const ServeOptions &options, Service &service, HttpServer &server,
           IoThread &io) {
   const auto model = Model::open(options.model);
-  Session session(model, options.session);
-  Engine engine(session, options.cache, [&](StepReport step) {
+  const ServedModel told = served(*model, options.alias);
+  SessionOptions slots = options.session;
+  if (options.cache != CacheUse::Off)
+    slots.slots += kKept;
+  Session session(model, slots);
+  Engine engine(session, limitsOf(options, told), [&](StepReport step) {
     server.post([&service, step = std::move(step)] { service.take(step); });
   });
-  const ServedModel told = served(*model, options.alias);
   Front front(session, engine, told.id, options.bosForIds);
   Worker worker;
   // Nothing is posted to who is gone, however this ends.

@@ -16,14 +16,15 @@ namespace fairy2::serve {
 
 struct ServeOptions {
   std::string model;
-  std::string alias; ///< empty: the file's name without its ending
-  SessionOptions session;
+  std::string alias;      ///< empty: the file's name without its ending
+  SessionOptions session; ///< its slots are those that run at once
   HttpOptions http;
   GuardOptions guard;
   std::string keyFile;
   bool allowAnonymous = false; ///< to other machines
   std::chrono::seconds drainTimeout{30};
   CacheUse cache = CacheUse::PerOwner;
+  uint64_t kvMemory = 0; ///< bytes; 0: half of what is free
   bool bosForIds = false;
   LogForm log = LogForm::Text;
 };

@@ -277,7 +277,10 @@ void Service::measure(UnderWay &one, const Event &event) {
 HttpReply Service::metricsReply() const {
   const Engine::Counts counts = backend.engine->counts();
   return {200, "text/plain; version=0.0.4; charset=utf-8",
-          metrics.text({counts.running, counts.waiting, served.id})};
+          metrics.text({counts.running, counts.waiting,
+                        counts.heldPositions * served.bytesPerPosition,
+                        counts.reservedPositions * served.bytesPerPosition,
+                        served.id})};
 }
 
 void Service::fail(uint64_t id, const ApiError &error) {

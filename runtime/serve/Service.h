@@ -26,6 +26,7 @@ struct ServedModel {
   std::string id;
   int64_t created = 0; ///< seconds since 1970
   std::string fingerprint;
+  int64_t bytesPerPosition = 0; ///< of the KV cache
 };
 
 /// What a service works with, once the model is loaded.

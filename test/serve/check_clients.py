@@ -164,6 +164,20 @@ def check_figures(server):
         expect(name, after[name] > 0, after)
 
 
+def check_memory():
+    """Eight that fit alone and not together wait for each other."""
+    long = dict(SHORT, max_tokens=400, ignore_eos=True)
+    with Server(MODEL, "--slots", "8", "--kv-memory", "1") as server:
+        wanted = server.post(TEXT, long)[1]["choices"]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda i: server.post(
+                TEXT, dict(long, seed=i))[1].get("choices"), range(8)))
+        expect("with little memory", all(r == wanted for r in replies), replies)
+        found = figures(server)
+        held = found['fairy2_kv_bytes{kind="held"}']
+        expect("within it", 0 < held <= 1 << 20, held)
+
+
 def check_drain():
     """The ends of streams and of requests that wait."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -217,6 +231,7 @@ def main():
             begin = time.monotonic()
             check(server)
             print(f"{check.__name__}: {time.monotonic() - begin:.1f} s")
+    check_memory()
     begin = time.monotonic()
     check_drain()
     print(f"check_drain: {time.monotonic() - begin:.1f} s")

@@ -28,6 +28,7 @@ const std::map<std::string, CacheUse> kCacheUses = {
 
 struct Typed {
   int64_t drain = 30;
+  uint64_t kvMebibytes = 0;
   std::string cache = "per-key", log = "text";
 };
 
@@ -78,6 +79,10 @@ void addOptions(CLI::App &app, serve::ServeOptions &options, Typed &typed) {
                  "Seconds that replies under way have after SIGTERM")
       ->check(wholeNumber<int64_t>(0, 86'400))
       ->capture_default_str();
+  app.add_option("--kv-memory", typed.kvMebibytes,
+                 "MiB for the KV cache of all; 0: half of what is free")
+      ->check(wholeNumber<uint64_t>(0, uint64_t(1) << 32))
+      ->capture_default_str();
   app.add_option("--cache", typed.cache,
                  "Whose starts of prompts are computed once: per-key, shared, "
                  "off")
@@ -108,6 +113,7 @@ int main(int argc, char **argv) {
     return endParsing(app, error, "fairy2-serve");
   }
   options.log = kLogForms.at(typed.log);
+  options.kvMemory = typed.kvMebibytes << 20;
   options.cache = kCacheUses.at(typed.cache);
   options.drainTimeout = std::chrono::seconds(typed.drain);
   try {
