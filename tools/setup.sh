@@ -12,7 +12,7 @@ packages=(
   cmake ninja-build ccache pkg-config
   clang-22 clang-format-22 libclang-rt-22-dev lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
   nlohmann-json3-dev libcli11-dev libxxhash-dev libpcre2-dev libutf8proc-dev
-  libedit-dev libboost1.81-dev libssl-dev
+  libedit-dev libboost1.81-dev libssl-dev openssl
   libgtest-dev zlib1g-dev libzstd-dev python3
   # The NEON code runs under an emulator in the tests.
   qemu-user-static libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross

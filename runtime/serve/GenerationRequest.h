@@ -17,7 +17,6 @@ namespace fairy2::serve {
 inline constexpr int64_t kMostSequences = 128; ///< prompts times n
 inline constexpr int64_t kMostPrompts = 64;
 inline constexpr size_t kMostStops = 64;
-inline constexpr int64_t kMostLogprobs = 20;
 inline constexpr int64_t kMostTokens = INT32_MAX;
 
 /// What a request may ask of the model that is served.

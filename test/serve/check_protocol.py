@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 
@@ -201,6 +202,46 @@ def check_keys(model):
     expect("its owner's alone", "warning" not in server.said, server.said)
 
 
+def check_tls(model):
+    """The same over TLS, of 1.2 and above alone."""
+    pair = [os.path.join(WORK, name) for name in ("cert.pem", "key.pem")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes",
+                    "-subj", "/CN=localhost", "-addext",
+                    "subjectAltName=IP:127.0.0.1", "-days", "2", "-out",
+                    pair[0], "-keyout", pair[1]], check=True,
+                   capture_output=True)
+    with Server(model, "--tls-cert", pair[0], "--tls-key", pair[1]) as server:
+        expect("scheme", server.scheme == "https", server.url)
+        context = ssl.create_default_context(cafile=pair[0])
+        mine = http.client.HTTPSConnection(server.host, server.port,
+                                           timeout=LIMIT, context=context)
+        for _ in range(2):
+            status, _, text = server.ask("POST", "/v1/completions", {
+                "prompt": "hello" * 10, "max_tokens": 3}, connection=mine)
+            expect("over TLS", status == 200, text)
+        status, _, text = server.ask("GET", "/health", connection=mine,
+                                     headers={"Origin": server.url})
+        expect("its own origin", status == 200, text)
+        mine.close()
+        expect("no TLS", not server.raw(NEXT)[0].startswith(b"HTTP/1.1 200"))
+        context = ssl.create_default_context(cafile=pair[0])
+        context.minimum_version = ssl.TLSVersion.TLSv1_1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        old = socket.create_connection((server.host, server.port), LIMIT)
+        try:
+            context.wrap_socket(old, server_hostname="127.0.0.1")
+            expect("TLS 1.1", False)
+        except OSError:
+            old.close()
+        expect("in order", server.end() == 0, server.said)
+    ended = subprocess.run(["fairy2-serve", model, "--port", "0", "--tls-cert",
+                            pair[0], "--tls-key", pair[0]], timeout=LIMIT,
+                           capture_output=True, text=True)
+    expect("wrong pair", ended.returncode == 1 and "cert.pem" in ended.stderr,
+           ended.stderr)
+
+
 def check_beginnings(model):
     """One sentence and exit code 1."""
     empty = os.path.join(WORK, "no-keys")
@@ -299,6 +340,7 @@ def main():
         check_paths(server)
         check_origins(server)
     check_keys(model)
+    check_tls(model)
     check_beginnings(model)
     check_ends(model)
     check_log(model)

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a server that runs bears, with the standard library alone.
+
+usage: load.py [HOST:]PORT [--clients N] [--requests N] [--prompt TEXT]
+               [--tokens N] [--temperature T] [--top-p P] [--health]
+
+Each client sends its requests one after the other, as streams that end after
+exactly N tokens. Prints medians and 99th percentiles of the time to the first
+token and of the gaps, tokens per second of all together, and with --health how
+long /health takes meanwhile. Ends with 1 when a request was lost.
+"""
+import argparse
+import http.client
+import json
+import statistics
+import threading
+import time
+
+
+def options():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("place", metavar="[HOST:]PORT")
+    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--requests", type=int, default=1)
+    parser.add_argument("--prompt", default="Once upon a time")
+    parser.add_argument("--prompt-tokens", type=int, default=0,
+                        help="ids 5, 6, .. instead of a text")
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--temperature", type=float, default=0)
+    parser.add_argument("--top-p", type=float, default=1)
+    parser.add_argument("--health", action="store_true")
+    return parser.parse_args()
+
+
+class Client(threading.Thread):
+    def __init__(self, args, number):
+        super().__init__()
+        self.args, self.number = args, number
+        self.firsts, self.gaps, self.lost, self.tokens = [], [], 0, 0
+
+    def run(self):
+        host, _, port = self.args.place.rpartition(":")
+        connection = http.client.HTTPConnection(host or "127.0.0.1", int(port),
+                                                timeout=600)
+        prompt = self.args.prompt
+        if self.args.prompt_tokens:
+            prompt = [5 + (i + self.number) % 100
+                      for i in range(self.args.prompt_tokens)]
+        body = {"prompt": prompt, "max_tokens": self.args.tokens,
+                "temperature": self.args.temperature, "top_p": self.args.top_p,
+                "ignore_eos": True, "stream": True, "seed": self.number,
+                "stream_options": {"include_usage": True}}
+        for _ in range(self.args.requests):
+            begin = last = time.monotonic()
+            connection.request("POST", "/v1/completions", json.dumps(body),
+                               {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            done = False
+            while line := reply.readline():
+                if not line.startswith(b"data: "):
+                    continue
+                now = time.monotonic()
+                if last == begin:
+                    self.firsts.append(now - begin)
+                else:
+                    self.gaps.append(now - last)
+                last = now
+                if b'"choices":[],' in line:
+                    usage = json.loads(line[6:])["usage"]
+                    self.tokens += usage["completion_tokens"]
+                done = done or line.startswith(b"data: [DONE]")
+            self.lost += not done
+
+
+def ask_health(args, times, ended):
+    host, _, port = args.place.rpartition(":")
+    while not ended.is_set():
+        begin = time.monotonic()
+        connection = http.client.HTTPConnection(host or "127.0.0.1", int(port))
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        connection.close()
+        times.append(time.monotonic() - begin)
+        time.sleep(0.02)
+
+
+def told(name, times):
+    if times:
+        times.sort()
+        print(f"{name}: median {statistics.median(times) * 1e3:.2f} ms, 99 % "
+              f"{times[int(len(times) * 0.99)] * 1e3:.2f} ms")
+
+
+def main():
+    args = options()
+    clients = [Client(args, number) for number in range(args.clients)]
+    times, ended = [], threading.Event()
+    if args.health:
+        health = threading.Thread(target=ask_health, args=(args, times, ended))
+        health.start()
+    begin = time.monotonic()
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join()
+    seconds = time.monotonic() - begin
+    ended.set()
+    tokens = sum(client.tokens for client in clients)
+    told("first token", [one for client in clients for one in client.firsts])
+    told("gaps", [one for client in clients for one in client.gaps])
+    told("/health", times)
+    lost = sum(client.lost for client in clients)
+    print(f"{tokens} tokens in {seconds:.2f} s: {tokens / seconds:.1f} a "
+          f"second; {lost} of {args.clients * args.requests} requests lost")
+    raise SystemExit(lost > 0)
+
+
+main()
