@@ -40,4 +40,21 @@ LogicalResult Dot4AccumulateOp::verify() {
                                 getLhs().getType());
 }
 
+static LogicalResult verifyTwoPerLane(Operation *op, VectorType lanes,
+                                      VectorType pairs) {
+  if (2 * lanes.getNumElements() == pairs.getNumElements())
+    return success();
+  return op->emitOpError("expected two elements per lane, found ")
+         << pairs << " and " << lanes;
+}
+
+LogicalResult Dot2Op::verify() {
+  return verifyTwoPerLane(*this, getResult().getType(), getLhs().getType());
+}
+
+LogicalResult Sum2AccumulateOp::verify() {
+  return verifyTwoPerLane(*this, getAccumulator().getType(),
+                          getPairs().getType());
+}
+
 } // namespace fairy2

@@ -90,4 +90,53 @@ def Fairy2_Dot4AccumulateOp : Fairy2_Op<"dot4_accumulate",
   let hasVerifier = 1;
 }
 
+def Fairy2_Dot2Op : Fairy2_Op<"dot2",
+    Fairy2_Stages<"Loops", "Loops">, [Pure, AllTypesMatch<["lhs", "rhs"]>]> {
+  let summary = "the dot product of every two bytes in a 16-bit lane";
+  let description = [{
+    result[i] = lhs[2i] * rhs[2i] + lhs[2i+1] * rhs[2i+1], lhs bytes unsigned,
+    rhs bytes signed; undefined where the sum does not fit 16 bits (vpmaddubsw).
+
+    Example:
+    ```mlir
+    func.func @f(%w: vector<32xi8>, %x: vector<32xi8>) -> vector<16xi16> {
+      %0 = fairy2.dot2 %w, %x : vector<32xi8> -> vector<16xi16>
+      return %0 : vector<16xi16>
+    }
+    ```
+  }];
+  let arguments = (ins Fairy2_Bytes:$lhs, Fairy2_Bytes:$rhs);
+  let results = (outs FixedVectorOfRankAndType<[1], [I16]>:$result);
+  let assemblyFormat = [{
+    $lhs `,` $rhs attr-dict `:` type($lhs) `->` type($result)
+  }];
+  let hasVerifier = 1;
+}
+
+def Fairy2_Sum2AccumulateOp : Fairy2_Op<"sum2_accumulate",
+    Fairy2_Stages<"Loops", "Loops">, [Pure,
+    AllTypesMatch<["accumulator", "result"]>]> {
+  let summary = "adds every two 16-bit lanes to a 32-bit lane";
+  let description = [{
+    result[r] = accumulator[r] + pairs[2r] + pairs[2r+1], pairs signed
+    (vpmaddwd by ones).
+
+    Example:
+    ```mlir
+    func.func @f(%a: vector<8xi32>, %p: vector<16xi16>) -> vector<8xi32> {
+      %0 = fairy2.sum2_accumulate %a, %p : vector<8xi32>, vector<16xi16>
+      return %0 : vector<8xi32>
+    }
+    ```
+  }];
+  let arguments = (ins FixedVectorOfRankAndType<[1], [I32]>:$accumulator,
+                       FixedVectorOfRankAndType<[1], [I16]>:$pairs);
+  let results = (outs FixedVectorOfRankAndType<[1], [I32]>:$result);
+  let assemblyFormat = [{
+    $accumulator `,` $pairs attr-dict
+    `:` type($accumulator) `,` type($pairs)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // FAIRY2_LOOP_OPS_TD

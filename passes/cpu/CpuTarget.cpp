@@ -20,9 +20,9 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
       {"x86-64-v4", kX86, "x86-64-v4", "",
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c,"
        "lzcnt,movbe",
-       LookupForm::Lane, 64},
+       LookupForm::Lane, 64, 8},
       {"x86-64-v3", kX86, "x86-64-v3", "", "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
-       LookupForm::Lane, 32},
+       LookupForm::Lane, 32, 8},
       {"x86-64-v2", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
        LookupForm::Lane, 16},
       {"aarch64-neon", kArm, "generic", "+neon", "neon", LookupForm::Lane, 16},
@@ -71,6 +71,8 @@ std::string CpuTarget::symbolSuffix() const {
   llvm::replace(suffix, '-', '_');
   return suffix;
 }
+
+bool CpuTarget::hasVnni() const { return features.contains("+avx512vnni"); }
 
 bool CpuTarget::convertsHalves() const {
   return machine() == "aarch64" || required.contains("f16c");

@@ -40,6 +40,9 @@ struct CpuTarget {
   std::string symbolSuffix() const;
   /// The machine of the artefact: x86-64 or aarch64.
   llvm::StringRef machine() const;
+  /// Whether one instruction adds four products of bytes to 32 bits. Others
+  /// take pairs of bytes, whose sums fit 16 bits where the bytes are small.
+  bool hasVnni() const;
   /// Whether instructions convert between float16 and float32.
   bool convertsHalves() const;
 };

@@ -46,8 +46,23 @@ StringRef laneLookup(const CpuTarget &target, int64_t bytes) {
   return "";
 }
 
-bool hasVnni(const CpuTarget &target) {
-  return target.features.contains("+avx512vnni");
+/// Products of pairs of bytes, and sums of pairs of their results.
+struct PairInstructions {
+  StringRef dot2, sum2;
+};
+
+/// Null where the CPU has none for vectors of `bytes` bytes.
+const PairInstructions *pairInstructions(const CpuTarget &target,
+                                         int64_t bytes) {
+  static const PairInstructions of32{"llvm.x86.avx2.pmadd.ub.sw",
+                                     "llvm.x86.avx2.pmadd.wd"};
+  static const PairInstructions of64{"llvm.x86.avx512.pmaddubs.w.512",
+                                     "llvm.x86.avx512.pmaddw.d.512"};
+  if (bytes == 32 && target.required.contains("avx2"))
+    return &of32;
+  if (bytes == 64 && target.llvmCpu == "x86-64-v4")
+    return &of64;
+  return nullptr;
 }
 
 /// A pattern that asks what the CPU can do.
@@ -132,7 +147,7 @@ struct LowerSum4Accumulate : TargetPattern<Sum4AccumulateOp> {
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
     VectorType sums = op.getAccumulator().getType();
     VectorType bytes = op.getBytes().getType();
-    if (hasVnni(target) && bytes.getNumElements() == 64) {
+    if (target.hasVnni() && bytes.getNumElements() == 64) {
       rewriter.replaceOp(
           op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
                         {adaptor.getAccumulator(), adaptor.getBytes(),
@@ -162,7 +177,7 @@ struct LowerDot4Accumulate : TargetPattern<Dot4AccumulateOp> {
                   ConversionPatternRewriter &rewriter) const override {
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
     VectorType sums = op.getAccumulator().getType();
-    if (hasVnni(target) && op.getLhs().getType().getNumElements() == 64) {
+    if (target.hasVnni() && op.getLhs().getType().getNumElements() == 64) {
       rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
                                        {adaptor.getAccumulator(),
                                         adaptor.getLhs(), adaptor.getRhs()}));
@@ -177,6 +192,58 @@ struct LowerDot4Accumulate : TargetPattern<Dot4AccumulateOp> {
           arith::MulIOp::create(b, byteOfLane(b, lhs, place, false),
                                 byteOfLane(b, rhs, place, true)));
     rewriter.replaceOp(op, total);
+    return success();
+  }
+};
+
+/// The even elements of a vector plus the odd ones.
+Value sumOfPairs(ImplicitLocOpBuilder &b, Value pairs) {
+  auto split = vector::DeinterleaveOp::create(b, pairs);
+  return arith::AddIOp::create(b, split.getRes1(), split.getRes2());
+}
+
+struct LowerDot2 : TargetPattern<Dot2Op> {
+  using TargetPattern::TargetPattern;
+
+  LogicalResult
+  matchAndRewrite(Dot2Op op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+    VectorType type = op.getLhs().getType();
+    if (const PairInstructions *found =
+            pairInstructions(target, type.getNumElements())) {
+      rewriter.replaceOp(op, intrinsic(b, found->dot2, op.getResult().getType(),
+                                       {adaptor.getLhs(), adaptor.getRhs()}));
+      return success();
+    }
+    VectorType wide = type.clone(b.getI16Type());
+    rewriter.replaceOp(
+        op,
+        sumOfPairs(b, arith::MulIOp::create(
+                          b, arith::ExtUIOp::create(b, wide, adaptor.getLhs()),
+                          arith::ExtSIOp::create(b, wide, adaptor.getRhs()))));
+    return success();
+  }
+};
+
+struct LowerSum2Accumulate : TargetPattern<Sum2AccumulateOp> {
+  using TargetPattern::TargetPattern;
+
+  LogicalResult
+  matchAndRewrite(Sum2AccumulateOp op, OpAdaptor adaptor,
+                  ConversionPatternRewriter &rewriter) const override {
+    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
+    VectorType type = op.getPairs().getType();
+    Value sums;
+    if (const PairInstructions *found =
+            pairInstructions(target, 2 * type.getNumElements()))
+      sums = intrinsic(b, found->sum2, op.getResult().getType(),
+                       {adaptor.getPairs(), constant(b, type, 1)});
+    else
+      sums = sumOfPairs(b, arith::ExtSIOp::create(b, type.clone(b.getI32Type()),
+                                                  adaptor.getPairs()));
+    rewriter.replaceOpWithNewOp<arith::AddIOp>(op, adaptor.getAccumulator(),
+                                               sums);
     return success();
   }
 };
@@ -283,7 +350,8 @@ struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
     if (!target)
       return signalPassFailure();
     ConversionTarget legal(getContext());
-    legal.addIllegalOp<TableLookupOp, Sum4AccumulateOp, Dot4AccumulateOp>();
+    legal.addIllegalOp<TableLookupOp, Sum4AccumulateOp, Dot4AccumulateOp,
+                       Dot2Op, Sum2AccumulateOp>();
     legal.markUnknownOpDynamicallyLegal([](Operation *) { return true; });
     legal.addDynamicallyLegalOp<arith::ExtFOp>([&](arith::ExtFOp op) {
       return target->convertsHalves() || !isHalf(op.getIn());
@@ -292,8 +360,8 @@ struct LowerLookups : impl::Fairy2LowerLookupsPassBase<LowerLookups> {
       return target->convertsHalves() || !isHalf(op.getOut());
     });
     RewritePatternSet patterns(&getContext());
-    patterns.add<LowerTableLookup, LowerSum4Accumulate, LowerDot4Accumulate>(
-        &getContext(), *target);
+    patterns.add<LowerTableLookup, LowerSum4Accumulate, LowerDot4Accumulate,
+                 LowerDot2, LowerSum2Accumulate>(&getContext(), *target);
     patterns.add<ExpandHalfToFloat, ExpandFloatToHalf>(&getContext());
     if (failed(
             applyPartialConversion(getOperation(), legal, std::move(patterns))))

@@ -45,3 +45,19 @@ func.func @dot4(%a: vector<4xi32>, %b: vector<64xi8>) -> vector<4xi32> {
   %0 = fairy2.dot4_accumulate %a, %b, %b : vector<4xi32>, vector<64xi8>
   return %0 : vector<4xi32>
 }
+
+// -----
+
+func.func @dot2(%b: vector<64xi8>) -> vector<16xi16> {
+  // expected-error @+1 {{expected two elements per lane, found 'vector<64xi8>' and 'vector<16xi16>'}}
+  %0 = fairy2.dot2 %b, %b : vector<64xi8> -> vector<16xi16>
+  return %0 : vector<16xi16>
+}
+
+// -----
+
+func.func @sum2(%a: vector<16xi32>, %p: vector<16xi16>) -> vector<16xi32> {
+  // expected-error @+1 {{expected two elements per lane, found 'vector<16xi16>' and 'vector<16xi32>'}}
+  %0 = fairy2.sum2_accumulate %a, %p : vector<16xi32>, vector<16xi16>
+  return %0 : vector<16xi32>
+}

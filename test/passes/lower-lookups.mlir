@@ -78,6 +78,42 @@ func.func @dot4(%a: vector<16xi32>, %x: vector<64xi8>, %w: vector<64xi8>) -> vec
   return %0 : vector<16xi32>
 }
 
+// CHECK-LABEL: func @pairs32
+// CHECK-SAME: (%[[A:.*]]: vector<8xi32>, %[[W:.*]]: vector<32xi8>, %[[X:.*]]: vector<32xi8>)
+func.func @pairs32(%a: vector<8xi32>, %w: vector<32xi8>, %x: vector<32xi8>) -> vector<8xi32> {
+  // VNNI: %[[P:.*]] = llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"(%[[W]], %[[X]])
+  // V3: %[[P:.*]] = llvm.call_intrinsic "llvm.x86.avx2.pmadd.ub.sw"(%[[W]], %[[X]])
+  // V3: %[[ONES:.*]] = arith.constant dense<1> : vector<16xi16>
+  // V3: %[[S:.*]] = llvm.call_intrinsic "llvm.x86.avx2.pmadd.wd"(%[[P]], %[[ONES]])
+  // V3: arith.addi %[[A]], %[[S]]
+  // Elsewhere in wider lanes, of which the even and the odd ones are added.
+  // V2: arith.extui %[[W]] : vector<32xi8> to vector<32xi16>
+  // V2: arith.extsi %[[X]] : vector<32xi8> to vector<32xi16>
+  // V2: arith.muli
+  // V2: vector.deinterleave
+  // V2: arith.extsi {{.*}} : vector<16xi16> to vector<16xi32>
+  // V2: vector.deinterleave
+  // V2: arith.addi %[[A]]
+  // NEON: vector.deinterleave
+  // NEON: vector.deinterleave
+  // CHECK: return
+  %0 = fairy2.dot2 %w, %x : vector<32xi8> -> vector<16xi16>
+  %1 = fairy2.sum2_accumulate %a, %0 : vector<8xi32>, vector<16xi16>
+  return %1 : vector<8xi32>
+}
+
+// CHECK-LABEL: func @pairs64
+func.func @pairs64(%a: vector<16xi32>, %w: vector<64xi8>, %x: vector<64xi8>) -> vector<16xi32> {
+  // VNNI: llvm.call_intrinsic "llvm.x86.avx512.pmaddubs.w.512"
+  // VNNI: llvm.call_intrinsic "llvm.x86.avx512.pmaddw.d.512"
+  // V3: vector.deinterleave
+  // V2: vector.deinterleave
+  // CHECK: return
+  %0 = fairy2.dot2 %w, %x : vector<64xi8> -> vector<32xi16>
+  %1 = fairy2.sum2_accumulate %a, %0 : vector<16xi32>, vector<32xi16>
+  return %1 : vector<16xi32>
+}
+
 // CHECK-LABEL: func @halves
 func.func @halves(%h: vector<16xf16>, %x: vector<16xf32>) -> (vector<16xf32>, vector<16xf16>) {
   // VNNI-NEXT: arith.extf

@@ -42,12 +42,13 @@ Value PhaseBytes::tableOf(const Stages &stages, int64_t axis, int64_t place) {
 }
 
 /// p and q are sign bits: a = p + q - 1 and b = p - q. So sums of c a begin at
-/// minus the sum of c; those of U at 128 more, as does b of W: each byte is a
-/// sum or a difference with one of the two.
-PhaseBytes::PhaseBytes(Emitter &e, const PhaseInput &input)
-    : e(e), input(input) {
+/// minus the sum of c; those of U at the offset more, as does b of W: each byte
+/// is a sum or a difference with one of the two.
+PhaseBytes::PhaseBytes(Emitter &e, const PhaseInput &input, int64_t offset)
+    : e(e), input(input),
+      offset(e.constant(e.bytes(kChunk), int64_t(int8_t(offset)))) {
   const int64_t sets = input.pack.sets();
-  Value first[2] = {e.constant(e.getI32Type(), 128),
+  Value first[2] = {e.constant(e.getI32Type(), offset),
                     e.constant(e.getI32Type(), 0)};
   for (int64_t set = 0; set < sets; ++set) {
     Value &mine = first[isConjugated(set)];
@@ -147,7 +148,7 @@ void PhaseBytes::decodeBlock(Value chunk,
       a[w] = e.add(e.add(sums[w][0][0], sums[w][0][1]), firstA[w]);
       b[w] = e.sub(sums[w][1][0], sums[w][1][1]);
     }
-    b[1] = e.add(b[1], e.constant(e.bytes(kChunk), int64_t(-128)));
+    b[1] = e.add(b[1], offset);
     body(step, {{{e.add(a[0], a[1]), e.add(b[0], b[1])},
                  {e.sub(b[1], b[0]), e.sub(a[0], a[1])}}});
   }

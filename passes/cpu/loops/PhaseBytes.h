@@ -27,10 +27,10 @@ struct ByteSteps {
 /// The bytes of a step, [half of x][part], each [row][column].
 using StepBytes = std::array<std::array<mlir::Value, 2>, 2>;
 
-/// Decodes the tile that `input` points at into A' + 128.
+/// Decodes the tile that `input` points at into A' + offset.
 class PhaseBytes {
 public:
-  PhaseBytes(Emitter &e, const PhaseInput &input);
+  PhaseBytes(Emitter &e, const PhaseInput &input, int64_t offset);
   /// body(step, its bytes), for the steps of the block whose first chunk is
   /// `chunk`.
   void decodeBlock(mlir::Value chunk,
@@ -54,6 +54,7 @@ private:
   Emitter &e;
   const PhaseInput &input;
   llvm::SmallVector<Stages> stages;
+  mlir::Value offset;
   /// What sums of c_re a begin with, of U and of W.
   mlir::Value firstA[2];
 };

@@ -15,23 +15,34 @@ namespace {
 
 /// Tokens whose words lie side by side, and so divide the groups.
 constexpr int64_t kWordTokens = 4;
-/// Tokens whose sums lie in registers side by side, at most.
-constexpr int64_t kTokensAside = 12;
-/// Fewer at the end of a batch. 2 tokens have 4 sums in turns, which just hide
-/// the latency of a product where one starts in each cycle.
-constexpr int64_t kTokenGroups[] = {kTokensAside, 4, 2, 1};
+/// Tokens whose sums lie in registers side by side, fewer at the end of a
+/// batch. 2 tokens have 4 sums in turns, which just hide the latency of a
+/// product where one starts in each cycle. Pairs have their sums in 16 bits,
+/// too, in 32 registers of 64 bytes or 16 of 32.
+constexpr int64_t kTokenGroups[] = {12, 4, 2, 1};
+
+ArrayRef<int64_t> panelGroups(const CpuTarget &target) {
+  const ArrayRef<int64_t> groups = kTokenGroups;
+  if (target.hasVnni())
+    return groups;
+  return groups.drop_front(target.lookupBytes == kChunk ? 1 : 2);
+}
+
 /// Of a call's first tokens, which are multiplied while codes are decoded: the
-/// products of 8 hide the decoding of two stages. More stages need registers
-/// for their codes.
+/// products of 8 hide the decoding of two stages, and all that follow begin a
+/// group of words or end the call.
 constexpr int64_t kFirstGroups[] = {8, 4, 1};
 
-ArrayRef<int64_t> firstGroups(const SignPlanePack &pack) {
-  const ArrayRef<int64_t> groups = kFirstGroups;
-  return pack.sets() <= 4 ? groups : groups.take_back();
+/// None where registers do not reach: decoding then comes first.
+ArrayRef<int64_t> firstGroups(const SignPlanePack &pack,
+                              const CpuTarget &target) {
+  if (!target.hasVnni() || pack.sets() > 4)
+    return {};
+  return kFirstGroups;
 }
 
 /// Tokens for which a panel is decoded once; their sums take 33 KiB.
-constexpr int64_t kTokensTogether = 8 + 21 * kTokensAside;
+constexpr int64_t kTokensTogether = 8 + 21 * 12;
 /// Blocks of a panel, which stays in L1 or near by: 32 KiB of bytes.
 constexpr int64_t kPanelBlocks = 32;
 
@@ -48,6 +59,26 @@ int64_t wordsOf(const SignPlanePack &pack) {
   return pack.matrix(0).blocks() * ByteOrder::kWordsPerBlock;
 }
 
+/// The largest entry of A' where stages are binary.
+int64_t largestEntry(const SignPlanePack &pack) {
+  return 2 * ((int64_t(1) << pack.sets() / 2) - 1);
+}
+
+/// Words of x whose products of pairs are added in 16 bits, 0 where not even
+/// one fits.
+int64_t wordsPerSum(const SignPlanePack &pack) {
+  if (!pack.isBinaryOnGrid() || largestEntry(pack) > 127)
+    return 0;
+  const int64_t pair = 2 * 127 * 2 * largestEntry(pack);
+  return std::min<int64_t>(llvm::bit_floor(uint64_t(INT16_MAX / pair)),
+                           ByteOrder::kWordsPerBlock);
+}
+
+/// What is added to A', so that bytes are unsigned.
+int64_t offsetOf(const SignPlanePack &pack, const CpuTarget &target) {
+  return target.hasVnni() ? 128 : largestEntry(pack);
+}
+
 enum ProductBuffer { Words, Sums };
 
 } // namespace
@@ -57,7 +88,8 @@ bool hasProducts(PackedLinearOp op, const SignPlanePack &pack,
   // Tiles keep a sum for every 64 columns. One stage takes half of a look-up
   // and half of an addition for a parameter, which no product beats.
   return target.productsFrom && batch > 1 && op.getScales() &&
-         pack.isOnGrid() && !pack.isTiled() && pack.sets() > 2;
+         pack.isOnGrid() && !pack.isTiled() && pack.sets() > 2 &&
+         (target.hasVnni() || wordsPerSum(pack));
 }
 
 SmallVector<Buffer> productScratch(MLIRContext *context,
@@ -150,27 +182,44 @@ struct Products {
     Value firstWord, totals;
   };
 
+  /// Bytes of a vector of products, and int32 sums of one.
+  int64_t vectorBytes() const { return input.target.lookupBytes; }
+  int64_t sumLanes() const { return vectorBytes() / 4; }
+  int64_t sumCount(const Group &group) const {
+    return group.tokens * kTotals / sumLanes();
+  }
   Values load(const Group &group);
   void store(const Group &group, ValueRange sums);
   void addWord(const Group &group, Value number,
                const std::array<Value, 2> &bytes, Values &sums);
   void addAndDecode(PhaseBytes &decoder, const Group &group, Value begin,
                     Value end, Value areAll);
-  void addPanel(const Group &group, Value words);
+  void addPanel(const Group &group, Value blocks);
+  void addPanelByPairs(const Group &group, Value blocks);
+  Value wordOf(const Group &group, Value words, int64_t token);
 };
 
 Values Products::load(const Group &group) {
   Values sums;
-  for (int64_t i = 0; i < group.tokens * ByteOrder::kParts; ++i)
-    sums.push_back(e.loadVector(scratch.totals, e.add(group.totals, i * kLanes),
-                                kLanes, 64));
+  for (int64_t i = 0; i < sumCount(group); ++i)
+    sums.push_back(e.loadVector(scratch.totals,
+                                e.add(group.totals, i * sumLanes()), sumLanes(),
+                                vectorBytes()));
   return sums;
 }
 
 void Products::store(const Group &group, ValueRange sums) {
   for (auto [i, sum] : llvm::enumerate(sums))
-    e.storeVector(sum, scratch.totals, e.add(group.totals, int64_t(i) * kLanes),
-                  64);
+    e.storeVector(sum, scratch.totals,
+                  e.add(group.totals, int64_t(i) * sumLanes()), vectorBytes());
+}
+
+/// The token's word at `words`, over and over in a vector.
+Value Products::wordOf(const Group &group, Value words, int64_t token) {
+  Value at = e.add(words, token / kWordTokens * arguments.words.stride +
+                              token % kWordTokens);
+  return e.bitcast(e.bytes(vectorBytes()),
+                   e.splat(e.load(arguments.words, at), sumLanes()));
 }
 
 /// for token: sums[token] += bytes times the token's word
@@ -178,9 +227,7 @@ void Products::addWord(const Group &group, Value number,
                        const std::array<Value, 2> &bytes, Values &sums) {
   Value words = e.add(group.firstWord, e.mul(number, kWordTokens));
   for (int64_t t = 0; t < group.tokens; ++t) {
-    Value at = e.add(words, t / kWordTokens * arguments.words.stride +
-                                t % kWordTokens);
-    Value x = e.bitcast(e.bytes(kChunk), e.splat(e.load(arguments.words, at)));
+    Value x = wordOf(group, words, t);
     for (int64_t part = 0; part < ByteOrder::kParts; ++part) {
       Value &sum = sums[t * ByteOrder::kParts + part];
       sum = Dot4AccumulateOp::create(e, sum, bytes[part], x);
@@ -229,7 +276,10 @@ void Products::addAndDecode(PhaseBytes &decoder, const Group &group,
 /// sums = totals
 /// for word of the panel: for token: sums[token] += bytes times the word
 /// totals = sums
-void Products::addPanel(const Group &group, Value words) {
+void Products::addPanel(const Group &group, Value blocks) {
+  if (!input.target.hasVnni())
+    return addPanelByPairs(group, blocks);
+  Value words = e.mul(blocks, ByteOrder::kWordsPerBlock);
   store(group, e.forLoop(e.index(0), words, 1, load(group),
                          [&](Value number, ValueRange carried) {
                            Values sums(carried);
@@ -244,6 +294,47 @@ void Products::addPanel(const Group &group, Value words) {
                            addWord(group, number, bytes, sums);
                            return sums;
                          }));
+}
+
+/// sums = totals
+/// for block of the panel: for words whose products fit 16 bits together:
+///   for word: for token: pairs[token] += bytes times the word
+///   sums[token] += pairs[token]
+/// totals = sums
+void Products::addPanelByPairs(const Group &group, Value blocks) {
+  const int64_t together = wordsPerSum(input.pack);
+  const int64_t vectors = sumCount(group) / group.tokens;
+  auto body = [&](Value block, ValueRange carried) {
+    Values sums(carried);
+    Value first = e.mul(block, ByteOrder::kWordsPerBlock * kWordTokens);
+    Value bytes = e.mul(block, ByteOrder::kBlockBytes);
+    for (int64_t begin = 0; begin < ByteOrder::kWordsPerBlock;
+         begin += together) {
+      Values pairs(sums.size());
+      for (int64_t word = begin; word < begin + together; ++word) {
+        Value words = e.add(e.add(group.firstWord, first), word * kWordTokens);
+        Values x;
+        for (int64_t t = 0; t < group.tokens; ++t)
+          x.push_back(wordOf(group, words, t));
+        for (int64_t i = 0; i < vectors; ++i) {
+          Value at =
+              e.add(bytes, word * ByteOrder::kWordBytes + i * vectorBytes());
+          Value weights =
+              e.loadVector(scratch.bytes, at, vectorBytes(), vectorBytes());
+          for (int64_t t = 0; t < group.tokens; ++t) {
+            Value found = Dot2Op::create(
+                e, e.vector(e.getI16Type(), vectorBytes() / 2), weights, x[t]);
+            Value &sum = pairs[t * vectors + i];
+            sum = sum ? e.add(sum, found) : found;
+          }
+        }
+      }
+      for (auto [sum, more] : llvm::zip(sums, pairs))
+        sum = Sum2AccumulateOp::create(e, sum, more);
+    }
+    return sums;
+  };
+  store(group, e.forLoop(e.index(0), blocks, 1, load(group), body));
 }
 
 } // namespace
@@ -261,7 +352,7 @@ ProductScratch::ProductScratch(Emitter &e, const SignPlanePack &pack,
 }
 
 /// for tokens that are worked on together:
-///   totals[token] = -128 times the sum of x
+///   totals[token] = -offset times the sum of x
 ///   for panel:
 ///     for the first group of tokens: decode, totals[token] += bytes times
 ///     words for group of the others: totals[token] += bytes times words
@@ -271,7 +362,8 @@ void forEachTokenByProducts(Emitter &e, const PhaseInput &input,
                             const ProductScratch &scratch, Value count,
                             function_ref<void(Value, Values)> body) {
   Products products{e, input, arguments, scratch};
-  PhaseBytes decoder(e, input);
+  const int64_t offset = offsetOf(input.pack, input.target);
+  PhaseBytes decoder(e, input, offset);
   Value blocks = e.index(input.pack.matrix(0).blocks());
   auto minimum = [&](Value a, Value b) -> Value {
     return arith::MinUIOp::create(e, a, b);
@@ -288,7 +380,7 @@ void forEachTokenByProducts(Emitter &e, const PhaseInput &input,
     Value tokens = minimum(e.sub(count, first), e.index(scratch.tokens));
     e.forLoop(e.index(0), tokens, [&](Value local) {
       Value sum = e.load(arguments.sums, e.add(first, local));
-      Value less = e.splat(e.mul(sum, e.constant(e.getI32Type(), -128)));
+      Value less = e.splat(e.mul(sum, e.constant(e.getI32Type(), -offset)));
       for (int64_t part = 0; part < ByteOrder::kParts; ++part)
         e.storeVector(less, scratch.totals,
                       e.add(totalsAt(local), part * kLanes), 64);
@@ -296,15 +388,18 @@ void forEachTokenByProducts(Emitter &e, const PhaseInput &input,
     forStepped(e.index(0), blocks, kPanelBlocks, [&](Value begin) {
       Value end = minimum(e.add(begin, kPanelBlocks), blocks);
       Value firstWord = e.mul(begin, ByteOrder::kWordsPerBlock);
-      Value words = e.mul(e.sub(end, begin), ByteOrder::kWordsPerBlock);
       auto groupOf = [&](Value local, int64_t size) {
         return Products::Group{
             size, wordAt(e, arguments, e.add(first, local), firstWord),
             totalsAt(local)};
       };
       // The largest first group that there are tokens for.
+      const ArrayRef<int64_t> firsts = firstGroups(input.pack, input.target);
       Value from = e.index(0);
-      for (int64_t group : firstGroups(input.pack)) {
+      if (firsts.empty())
+        products.addAndDecode(decoder, groupOf(from, 0), begin, end,
+                              e.constant(e.getI1Type(), 0));
+      for (int64_t group : firsts) {
         Value isFirst = arith::CmpIOp::create(e, arith::CmpIPredicate::eq, from,
                                               e.index(0));
         Value comes = arith::CmpIOp::create(e, arith::CmpIPredicate::uge,
@@ -321,11 +416,11 @@ void forEachTokenByProducts(Emitter &e, const PhaseInput &input,
       }
       // As many of the others as possible in large groups, which never cross a
       // group of words.
-      for (int64_t group : kTokenGroups) {
+      for (int64_t group : panelGroups(input.target)) {
         Value rest = e.sub(tokens, from);
         Value to = e.add(from, e.mul(e.div(rest, group), group));
         forStepped(from, to, group, [&](Value local) {
-          products.addPanel(groupOf(local, group), words);
+          products.addPanel(groupOf(local, group), e.sub(end, begin));
         });
         from = to;
       }

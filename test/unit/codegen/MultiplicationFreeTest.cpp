@@ -106,10 +106,10 @@ Findings walk(ModuleOp module) {
     bool hasProducts = false;
     kernel.walk([&](Operation *op) {
       if (isForManyTokens(op)) {
-        hasProducts |= isa<Dot4AccumulateOp>(op);
+        hasProducts |= isa<Dot4AccumulateOp, Dot2Op>(op);
         return;
       }
-      if (isa<Dot4AccumulateOp>(op) ||
+      if (isa<Dot4AccumulateOp, Dot2Op>(op) ||
           (multiplies(op) && llvm::any_of(loops, [&](scf::ForOp loop) {
              return loop->isProperAncestor(op);
            })))
@@ -139,7 +139,8 @@ protected:
   /// The whole model at stage loops.
   OwningOpRef<ModuleOp> loopsOf(const CpuTarget &target, int64_t stages,
                                 bool floatActivations,
-                                ScaleGrid grid = ScaleGrid::Float) {
+                                ScaleGrid grid = ScaleGrid::Float,
+                                StageScales scales = StageScales::Mean) {
     const HFConfig config = HFConfig::read(folder / "model");
     const Checkpoint checkpoint = Checkpoint::open(folder / "model");
     OwningOpRef<ModuleOp> module = importModel(&context, checkpoint, config);
@@ -147,6 +148,7 @@ protected:
     QuantizeOptions quantize;
     quantize.stages = stages;
     quantize.scaleGrid = grid;
+    quantize.stageScales = scales;
     quantize.activations =
         floatActivations ? ActivationKind::Float : ActivationKind::Int8;
     quantize.head = HeadKind::Quantize;
@@ -183,22 +185,26 @@ TEST_F(MultiplicationFreeTest, NoProductOverTheColumns) {
       }
 }
 
+/// Pairs of products fit 16 bits where stages are binary and at most 5.
 TEST_F(MultiplicationFreeTest, OnTheGridOnlyManyTokensAreMultiplied) {
-  for (const CpuTarget &target : cpuTargets()) {
-    if (target.form == LookupForm::Scalar)
-      continue;
-    for (int64_t stages : {1, 2, 4}) {
-      SCOPED_TRACE(target.name.str() + ", " + std::to_string(stages));
-      OwningOpRef<ModuleOp> module =
-          loopsOf(target, stages, false, ScaleGrid::Int8);
-      const Findings findings = walk(*module);
-      EXPECT_EQ(findings.kernels, 5);
-      EXPECT_GE(findings.loops, findings.kernels);
-      EXPECT_EQ(findings.products, std::vector<std::string>());
-      EXPECT_EQ(findings.withProducts,
-                target.productsFrom && stages > 1 ? 5 : 0);
-    }
-  }
+  for (const CpuTarget &target : cpuTargets())
+    for (StageScales scales : {StageScales::Mean, StageScales::Binary})
+      for (int64_t stages : {1, 2, 6}) {
+        if (target.form == LookupForm::Scalar)
+          continue;
+        const bool isBinary = scales == StageScales::Binary;
+        SCOPED_TRACE(target.name.str() + ", " + std::to_string(stages) +
+                     (isBinary ? ", binary" : ", mean"));
+        OwningOpRef<ModuleOp> module =
+            loopsOf(target, stages, false, ScaleGrid::Int8, scales);
+        const Findings findings = walk(*module);
+        EXPECT_EQ(findings.kernels, 5);
+        EXPECT_GE(findings.loops, findings.kernels);
+        EXPECT_EQ(findings.products, std::vector<std::string>());
+        const bool multiplies = target.productsFrom && stages > 1 &&
+                                (target.hasVnni() || (isBinary && stages <= 5));
+        EXPECT_EQ(findings.withProducts, multiplies ? 5 : 0);
+      }
 }
 
 TEST_F(MultiplicationFreeTest, TheWalkSeesTheProductsOfTheOracle) {
