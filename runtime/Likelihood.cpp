@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums in double, whatever the vocabulary.
+// Sums in double, whatever the vocabulary, and the same on every machine.
 #include "runtime/Likelihood.h"
+
+#include "runtime/LogitPasses.h"
 
 #include <algorithm>
 #include <cmath>
@@ -12,11 +14,8 @@ namespace {
 
 /// log of the sum of exp(logits).
 double logSumOf(std::span<const float> logits) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits)
-    sum += std::exp(double(logit) - largest);
-  return std::log(sum) + largest;
+  const float largest = logits[firstLargest(logits)];
+  return std::log(sumOfExp(logits, largest)) + double(largest);
 }
 
 /// The indices of the `count` largest, of equal ones the first.
@@ -58,8 +57,7 @@ TokenScore scoreOf(std::span<const float> logits, int32_t target,
 }
 
 int32_t mostLikely(std::span<const float> logits) {
-  return int32_t(std::max_element(logits.begin(), logits.end()) -
-                 logits.begin());
+  return int32_t(firstLargest(logits));
 }
 
 } // namespace fairy2

@@ -63,6 +63,50 @@ FAIRY2_INLINE float powerOfTwo(float x) {
   return x > -125.0f ? y * power : 0.0f;
 }
 
+/// Sums in double have these lanes.
+using Doubles = double __attribute__((vector_size(32)));
+using Words = int64_t __attribute__((vector_size(32)));
+using Halves = float __attribute__((vector_size(16)));
+
+/// x becomes exp(x) for x <= 0, to within 3e-16 of the value, and 0 below -700:
+/// the series of exp about the nearest multiple of log(2), in a fixed order. Of
+/// NaN nothing is promised.
+FAIRY2_INLINE void exponentialOf(Doubles &x) {
+  // 1/12!, .., 1/2!, 1, 1
+  constexpr double series[] = {2.08767569878681e-9,
+                               2.505210838544172e-8,
+                               2.755731922398589e-7,
+                               2.7557319223985893e-6,
+                               2.48015873015873e-5,
+                               1.984126984126984e-4,
+                               1.3888888888888889e-3,
+                               8.333333333333333e-3,
+                               4.1666666666666664e-2,
+                               1.6666666666666666e-1,
+                               0.5,
+                               1,
+                               1};
+  // Adding it rounds to a whole number, which the lowest bits then hold.
+  constexpr double shift = 0x1.8p52;
+  constexpr double logOfTwoHigh =
+      0x1.62e42feep-1; // 32 bits: products are exact
+  constexpr double logOfTwoLow = 0x1.a39ef35793c76p-33;
+  const Words inside = x > -700.0;
+  const Doubles clamped = inside ? x : Doubles{} - 700.0;
+  const Doubles shifted = clamped * 0x1.71547652b82fep+0 + shift;
+  const Doubles whole = shifted - shift;
+  const Doubles f = (clamped - whole * logOfTwoHigh) - whole * logOfTwoLow;
+  Doubles y = Doubles{} + series[0];
+  for (size_t i = 1; i < std::size(series); ++i)
+    y = y * f + series[i];
+  Words bits;
+  std::memcpy(&bits, &shifted, sizeof(bits));
+  bits = (bits + 1023) << 52;
+  Doubles power;
+  std::memcpy(&power, &bits, sizeof(power));
+  x = inside ? y * power : Doubles{};
+}
+
 /// What a pass takes at once: every lane has a running value of its own.
 /// Vectors are handed on by reference alone, since how they are passed differs
 /// between the clones.
@@ -321,6 +365,28 @@ FAIRY2_PASSES bool hasBrokenLogit(std::span<const float> logits) {
 
 FAIRY2_PASSES size_t firstLargest(std::span<const float> values) {
   return nthEqual(values, largestUpTo(values, kInfinity), 1);
+}
+
+FAIRY2_PASSES double sumOfExp(std::span<const float> logits, float best) {
+  constexpr size_t parts = sizeof(Group) / sizeof(Halves);
+  if (best == kInfinity || hasBrokenLogit(logits))
+    return std::numeric_limits<double>::quiet_NaN();
+  Doubles sums[parts] = {};
+  forGroups(logits, -kInfinity,
+            [&](const Group &group) __attribute__((always_inline)) {
+              Halves values[parts];
+              std::memcpy(values, &group, sizeof(values));
+              for (size_t i = 0; i < parts; ++i) {
+                Doubles x = __builtin_convertvector(values[i], Doubles);
+                x -= double(best);
+                exponentialOf(x);
+                sums[i] += x;
+              }
+            });
+  static_assert(parts == 8);
+  const Doubles sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) +
+                      ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 FAIRY2_PASSES void weigh(std::span<const float> logits, float best,

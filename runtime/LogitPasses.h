@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Passes over a vocabulary, for the sampler: each reads its arrays once, in
-// lanes of a fixed number and order, so that a step of sampling costs
-// microseconds and gives equal bits on every machine.
+// Passes over a vocabulary, for the sampler and for scores: each reads its
+// arrays once, in lanes of a fixed number and order, so that a step of sampling
+// costs microseconds and gives equal bits on every machine.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,11 @@ inline constexpr size_t kPassBlock = 256;
 bool hasBrokenLogit(std::span<const float> logits);
 /// The first of the largest; of an empty list 0.
 size_t firstLargest(std::span<const float> values);
+
+/// The sum of exp(logits[i] - best), `best` being the largest: within 1e-14 of
+/// the value, and less for what lies more than 700 below the best. NaN when a
+/// logit is NaN or +infinity.
+double sumOfExp(std::span<const float> logits, float best);
 
 /// weights[i] = exp((logits[i] - best) / temperature) to within 2e-6 of the
 /// value, 0 below 2^-125, 1 for the best. `weights` has kPassBlock's

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Times sampleToken on random logits: a cut of the probabilities costs most
-// where they are flat, since it then keeps most tokens.
+// Times sampleToken and scoreOf on random logits: a cut of the probabilities
+// costs most where they are flat, since it then keeps most tokens.
 #include "runtime/measure/SamplingTimes.h"
 
+#include "runtime/Likelihood.h"
 #include "runtime/Sampler.h"
 #include "runtime/measure/Spread.h"
 
@@ -19,6 +20,7 @@ constexpr int kCalls = 41;
 struct Kind {
   const char *name;
   Sampling sampling;
+  int scored = -1; ///< not sampled, but scored with so many likeliest
 };
 constexpr Kind kKinds[] = {
     {"greedy", {}},
@@ -27,6 +29,8 @@ constexpr Kind kKinds[] = {
     {"temperature 0.8, top-k 40, top-p 0.95",
      {.temperature = 0.8f, .topK = 40, .topP = 0.95f}},
     {"temperature 1, min-p 0.05", {.temperature = 1, .minP = 0.05f}},
+    {"log-probability", {}, 0},
+    {"log-probability, 20 likeliest", {}, 20},
 };
 
 struct Shape {
@@ -61,7 +65,10 @@ std::vector<SamplingRow> timeSampling(int32_t vocabulary) {
       for (int call = 0; call < kCalls; ++call) {
         sampling.seed = uint64_t(call);
         const auto start = std::chrono::steady_clock::now();
-        sampleToken(sampling, logits, {}, uint64_t(call));
+        if (kind.scored < 0)
+          sampleToken(sampling, logits, {}, uint64_t(call));
+        else
+          scoreOf(logits, int32_t(call), size_t(kind.scored));
         const std::chrono::duration<double, std::micro> time =
             std::chrono::steady_clock::now() - start;
         microseconds.push_back(time.count());
