@@ -6,6 +6,7 @@
 #include "test/unit/ErrorForm.h"
 #include "test/unit/trainer/CommandLine.h"
 #include "trainer/Random.h"
+#include "trainer/model/Export.h"
 #include "trainer/quantize/FoldColumns.h"
 #include "trainer/quantize/Gradients.h"
 #include "trainer/quantize/StagePlan.h"
@@ -96,6 +97,26 @@ TEST_F(QuantizeTest, LosesLittleAtFourBitsAndLessThanRoundingAtTwo) {
     if (stages == 2)
       EXPECT_LT(coded - exact, 0.5 * (rounded - exact));
   }
+  // Rows with outlier weights, and neurons that stand out.
+  Model model = Model::load(folder / "trained");
+  for (const PlannedLayer &layer : model.decoderPlan().layers) {
+    const auto weight = [&](const PlannedLinear &map) {
+      return model.parameters()[map.weight].latent;
+    };
+    for (const int64_t k : {1, 5, 9}) {
+      weight(layer.mlpOutput).select(0, k).slice(0, k, k + 3).mul_(30);
+      weight(layer.mlpInputs.back()).select(0, k).div_(30);
+      weight(layer.mlpOutput).select(1, k).mul_(30);
+    }
+  }
+  writeCheckpoint(
+      model, [&](size_t i) { return model.parameters()[i].latent; }, {},
+      ExportForm::Latents, DType::F32, folder / "trained", folder / "outliers");
+  const Outcome outcome = quantized("odd", "", "outliers");
+  ASSERT_EQ(outcome.status, 0) << outcome.text;
+  EXPECT_LT(compiledLoss(pathOf("odd")),
+            compiledLoss(pathOf("outliers"), "--method=none") + 0.02);
+
   // At one bit there is something to gain back.
   ASSERT_EQ(quantized("q1", "--stages=1", "trained").status, 0);
   const Outcome tuned = quantized(
