@@ -71,3 +71,13 @@ if qemu and clang and os.path.exists(
         ("%qemu-aarch64", f"{qemu} -L {AARCH64_ROOT}"),
         ("%clang-aarch64", f"{clang} --target=aarch64-linux-gnu -fuse-ld=lld"),
     ]
+
+# A browser and what drives it (tools/setup.sh --clients).
+clients = os.path.join(
+    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"),
+    "fairy2", "clients", "bin", "python")
+config.substitutions.append(("%clients-python", f'"{clients}"'))
+if shutil.which("chromedriver") and os.path.exists(clients) and \
+        subprocess.run([clients, "-c", "import selenium"],
+                       stderr=subprocess.DEVNULL).returncode == 0:
+    config.available_features.add("browser")

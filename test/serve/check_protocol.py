@@ -328,6 +328,29 @@ def check_descriptors(model):
         expect("no busy loop", ticks < 300, ticks)
 
 
+def check_page(server):
+    """Its files, as they are, under a policy that names nobody else."""
+    folder = os.path.join(os.path.dirname(__file__), "..", "..", "runtime",
+                          "serve", "page")
+    for path, name, kind in (("/", "index.html", "text/html"),
+                             ("/page.css", "page.css", "text/css"),
+                             ("/page.js", "page.js", "text/javascript"),
+                             ("/markdown.js", "markdown.js",
+                              "text/javascript")):
+        status, fields, text = server.ask("GET", path)
+        policy = fields.get("Content-Security-Policy", "")
+        with open(os.path.join(folder, name)) as file:
+            expect(path, (status, fields["Content-Type"], text) ==
+                   (200, kind + "; charset=utf-8", file.read()), text)
+        expect(path, policy.startswith("default-src 'none'; script-src 'self'")
+               and "unsafe" not in policy, policy)
+        for foreign in ("http://", "https://", "//"):
+            expect(f"{path} loads {foreign}",
+                   f'src="{foreign}' not in text and
+                   f'href="{foreign}' not in text and
+                   f"url({foreign}" not in text)
+
+
 def main():
     os.makedirs(WORK, exist_ok=True)
     model = os.path.join(WORK, "fake.so")
@@ -339,6 +362,7 @@ def main():
         check_continue(server)
         check_paths(server)
         check_origins(server)
+        check_page(server)
     check_keys(model)
     check_tls(model)
     check_beginnings(model)
