@@ -16,13 +16,13 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
       {"x86-64-v4-vnni", kX86, "x86-64-v4", "+avx512vbmi,+avx512vnni",
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,avx512vnni,"
        "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
-       LookupForm::Quad, 64, 8},
+       LookupForm::Quad, 64, 4},
       {"x86-64-v4", kX86, "x86-64-v4", "",
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c,"
        "lzcnt,movbe",
-       LookupForm::Lane, 64, 8},
+       LookupForm::Lane, 64, 4},
       {"x86-64-v3", kX86, "x86-64-v3", "", "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
-       LookupForm::Lane, 32, 8},
+       LookupForm::Lane, 32, 4},
       {"x86-64-v2", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
        LookupForm::Lane, 16},
       {"aarch64-neon", kArm, "generic", "+neon", "neon", LookupForm::Lane, 16},
