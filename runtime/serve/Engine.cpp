@@ -76,8 +76,7 @@ void Engine::run() {
     waitingSequences = scheduler.waiting();
     heldPositions = scheduler.positions().held;
     reservedPositions = scheduler.positions().reserved;
-    if (!events.empty())
-      sink({std::exchange(events, {}), took.count()});
+    sink({std::exchange(events, {}), took.count()});
   }
 }
 
