@@ -5,6 +5,8 @@
 # configures the release build. Idempotent; works as root or with sudo, from any
 # directory. `--trainer` adds LibTorch for fairy2-train, and
 # `--trainer=if-possible` goes on without the trainer where it cannot be fetched.
+# `--clients` adds the clients that fairy2-serve is tested with, from PyPI into
+# a virtual environment under ~/.cache/fairy2.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,12 +14,13 @@ packages=(
   cmake ninja-build ccache pkg-config
   clang-22 clang-format-22 libclang-rt-22-dev lld-22 llvm-22-dev llvm-22-tools libmlir-22-dev mlir-22-tools
   nlohmann-json3-dev libcli11-dev libxxhash-dev libpcre2-dev libutf8proc-dev
-  libedit-dev libboost1.81-dev libssl-dev openssl
+  libedit-dev libboost1.81-dev libssl-dev openssl curl
   libgtest-dev zlib1g-dev libzstd-dev python3
   # The NEON code runs under an emulator in the tests.
   qemu-user-static libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross
 )
 trainer=no
+clients=no
 for argument in "$@"; do
   case "$argument" in
     --trainer | --trainer=if-possible)
@@ -25,8 +28,12 @@ for argument in "$@"; do
       trainer=${trainer:-=required}
       packages+=(libyaml-cpp-dev gcc python3-pip)
       ;;
+    --clients)
+      clients=yes
+      packages+=(python3-venv chromium chromium-driver)
+      ;;
     *)
-      echo "usage: tools/setup.sh [--trainer[=if-possible]]" >&2
+      echo "usage: tools/setup.sh [--trainer[=if-possible]] [--clients]" >&2
       exit 2
       ;;
   esac
@@ -50,6 +57,13 @@ if ((${#missing[@]})); then
   "${as_root[@]}" apt-get update -qq
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" \
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if [[ $clients == yes ]]; then
+  folder=${XDG_CACHE_HOME:-$HOME/.cache}/fairy2/clients
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet 'openai==3.*' \
+    'lm-eval[api]==0.4.13' 'selenium==4.*' 'axe-playwright-python==0.1.*'
 fi
 
 options=()

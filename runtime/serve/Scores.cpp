@@ -77,8 +77,9 @@ std::string tokenName(std::string_view bytes) {
 
 std::string numberOf(float value) {
   value = std::max(value, std::numeric_limits<float>::lowest());
+  // Clients add doubles up: the sums are to be those of the floats.
   char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  const auto end = std::to_chars(text, text + sizeof text, double(value)).ptr;
   return {text, end};
 }
 

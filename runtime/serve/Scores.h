@@ -22,7 +22,8 @@ namespace fairy2::serve {
 std::string jsonText(std::string_view text);
 /// A token's bytes if they are UTF-8, else `bytes:\xe2\x80`.
 std::string tokenName(std::string_view bytes);
-/// The shortest decimal that reads back; the least float for -infinity.
+/// The shortest decimal that a double reads back as the float; the least float
+/// for -infinity.
 std::string numberOf(float value);
 size_t codePoints(std::string_view text);
 
