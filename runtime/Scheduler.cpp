@@ -97,14 +97,26 @@ void Scheduler::endInterrupted() {
   retireFinished();
 }
 
+/// Choices of one prompt, and prompts that begin alike, come together: the
+/// first computes what the others copy.
+bool Scheduler::waitsForStart(const Sequence &next) const {
+  return std::ranges::any_of(active, [&](const Active &one) {
+    return one.sequence->inPrompt() && !one.sequence->isPaused() &&
+           cache.isWorthWaiting(*one.sequence, one.slot, next);
+  });
+}
+
 void Scheduler::admit() {
-  while (!queue.empty()) {
-    const auto place = cache.take(*queue.front());
-    if (!place)
+  for (auto next = queue.begin(); next != queue.end();) {
+    if (!cache.hasRoomFor(**next))
       break;
-    const auto [slot, cached] = *place;
-    std::shared_ptr<Sequence> sequence = std::move(queue.front());
-    queue.pop_front();
+    if (waitsForStart(**next)) {
+      ++next;
+      continue;
+    }
+    const auto [slot, cached] = *cache.take(**next);
+    std::shared_ptr<Sequence> sequence = std::move(*next);
+    next = queue.erase(next);
     sums.cachedTokens += cached;
     active.push_back({sequence, slot});
     try {

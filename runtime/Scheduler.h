@@ -28,7 +28,8 @@ public:
   explicit Scheduler(Session &session, const SlotLimits &limits = {});
 
   /// Queues a sequence; it starts, in the order of the calls, when a slot and
-  /// memory are free.
+  /// memory are free. One whose prompt begins as one that is being computed
+  /// waits for that, and lets others go before.
   void add(std::shared_ptr<Sequence> sequence);
 
   /// One forward pass: a token of every running sequence, and pieces of prompts
@@ -68,6 +69,7 @@ private:
 
   void endInterrupted();
   void admit();
+  bool waitsForStart(const Sequence &next) const;
   size_t pendingOf(const Active &one) const;
   std::vector<size_t> shareBatch() const;
   size_t promptRoom(size_t talking) const;

@@ -37,11 +37,15 @@ SlotCache::SlotCache(Session &session, std::span<const int32_t> slots,
                           std::to_string(limits.positions));
 }
 
+bool SlotCache::mayUse(const std::string &owner,
+                       const Sequence &sequence) const {
+  return limits.use != CacheUse::Off && !sequence.wantsPromptLogits() &&
+         (limits.use == CacheUse::Shared || owner == sequence.request().owner);
+}
+
 size_t SlotCache::usable(int32_t slot, const Sequence &sequence) const {
   const Entry &entry = entries[size_t(slot)];
-  if (limits.use == CacheUse::Off || sequence.wantsPromptLogits() ||
-      (limits.use == CacheUse::PerOwner &&
-       entry.owner != sequence.request().owner))
+  if (!mayUse(entry.owner, sequence))
     return 0;
   const auto held = session.tokens(slot);
   const auto wanted = sequence.tokens();
@@ -74,6 +78,23 @@ SlotCache::Place SlotCache::longest(const Sequence &sequence) const {
       if (entries[slot].isBusy)
         look(int32_t(slot));
   return best;
+}
+
+bool SlotCache::isWorthWaiting(const Sequence &running, int32_t slot,
+                               const Sequence &next) const {
+  if (!session.canCopy() || idle.empty() ||
+      !mayUse(running.request().owner, next))
+    return false;
+  if (next.wantsPromptScores() &&
+      (!running.wantsPromptScores() ||
+       running.request().logprobs < next.request().logprobs))
+    return false;
+  const auto batch = size_t(session.model().manifest().batch);
+  const auto ours = running.tokens(), wanted = next.tokens();
+  const auto common =
+      size_t(std::ranges::mismatch(ours, wanted).in1 - ours.begin());
+  return common > size_t(session.length(slot)) &&
+         common > longest(next).cached + batch;
 }
 
 int64_t SlotCache::positionsFor(const Sequence &sequence) const {

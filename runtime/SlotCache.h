@@ -51,6 +51,10 @@ public:
   /// Memory of idle slots goes as far as it is needed. Nothing without
   /// room.
   std::optional<Place> take(const Sequence &sequence);
+  /// Whether it pays to wait: a sequence that computes its prompt will leave
+  /// the start that `next` needs, at least a batch more than is there now.
+  bool isWorthWaiting(const Sequence &running, int32_t slot,
+                      const Sequence &next) const;
   /// The slot is idle again and keeps what it holds.
   void giveBack(int32_t slot);
 
@@ -75,6 +79,7 @@ private:
     int64_t reserved = 0; ///< that may become it, while it is busy
     bool isOurs = false, isBusy = false;
   };
+  bool mayUse(const std::string &owner, const Sequence &sequence) const;
   /// How many tokens of the slot the sequence can use.
   size_t usable(int32_t slot, const Sequence &sequence) const;
   /// The slot of all of ours, busy ones too, that it can use most of.

@@ -3,9 +3,11 @@
 // What slots keep, for whom, and in how much memory.
 #include "runtime/SlotCache.h"
 
+#include "runtime/Cores.h"
 #include "test/unit/runtime/SchedulerFixture.h"
 
 #include <algorithm>
+#include <numeric>
 
 using namespace fairy2;
 using namespace fairy2::test;
@@ -171,6 +173,146 @@ TEST_F(SlotCacheTest, MemoryIsBounded) {
         fakeGreedy({all.begin(), all.begin() + int64_t(one->promptTokens())},
                    all.size() - one->promptTokens()));
   }
+}
+
+/// The first computes what the others need; a stranger does not wait behind
+/// those that wait for it.
+TEST_F(SlotCacheTest, ChoicesThatComeTogetherComputeTheirPromptOnce) {
+  Session wide(model, {1, 0, 5});
+  std::mt19937 random(12);
+  const std::vector<int32_t> start = randomPrompt(random, 48);
+  for (const bool scored : {false, true}) {
+    Scheduler crowd(wide, {.use = CacheUse::PerOwner});
+    for (int32_t slot = 0; slot < wide.slots(); ++slot)
+      wide.reset(slot);
+    std::vector<std::shared_ptr<Sequence>> added;
+    for (int32_t i = 0; i < 4; ++i) {
+      std::vector<int32_t> prompt = start;
+      prompt.insert(prompt.end(), 12, i);
+      GenerationOptions each = options(3);
+      if (scored)
+        each.logprobs = 2;
+      each.scoresPrompt = scored;
+      added.push_back(std::make_shared<Sequence>(wide, prompt, each));
+      crowd.add(added.back());
+    }
+    GenerationOptions other = options(2);
+    other.owner = "somebody else";
+    added.push_back(std::make_shared<Sequence>(wide, start, other));
+    crowd.add(added.back());
+    crowd.step();
+    EXPECT_EQ(crowd.running(), 2u);
+    EXPECT_EQ(crowd.waiting(), 3u);
+    while (crowd.step())
+      ;
+    // All but a start of less than a batch was there already.
+    const uint64_t least = 60 + 3 * 12 + 48;
+    EXPECT_GE(crowd.totals().promptTokens, least);
+    EXPECT_LE(crowd.totals().promptTokens, least + 3 * kFakeBatch);
+    for (const auto &one : added) {
+      const auto all = one->tokens();
+      EXPECT_EQ(
+          one->result().ids,
+          fakeGreedy({all.begin(), all.begin() + int64_t(one->promptTokens())},
+                     all.size() - one->promptTokens()));
+    }
+  }
+}
+
+/// Who is waited for may leave.
+TEST_F(SlotCacheTest, AWaitForAPromptEndsWithIt) {
+  std::mt19937 random(13);
+  const std::vector<int32_t> prompt = randomPrompt(random, 60);
+  for (const bool pauses : {false, true}) {
+    std::atomic<bool> leaves = false;
+    GenerationOptions first = options(3);
+    (pauses ? first.paused : first.interrupted) = &leaves;
+    first.owner = pauses ? "b" : "a";
+    GenerationOptions second = options(3);
+    second.owner = first.owner;
+    const auto one = add(prompt, first), other = add(prompt, second);
+    scheduler.step();
+    scheduler.step();
+    EXPECT_EQ(scheduler.waiting(), 1u);
+    leaves = true;
+    for (int step = 0; step < 20 && !other->isFinished(); ++step)
+      scheduler.step();
+    EXPECT_EQ(other->result().ids, fakeGreedy(prompt, 3));
+    EXPECT_EQ(other->result().cachedTokens, 16u);
+    leaves = false;
+    finish();
+  }
+}
+
+/// Greedy, seeded and scored ones in any order and company, with and without
+/// what others left, on one thread and two.
+TEST_F(SlotCacheTest, EqualBytesWithAndWithoutCache) {
+  struct Request {
+    std::vector<int32_t> prompt;
+    GenerationOptions options;
+  };
+  struct Told {
+    std::vector<int32_t> ids;
+    std::string text;
+    FinishReason reason;
+    std::vector<std::vector<TokenProbability>> scores;
+    bool operator==(const Told &) const = default;
+  };
+  std::mt19937 random(14);
+  std::vector<std::vector<int32_t>> starts;
+  for (int i = 0; i < 4; ++i)
+    starts.push_back(randomPrompt(random, 10 + 15 * size_t(i)));
+  std::vector<Request> requests(64);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Request &request = requests[i];
+    request.prompt = starts[random() % starts.size()];
+    for (const int32_t token : randomPrompt(random, 1 + random() % 20))
+      request.prompt.push_back(token);
+    request.options.maxTokens = int64_t(i % 3 == 2 ? random() % 4 : 12);
+    request.options.sampling.seed = random();
+    request.options.sampling.temperature = i % 3 == 1 ? 300 : 0;
+    request.options.scoresPrompt = i % 3 == 2;
+    if (i % 2 == 0 || request.options.scoresPrompt)
+      request.options.logprobs = int32_t(random() % 6);
+  }
+  const auto run = [&](const SessionOptions &sessionOptions, CacheUse use,
+                       const std::vector<size_t> &order, bool together) {
+    Session session(model, sessionOptions);
+    Scheduler scheduler(session, {.use = use});
+    std::vector<Told> all(requests.size());
+    std::vector<std::shared_ptr<Sequence>> added(requests.size());
+    for (const size_t i : order) {
+      GenerationOptions each = requests[i].options;
+      each.onScore = [&told = all[i]](const TokenScore &score) {
+        told.scores.push_back(score.best);
+        told.scores.back().push_back(score.token);
+      };
+      added[i] = std::make_shared<Sequence>(session, requests[i].prompt, each);
+      scheduler.add(added[i]);
+      while (!together && scheduler.step())
+        ;
+    }
+    while (scheduler.step())
+      ;
+    for (size_t i = 0; i < all.size(); ++i) {
+      const Generation result = added[i]->result();
+      all[i].ids = result.ids;
+      all[i].text = result.text;
+      all[i].reason = result.reason;
+    }
+    return all;
+  };
+  std::vector<size_t> order(requests.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  const std::vector<Told> alone = run({1, 0, 1}, CacheUse::Off, order, false);
+  const int32_t most = std::min(2, usableCores());
+  for (int32_t threads = 1; threads <= most; ++threads)
+    for (const CacheUse use : {CacheUse::PerOwner, CacheUse::Off}) {
+      std::ranges::shuffle(order, random);
+      const std::vector<Told> found = run({threads, 0, 6}, use, order, true);
+      for (size_t i = 0; i < found.size(); ++i)
+        EXPECT_EQ(found[i], alone[i]) << i << ", " << threads << " threads";
+    }
 }
 
 } // namespace
