@@ -436,7 +436,7 @@ template <typename Stream> void Connection<Stream>::onReplyWritten() {
   outgoing.clear();
   written = 0;
   tellFinished();
-  if (stays && !owner.isDraining && !clientEnded)
+  if (stays && !clientEnded) // as the reply said, also in a drain
     waitForRequest();
   else
     linger();

@@ -204,7 +204,7 @@ def check_drain():
     with Server(MODEL, "--drain-timeout", "100") as server:
         results = []
         asking = threading.Thread(target=lambda: results.append(
-            server.post(TEXT, dict(ENDLESS, n=16))))
+            server.post(TEXT, dict(ENDLESS, n=32))))
         asking.start()
         wait_for("running", lambda: states(server)[0] == 8)
         kept, told = server.connection(), []

@@ -64,7 +64,7 @@ TEST_P(TokenizerGoldenTest, BytesOfTokensMakeTheText) {
       EXPECT_EQ(joined, " " + text);
     ++compared;
   }
-  EXPECT_GT(compared, 20u);
+  EXPECT_GE(compared, 20u);
   EXPECT_EQ(tokenizer->bytesOf(-1), "");
   EXPECT_EQ(tokenizer->bytesOf(int32_t(tokenizer->vocabSize())), "");
 }
