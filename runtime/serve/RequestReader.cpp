@@ -13,13 +13,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 
-namespace {
-
-/// Beyond it, what the parser has not taken cannot become a chunk's head.
-constexpr size_t kMostUnparsed = 64 << 10;
-
-} // namespace
-
 std::string_view RequestReader::bytes() const {
   return {static_cast<const char *>(buffer.data().data()), buffer.size()};
 }
@@ -36,12 +29,13 @@ RequestReader::Step RequestReader::failOnBody() {
 
 void RequestReader::restart() {
   parser.reset();
+  chunks.reset();
   held = {};
 }
 
 RequestReader::Step RequestReader::next() {
   if (parser)
-    return readBody();
+    return chunks ? readChunks() : readBody();
   while (bytes().starts_with("\r\n")) // which some send after a body
     buffer.consume(2);
   const size_t size = headSize(bytes());
@@ -76,6 +70,8 @@ RequestReader::Step RequestReader::readHead() {
   if (auto fault = faultOfFields(held, version()))
     return fail(fault->status, std::move(fault->message));
   parser->eager(true);
+  if (parser->chunked())
+    chunks.emplace(maxBody);
   return Step::Head;
 }
 
@@ -89,12 +85,30 @@ RequestReader::Step RequestReader::readBody() {
   }
   if (error == http::error::body_limit)
     return failOnBody();
-  if ((error && error != http::error::need_more) ||
-      (!parser->is_done() && buffer.size() > kMostUnparsed))
-    return fail(400, "body: expected chunks of HTTP/1.1");
+  if (error && error != http::error::need_more)
+    return fail(400, "body: expected what the head tells");
   if (!parser->is_done())
     return Step::More;
   held.body = std::move(parser->get().body());
+  return Step::Whole;
+}
+
+RequestReader::Step RequestReader::readChunks() {
+  std::string_view rest = bytes();
+  const size_t size = rest.size();
+  const ChunkedBody::Step step = chunks->take(rest);
+  buffer.consume(size - rest.size());
+  switch (step) {
+  case ChunkedBody::Step::More:
+    return Step::More;
+  case ChunkedBody::Step::TooLong:
+    return failOnBody();
+  case ChunkedBody::Step::Bad:
+    return fail(400, "body: expected chunks of HTTP/1.1");
+  case ChunkedBody::Step::Whole:
+    break;
+  }
+  held.body = std::move(chunks->text());
   return Step::Whole;
 }
 

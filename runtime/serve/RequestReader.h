@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bytes to requests, by Beast's parser and the checks of Head.h.
+// Bytes to requests, by Beast's parser, the checks of Head.h and, for chunks,
+// ChunkedBody.h.
 #pragma once
 
+#include "runtime/serve/ChunkedBody.h"
 #include "runtime/serve/Head.h"
 
 #include <boost/asio/buffer.hpp>
@@ -52,12 +54,14 @@ private:
   Step failOnBody();
   Step readHead();
   Step readBody();
+  Step readChunks();
 
   const uint64_t maxBody;
   boost::beast::flat_buffer buffer;
   std::optional<
       boost::beast::http::request_parser<boost::beast::http::string_body>>
-      parser; ///< since the head is whole
+      parser;                        ///< since the head is whole
+  std::optional<ChunkedBody> chunks; ///< of a request that has them
   HttpRequest held;
   std::optional<HeadFault> found;
 };

@@ -3,7 +3,8 @@
 """What a server that runs bears, with the standard library alone.
 
 usage: load.py [HOST:]PORT [--clients N] [--requests N] [--prompt TEXT]
-               [--tokens N] [--temperature T] [--top-p P] [--health]
+               [--tokens N] [--temperature T] [--top-p P] [--only ID]
+               [--health]
 
 Each client sends its requests one after the other, as streams that end after
 exactly N tokens. Prints medians and 99th percentiles of the time to the first
@@ -29,6 +30,9 @@ def options():
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--temperature", type=float, default=0)
     parser.add_argument("--top-p", type=float, default=1)
+    parser.add_argument("--only", type=int,
+                        help="generate this token alone: models with random "
+                        "weights draw many that have no text")
     parser.add_argument("--health", action="store_true")
     return parser.parse_args()
 
@@ -51,6 +55,8 @@ class Client(threading.Thread):
                 "temperature": self.args.temperature, "top_p": self.args.top_p,
                 "ignore_eos": True, "stream": True, "seed": self.number,
                 "stream_options": {"include_usage": True}}
+        if self.args.only is not None:
+            body["logit_bias"] = {str(self.args.only): 100}
         for _ in range(self.args.requests):
             begin = last = time.monotonic()
             connection.request("POST", "/v1/completions", json.dumps(body),

@@ -121,7 +121,7 @@ TEST_F(HttpServerTest, SlowHeadsAndBodiesAreRefused) {
        {"GET /x HTTP/1.1\r\nHos",
         "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab",
         "POST /x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
-        "\r\n5\nab"}) {
+        "\r\n5\r\nab"}) {
     Client client(server.port());
     client.send(begin);
     const std::string reply = client.receiveAll();
