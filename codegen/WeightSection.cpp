@@ -24,6 +24,13 @@ namespace {
 /// Reads what a fairy2.weight names, or the value that it holds itself.
 class Tensors {
 public:
+  /// As errors name it: with its file, if it has one.
+  static std::string nameOf(WeightOp weight) {
+    const std::string name = weight.getSymName().str();
+    const auto file = weight.getFile();
+    return file ? file->str() + ": " + name : name;
+  }
+
   Tensors(Operation *from, const WeightStore &store)
       : from(from), store(store) {}
 
@@ -44,7 +51,7 @@ public:
           floats(weight, begin * columns, end * columns, out);
         },
         type.getDimSize(0), columns, phaseSchemeOf(recipe.getScheme()),
-        weight.getSymName().str(), parallelFor, {}, &facts.error.emplace());
+        nameOf(weight), parallelFor, {}, &facts.error.emplace());
   }
 
   SignMatrix signs(SignQuantizeOp recipe, const ParallelFor &parallelFor,
@@ -57,7 +64,7 @@ public:
           floats(weight, begin * columns, end * columns, out);
         },
         type.getDimSize(0), columns, signSchemeOf(recipe.getScheme()),
-        weight.getSymName().str(), parallelFor, &facts.error.emplace());
+        nameOf(weight), parallelFor, &facts.error.emplace());
   }
 
   void floats(WeightOp weight, int64_t begin, int64_t end, float *out) const {
@@ -96,10 +103,10 @@ private:
   const WeightStore &store;
 };
 
-void requireFinite(const float *values, int64_t count, StringRef name) {
+void requireFinite(const float *values, int64_t count, WeightOp weight) {
   for (int64_t i = 0; i < count; ++i)
     if (!std::isfinite(values[i]))
-      throw Error(name.str() + ": expected finite values, found " +
+      throw Error(Tensors::nameOf(weight) + ": expected finite values, found " +
                   (std::isnan(values[i]) ? "NaN" : "infinity"));
 }
 
@@ -227,8 +234,9 @@ void signPlanes(PackOp pack, const Tensors &tensors,
       continue;
     std::vector<float> bias;
     if (auto symbol = dyn_cast<FlatSymbolRefAttr>((*pack.getBiases())[i])) {
-      bias = tensors.allFloats(tensors.weight(symbol));
-      requireFinite(bias.data(), int64_t(bias.size()), symbol.getValue());
+      WeightOp weight = tensors.weight(symbol);
+      bias = tensors.allFloats(weight);
+      requireFinite(bias.data(), int64_t(bias.size()), weight);
     }
     writer.addBias(i, bias);
   }
@@ -248,7 +256,7 @@ void denseRows(PackOp pack, const Tensors &tensors,
     const int64_t bytes = columns * layout.elementBytes;
     for (int64_t i = begin; i < end; ++i) {
       tensors.floats(weight, i * columns, (i + 1) * columns, row.data());
-      requireFinite(row.data(), columns, weight.getSymName());
+      requireFinite(row.data(), columns, weight);
       tensors.bytes(weight, i * bytes, (i + 1) * bytes,
                     out.data() + i * layout.rowBytes());
     }
@@ -257,7 +265,7 @@ void denseRows(PackOp pack, const Tensors &tensors,
     WeightOp bias = tensors.weight((*pack.getBiases())[0]);
     auto *to = reinterpret_cast<float *>(out.data() + layout.biasOffset());
     tensors.floats(bias, 0, layout.rows, to);
-    requireFinite(to, layout.rows, bias.getSymName());
+    requireFinite(to, layout.rows, bias);
   }
 }
 
@@ -275,7 +283,7 @@ QuantizationError quantizeRows(WeightOp weight, int limit,
     std::vector<int8_t> codes(columns);
     for (int64_t i = begin; i < end; ++i) {
       tensors.floats(weight, i * columns, (i + 1) * columns, row.data());
-      fairy2::requireFinite(weight.getSymName().str(), i, columns, row.data());
+      fairy2::requireFinite(Tensors::nameOf(weight), i, columns, row.data());
       float largest = 0;
       for (float v : row)
         largest = std::max(largest, std::fabs(v));

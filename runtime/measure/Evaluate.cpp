@@ -62,7 +62,7 @@ class Cutter {
 public:
   Cutter(const Model &model, const EvaluationOptions &options, UseSequence use)
       : use(std::move(use)), chunk(size_t(options.chunk)),
-        encoder(model.tokenizer(), "text", /*parseSpecial=*/true,
+        encoder(model.tokenizer(), options.source, /*parseSpecial=*/true,
                 /*threads=*/1, [this](std::span<const int32_t> ids, bool ends) {
                   if (!stopped)
                     stopped = !take(ids, ends);
@@ -138,7 +138,7 @@ public:
   WindowCutter(const Model &model, const EvaluationOptions &options,
                UseSequence use)
       : TextCutter(model, options, {}, size_t(options.chunk), std::move(use)),
-        frame(model.tokenizer().frame()) {}
+        frame(model.tokenizer().frame()), source(options.source) {}
 
   void run(const Documents &documents) override {
     stopped = !take(frame.before, false);
@@ -146,7 +146,7 @@ public:
     if (!stopped)
       take(frame.after, true);
     if (tokens < chunk)
-      throw StatusError(FAIRY2_BAD_ARGUMENT, "text: expected at least " +
+      throw StatusError(FAIRY2_BAD_ARGUMENT, source + ": expected at least " +
                                                  std::to_string(chunk) +
                                                  " tokens, one chunk, found " +
                                                  std::to_string(tokens));
@@ -159,6 +159,7 @@ private:
   }
 
   const Tokenizer::Frame &frame;
+  const std::string source;
   size_t tokens = 0;
 };
 
@@ -317,11 +318,12 @@ Evaluation evaluate(std::shared_ptr<const Model> model,
   });
   if (sequences == 0)
     throw StatusError(FAIRY2_BAD_ARGUMENT,
-                      options.protocol == Protocol::Reference
-                          ? "text: expected a document of at most " +
-                                std::to_string(options.chunk) +
-                                " tokens, found none"
-                          : "text: expected at least one token, found none");
+                      options.source +
+                          (options.protocol == Protocol::Reference
+                               ? ": expected a document of at most " +
+                                     std::to_string(options.chunk) +
+                                     " tokens, found none"
+                               : ": expected at least one token, found none"));
   std::optional<int32_t> silent;
   if (options.protocol == Protocol::Reference)
     silent = model->manifest().eosTokens.front();

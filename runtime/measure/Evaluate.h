@@ -49,6 +49,7 @@ struct EvaluationOptions {
   int64_t maxChunks = 0; ///< sequences to evaluate; 0: all
   int32_t threads = 0;   ///< 0: as many usable cores as pay
   HugePages hugePages = HugePages::Auto;
+  std::string source = "text"; ///< what errors call the text
   /// Called after every sequence.
   std::function<void(int64_t done, int64_t total)> onProgress;
 };

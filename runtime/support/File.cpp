@@ -117,8 +117,12 @@ namespace {
 
 InputFile openSmallFile(const std::filesystem::path &path, int64_t maxBytes) {
   std::error_code code;
-  if (!std::filesystem::exists(path, code))
+  if (!std::filesystem::exists(path, code)) {
+    const std::filesystem::path folder = path.parent_path();
+    if (std::filesystem::is_regular_file(folder, code))
+      throw Error(folder.string() + ": expected a folder, found a file");
     throw Error(path.string() + ": no such file");
+  }
   InputFile file = InputFile::open(path.string());
   if (file.bytes > uint64_t(maxBytes))
     throw Error(file.path + ": has " + std::to_string(file.bytes) +

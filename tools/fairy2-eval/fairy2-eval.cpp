@@ -32,6 +32,7 @@ void reportText(const std::string &model, const std::string &text,
   options.onProgress = [&](int64_t done, int64_t total) {
     bar.show(done, total);
   };
+  options.source = readable.path();
   Evaluation result;
   try {
     result = evaluate(Model::open(model),
