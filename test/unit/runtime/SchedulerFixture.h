@@ -37,6 +37,13 @@ protected:
     while (scheduler.step())
       ;
   }
+  /// What was drawn greedily after the prompt is what the formula gives.
+  static void expectGreedy(const Sequence &sequence) {
+    const auto all = sequence.tokens();
+    const auto prompt = all.first(sequence.promptTokens());
+    EXPECT_EQ(sequence.result().ids, fakeGreedy({prompt.begin(), prompt.end()},
+                                                all.size() - prompt.size()));
+  }
   static GenerationOptions options(int64_t tokens) {
     GenerationOptions result;
     result.maxTokens = tokens;

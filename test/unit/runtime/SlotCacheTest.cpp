@@ -166,13 +166,8 @@ TEST_F(SlotCacheTest, MemoryIsBounded) {
     most = std::max(most, crowd.running());
   }
   EXPECT_GE(most, 2u);
-  for (const auto &one : added) {
-    const auto all = one->tokens();
-    EXPECT_EQ(
-        one->result().ids,
-        fakeGreedy({all.begin(), all.begin() + int64_t(one->promptTokens())},
-                   all.size() - one->promptTokens()));
-  }
+  for (const auto &one : added)
+    expectGreedy(*one);
 }
 
 /// The first computes what the others need; a stranger does not wait behind
@@ -182,7 +177,7 @@ TEST_F(SlotCacheTest, ChoicesThatComeTogetherComputeTheirPromptOnce) {
   std::mt19937 random(12);
   const std::vector<int32_t> start = randomPrompt(random, 48);
   for (const bool scored : {false, true}) {
-    Scheduler crowd(wide, {.use = CacheUse::PerOwner});
+    Scheduler crowd(wide);
     for (int32_t slot = 0; slot < wide.slots(); ++slot)
       wide.reset(slot);
     std::vector<std::shared_ptr<Sequence>> added;
@@ -209,13 +204,8 @@ TEST_F(SlotCacheTest, ChoicesThatComeTogetherComputeTheirPromptOnce) {
     const uint64_t least = 60 + 3 * 12 + 48;
     EXPECT_GE(crowd.totals().promptTokens, least);
     EXPECT_LE(crowd.totals().promptTokens, least + 3 * kFakeBatch);
-    for (const auto &one : added) {
-      const auto all = one->tokens();
-      EXPECT_EQ(
-          one->result().ids,
-          fakeGreedy({all.begin(), all.begin() + int64_t(one->promptTokens())},
-                     all.size() - one->promptTokens()));
-    }
+    for (const auto &one : added)
+      expectGreedy(*one);
   }
 }
 
