@@ -16,7 +16,9 @@ public:
   explicit ThreadChoice(int most);
 
   /// How many threads the next pass should use.
-  int threads() const { return levels[tried].threads; }
+  int threads() const {
+    return levels[phase == Phase::Trying ? tried : level].threads;
+  }
   /// How long that pass took, per unit of work.
   void took(double seconds);
 
@@ -25,22 +27,28 @@ private:
     int threads;
     double seconds = 0; ///< of a pass; 0: not known
   };
-  void judge();
-  void lengthenPause();
+  enum class Phase { Using, Trying, Confirming };
+  static constexpr size_t kTurns = 3;
   /// Seconds of a pass with fewer threads, as far as known; 0: not.
   double bestOfFewer() const;
-  void tryAnother();
-  void moveTo(size_t level);
+  size_t nextToTry();
+  void begin(Phase newPhase);
+  void beginTry(size_t newTry);
+  void judge();
+  void settle(bool isBetter);
 
   std::vector<Level> levels; ///< 1, 2, 4, .. and the most
   size_t level;              ///< in use
-  size_t tried;              ///< of the next pass: `level`, or one beside it
-  int passes = 0;            ///< since the last try, or of it
-  double elapsed = 0;        ///< in these passes
-  double first = 0;          ///< of the first of them
-  double lost = 0;           ///< lately, against the level below
-  double pause;              ///< seconds until the next try
-  size_t turn = 2;           ///< which candidate was tried last
+  size_t tried = 0;          ///< its rival, while there is one
+  Phase phase = Phase::Using;
+  int passes = 0;         ///< of this phase
+  double elapsed = 0;     ///< in these passes
+  double first = 0;       ///< of the first of them
+  double lost = 0;        ///< lately, against fewer threads
+  bool isInDoubt = false; ///< whether that is why fewer are tried
+  /// Seconds until the next try.
+  double pauseForFewer, pauseForMore;
+  size_t turn = 0; ///< which candidate is tried next
 };
 
 } // namespace fairy2

@@ -112,4 +112,42 @@ TEST(ThreadChoiceTest, NeighboursComeAndGo) {
   }
 }
 
+/// In every round texts grow from step to step, and passes with them: what one
+/// thread took of short texts says nothing of long ones. A server's client
+/// wakes for every token, and sometimes that costs a pass on two threads a
+/// slice.
+TEST(ThreadChoiceTest, GrowingTextsDoNotTakeThreads) {
+  std::mt19937 random(4);
+  for (const double growth : {0.5, 2.0, 6.0}) {
+    ThreadChoice choice(2);
+    for (int round = 0; round < 8; ++round) {
+      double took = 0, best = 0;
+      for (int i = 0; i < 400; ++i) {
+        const double work = 11e-3 * (1 + growth * i / 400);
+        const double two = work / 2 + (random() % 8 == 0 ? 1.5e-3 : 2e-5);
+        const double pass = choice.threads() == 1 ? work : two;
+        choice.took(pass);
+        took += pass;
+        best += two;
+      }
+      EXPECT_LT(took, best / 0.95)
+          << "round " << round << ", growth " << growth;
+    }
+  }
+}
+
+/// Also where passes are long, so that many of them take long.
+TEST(ThreadChoiceTest, ThreadsComeBackInSecondsAfterALongFight) {
+  std::mt19937 random(5);
+  const double work = 20e-3;
+  ThreadChoice choice(2);
+  const Machine free = idle(work, 2e-5);
+  const Machine fight = [&](int threads) {
+    return threads == 1 ? work : work + 1e-3 * double(random() % 20);
+  };
+  run(choice, fight, 100);
+  run(choice, free, 8);
+  EXPECT_GT(run(choice, free, 5), 0.95 / free(2));
+}
+
 } // namespace
