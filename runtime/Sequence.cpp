@@ -11,6 +11,15 @@
 namespace fairy2 {
 namespace {
 
+/// What the ids' text holds back until more of it comes.
+std::string pendingText(const Tokenizer &tokenizer,
+                        std::span<const int32_t> ids) {
+  StreamDecoder decoder(tokenizer);
+  for (const int32_t id : ids)
+    decoder.next(id);
+  return decoder.finish();
+}
+
 double perSecond(size_t tokens, std::chrono::steady_clock::duration time) {
   const double seconds = std::chrono::duration<double>(time).count();
   return seconds > 0 ? double(tokens) / seconds : 0;
@@ -73,9 +82,11 @@ Sequence::Sequence(const Session &session, std::vector<int32_t> prompt,
   checkOptions(session, all, options);
   if (model->hasTokenizer())
     decoder.emplace(model->tokenizer());
-  if (decoder && options.continuesText)
+  if (decoder && options.continuesText) {
     for (const int32_t id : all)
       decoder->next(id);
+    promptRest = pendingText(model->tokenizer(), all);
+  }
   if (options.logitsOut)
     logitsFile.emplace(*options.logitsOut, int64_t(promptSize),
                        session.vocabSize());
@@ -142,7 +153,7 @@ void Sequence::append(const Drawn &drawn, bool isFull) {
   const std::vector<int32_t> &eos = model->manifest().eosTokens;
   const bool isEnd = !options.ignoreEos && std::ranges::count(eos, id) > 0;
   if (!isEnd && decoder)
-    show(matcher.next(decoder->next(id)));
+    show(matcher.next(withoutPrompt(decoder->next(id))));
   if (isEnd)
     finish(FinishReason::Eos);
   else if (matcher.stopped())
@@ -151,6 +162,16 @@ void Sequence::append(const Drawn &drawn, bool isFull) {
     finish(FinishReason::Length);
   else if (isFull)
     finish(FinishReason::Context);
+}
+
+/// A character that the prompt began is whole in the text that goes on.
+std::string Sequence::withoutPrompt(std::string piece) {
+  if (piece.empty())
+    return piece;
+  if (piece.starts_with(promptRest))
+    piece.erase(0, promptRest.size());
+  promptRest.clear();
+  return piece;
 }
 
 void Sequence::show(const std::string &piece) {
@@ -170,7 +191,7 @@ void Sequence::finish(FinishReason reason) {
     generated.tokensPerSecond =
         perSecond(generated.ids.size() - 1, Clock::now() - promptEnd);
   if (decoder)
-    show(matcher.next(decoder->finish()));
+    show(matcher.next(withoutPrompt(decoder->finish())));
   show(matcher.finish());
   // The end of the text may complete a stop string that was held back.
   if (matcher.stopped())

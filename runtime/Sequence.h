@@ -129,6 +129,7 @@ public:
 private:
   using Clock = std::chrono::steady_clock;
   void leavePrompt();
+  std::string withoutPrompt(std::string piece);
   void show(const std::string &piece);
   void finish(FinishReason reason);
 
@@ -138,7 +139,8 @@ private:
   std::vector<int32_t> all;
   StopMatcher matcher;
   std::optional<StreamDecoder> decoder; ///< none without a tokenizer
-  std::optional<NpyWriter> logitsFile;  ///< while the prompt is computed
+  std::string promptRest; ///< of its text, that the decoder still holds back
+  std::optional<NpyWriter> logitsFile; ///< while the prompt is computed
   Generation generated;
   bool ended = false;
   std::exception_ptr failure;

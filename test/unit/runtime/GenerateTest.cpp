@@ -223,4 +223,46 @@ TEST_F(GenerateTest, WithoutTokenizerThereAreIdsOnly) {
                 "that was compiled without");
 }
 
+/// Of byte tokens text is certain only when their run ends, which may be in
+/// what follows the prompt.
+TEST_F(GenerateTest, TextThatGoesOnHasNothingOfThePrompts) {
+  nlohmann::json tokenizer = nlohmann::json::parse(fakeTokenizer());
+  nlohmann::json &vocabulary = tokenizer["model"]["vocab"];
+  const auto rename = [&](const char *from, const char *to) {
+    vocabulary[to] = vocabulary[from];
+    vocabulary.erase(from);
+    return vocabulary[to].get<int32_t>();
+  };
+  const int32_t newline = rename("\n", "<0x0A>");
+  const int32_t first = rename("x", "<0xC3>"), second = rename("y", "<0xA9>");
+  const int32_t a = vocabulary["a"];
+  tokenizer["model"]["byte_fallback"] = true;
+  tokenizer["decoder"] = {
+      {"type", "Sequence"},
+      {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}};
+  const auto bytes = Model::open(writeFakeModel(
+      folder.file("bytes.so"), fakeImage(), {}, tokenizer.dump()));
+  const Session other(bytes, {1, 0, 1});
+  const auto textAfter = [&](std::vector<int32_t> ids,
+                             const std::vector<int32_t> &drawn) {
+    GenerationOptions options;
+    options.continuesText = true;
+    options.stops = {"\n\n"};
+    Sequence sequence(other, std::move(ids), options);
+    sequence.begin(0);
+    for (const int32_t id : drawn)
+      if (!sequence.isFinished())
+        sequence.append({id}, false);
+    if (!sequence.isFinished())
+      sequence.interrupt();
+    return sequence.result().text;
+  };
+  EXPECT_EQ(textAfter({a, newline}, {a, a}), "aa");
+  EXPECT_EQ(textAfter({a, newline, newline}, {a}), "a");
+  EXPECT_EQ(textAfter({a, newline}, {newline, a}), "\na");
+  EXPECT_EQ(textAfter({a, newline}, {}), "");
+  EXPECT_EQ(textAfter({a, first}, {second, a}), "\u00e9a");
+  EXPECT_EQ(textAfter({a}, {newline, newline, a}), "");
+}
+
 } // namespace
