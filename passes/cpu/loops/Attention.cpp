@@ -73,25 +73,32 @@ struct AttendShape {
 /// Far below any score, yet finite, so that differences stay numbers.
 constexpr double kLowestScore = -1e30;
 
+/// Positions of a segment: those that share one maximum.
+constexpr int64_t kSegment = 256;
+
 /// One walk: the heads that share it, of one token, and what they see.
 ///
-/// The heads of a walk go through the cache in blocks of 16 positions, each
-/// keeping its running maximum, sum of exponentials and weighted values (online
-/// softmax, Milakov and Gimelshein, arXiv 1805.02867). The order is that of the
-/// positions, whatever the batch.
+/// The heads of a walk go through the cache in segments, which begin at
+/// multiples of 256 positions. Of each they find the maximum of the scores, the
+/// sum of the exponentials and the weighted values, from nothing; then they
+/// merge it with what came before (online softmax, Milakov and Gimelshein,
+/// arXiv 1805.02867). The order of all sums follows from the positions alone,
+/// whatever the batch, and segments can be walked at the same time where many
+/// threads are at hand.
 class Walk {
 public:
-  Walk(Emitter &e, AttentionOp op, const AttendShape &shape)
-      : e(e), op(op), shape(shape), layout(op.getCache().getType()) {}
+  /// `scratch` holds a segment's scores of every head of the walk.
+  Walk(Emitter &e, AttentionOp op, const AttendShape &shape, Value scratch)
+      : e(e), op(op), shape(shape), layout(op.getCache().getType()),
+        scratch(scratch) {}
 
   Value query, queryRow; ///< where the first head's query lies
   Value cache;
   KVCacheLayout::Head at; ///< of the key head
   Value lane;             ///< 0 .. 15
   Value position;         ///< the token's, and the last visible one
-  Value first;            ///< the first position that is visible
 
-  /// Walks all visible blocks; returns the state of every head.
+  /// Walks all visible segments; returns the state of every head.
   Values attend();
   /// Stores what the heads found at out[to], one after the other: weighted
   /// values over the sum of exponentials.
@@ -102,14 +109,28 @@ private:
   enum { Maximum, Exponentials, Weighted };
   int64_t stateSize() const { return Weighted + shape.vectors; }
 
-  Values attendBlocks(Value begin, Value end, ValueRange state, bool isPartial);
-  Values attendBlock(Value start, ValueRange state, bool isPartial);
-  Value visibleLanes(Value start);
+  /// Visible positions [first, end) of the segment that begins at `start`.
+  struct Segment {
+    Value start, first, end;
+  };
+
+  Values attendSegment(const Segment &segment);
+  Values highestScores(const Segment &segment);
+  Values sumExponentials(const Segment &segment, ArrayRef<Value> highest);
+  Values sumValues(const Segment &segment);
+  Values merge(Value isFirst, ValueRange state, ArrayRef<Value> found);
+
+  /// body(first position, visible lanes, carried) of the blocks of a segment.
+  Values
+  forBlocks(const Segment &segment, ArrayRef<Value> init,
+            function_ref<Values(Value block, Value visible, ValueRange carried)>
+                body);
   Values blockScores(Value keys);
   Value score(Value product, Value keyScales, Value visible);
-  Value updateSoftmax(MutableArrayRef<Value> head, Value score, Value visible);
-  void addValues(MutableArrayRef<Value> state, ArrayRef<Value> weights,
-                 Value values, Value visible);
+  /// Where a position's score is kept.
+  Value scoreAt(const Segment &segment, Value position, int64_t head) {
+    return e.add(e.sub(position, segment.start), head * kSegment);
+  }
   Value toI32(Value index) {
     return arith::IndexCastOp::create(e, e.getI32Type(), index);
   }
@@ -118,12 +139,12 @@ private:
   AttentionOp op;
   const AttendShape &shape;
   const KVCacheLayout layout;
+  Value scratch;
 };
 
 /// state = (lowest, 0, 0) of every head
-/// first block of a window: positions before the window do not count
-/// whole blocks: all positions count
-/// last block: positions after the token's do not count
+/// for segment with visible positions:
+///   state = state merged with what the segment holds
 Values Walk::attend() {
   Values state;
   for (int64_t h = 0; h < shape.together; ++h) {
@@ -132,66 +153,172 @@ Values Walk::attend() {
     state.append(shape.vectors, e.constant(e.floats(shape.lanes), 0.0));
   }
   Value end = e.add(e.toIndex(position), 1);
-  first = e.index(0);
+  Value first = e.index(0);
   if (op.getWindow())
     first = e.sub(
         end, arith::MinUIOp::create(e, end, e.index(int64_t(*op.getWindow()))));
-  Value firstWhole = first; // Nothing before the window is read.
-  if (op.getWindow()) {
-    firstWhole = e.mul(e.div(e.add(first, kLanes - 1), kLanes), kLanes);
-    state = attendBlocks(e.mul(e.div(first, kLanes), kLanes), firstWhole, state,
-                         true);
-  }
-  Value whole = e.mul(e.div(end, kLanes), kLanes);
-  state = attendBlocks(firstWhole, whole, state, false);
-  if (op.getWindow())
-    whole = arith::MaxUIOp::create(e, whole, firstWhole);
-  return attendBlocks(whole, end, state, true);
+  Value begin = e.mul(e.div(first, kSegment), kSegment);
+  return e.forLoop(
+      begin, end, kSegment, state, [&](Value start, ValueRange carried) {
+        const Values found = attendSegment(
+            {start, arith::MaxUIOp::create(e, start, first),
+             arith::MinUIOp::create(e, e.add(start, kSegment), end)});
+        Value isFirst =
+            arith::CmpIOp::create(e, arith::CmpIPredicate::eq, start, begin);
+        return merge(isFirst, carried, found);
+      });
 }
 
-Values Walk::attendBlocks(Value begin, Value end, ValueRange state,
-                          bool isPartial) {
-  return e.forLoop(begin, end, kLanes, state,
-                   [&](Value start, ValueRange carried) {
-                     return attendBlock(start, carried, isPartial);
-                   });
-}
-
-/// scores = q . K of 16 positions
-/// for head: weights = exp(score - maximum), its state moves to that maximum
-/// for position: for head: weighted values += weight V
-///
-/// In a partial block some positions may not be visible yet, or not any more.
-/// What the cache holds there is undefined and must not count, not even as 0
-/// times NaN.
-Values Walk::attendBlock(Value start, ValueRange state, bool isPartial) {
-  const Values products = blockScores(e.add(at.keys, e.mul(start, shape.dim)));
-  Value keyScales = layout.loadScales(e, cache, at.keyScales, start);
-  Value valueScales = layout.loadScales(e, cache, at.valueScales, start);
-  Value visible = isPartial ? visibleLanes(start) : Value();
-  Values next(state), weights;
+/// weights = exp(score - highest score); their sum; their sum times V
+Values Walk::attendSegment(const Segment &segment) {
+  const Values highest = highestScores(segment);
+  const Values exponentials = sumExponentials(segment, highest);
+  const Values weighted = sumValues(segment);
+  Values state;
   for (int64_t h = 0; h < shape.together; ++h) {
-    Value weight =
-        updateSoftmax(MutableArrayRef(next).slice(h * stateSize(), stateSize()),
-                      score(products[h], keyScales, visible), visible);
-    weights.push_back(valueScales ? e.keep(e.mul(weight, valueScales), visible)
-                                  : weight);
+    state.push_back(highest[h]);
+    state.push_back(exponentials[h]);
+    llvm::append_range(
+        state, ArrayRef(weighted).slice(h * shape.vectors, shape.vectors));
   }
-  addValues(next, weights, e.add(at.values, e.mul(start, shape.dim)), visible);
-  return next;
+  return state;
 }
 
-/// first <= start + lane <= position
-Value Walk::visibleLanes(Value start) {
-  Value positions = e.add(e.splat(toI32(start)), lane);
-  Value visible = arith::CmpIOp::create(e, arith::CmpIPredicate::sle, positions,
-                                        e.splat(position));
-  if (op.getWindow())
-    visible = arith::AndIOp::create(
-        e, visible,
-        arith::CmpIOp::create(e, arith::CmpIPredicate::sge, positions,
-                              e.splat(toI32(first))));
-  return visible;
+/// Some positions of the first and the last block may not be visible. What the
+/// cache holds there is undefined and must not count, not even as 0 times NaN.
+Values Walk::forBlocks(
+    const Segment &segment, ArrayRef<Value> init,
+    function_ref<Values(Value block, Value visible, ValueRange carried)> body) {
+  Value begin = e.mul(e.div(segment.first, kLanes), kLanes);
+  return e.forLoop(
+      begin, segment.end, kLanes, init, [&](Value block, ValueRange carried) {
+        Value positions = e.add(e.splat(toI32(block)), lane);
+        auto compare = [&](arith::CmpIPredicate predicate, Value bound) {
+          return arith::CmpIOp::create(e, predicate, positions,
+                                       e.splat(toI32(bound)));
+        };
+        Value visible = compare(arith::CmpIPredicate::slt, segment.end);
+        if (op.getWindow())
+          visible = arith::AndIOp::create(
+              e, visible, compare(arith::CmpIPredicate::sge, segment.first));
+        return body(block, visible, carried);
+      });
+}
+
+/// for block, for head: scratch = score; maximum = max(maximum, score)
+Values Walk::highestScores(const Segment &segment) {
+  const Values lowest(shape.together, e.constant(e.floats(), kLowestScore));
+  Values highest = forBlocks(
+      segment, lowest, [&](Value block, Value visible, ValueRange carried) {
+        const Values products =
+            blockScores(e.add(at.keys, e.mul(block, shape.dim)));
+        Value keyScales = layout.loadScales(e, cache, at.keyScales, block);
+        Values next;
+        for (int64_t h = 0; h < shape.together; ++h) {
+          Value scores = score(products[h], keyScales, visible);
+          e.storeVector(scores, scratch, scoreAt(segment, block, h), 64);
+          next.push_back(e.maximum(carried[h], scores));
+        }
+        return next;
+      });
+  for (Value &head : highest)
+    head = vector::ReductionOp::create(e, vector::CombiningKind::MAXNUMF, head);
+  return highest;
+}
+
+/// for block, for head: weight = exp(score - maximum); sum += weight;
+///   scratch = weight, times the values' scale
+Values Walk::sumExponentials(const Segment &segment, ArrayRef<Value> highest) {
+  const Values zeros(shape.together, e.constant(e.floats(), 0.0));
+  Values sums = forBlocks(
+      segment, zeros, [&](Value block, Value visible, ValueRange carried) {
+        Value valueScales = layout.loadScales(e, cache, at.valueScales, block);
+        Values next;
+        for (int64_t h = 0; h < shape.together; ++h) {
+          Value place = scoreAt(segment, block, h);
+          Value scores = e.loadVector(scratch, place, kLanes, 64);
+          Value weight =
+              e.keep(math::ExpOp::create(e, e.sub(scores, e.splat(highest[h]))),
+                     visible);
+          next.push_back(e.add(carried[h], weight));
+          // Values are summed over visible positions alone.
+          e.storeVector(valueScales ? e.mul(weight, valueScales) : weight,
+                        scratch, place, 64);
+        }
+        return next;
+      });
+  for (Value &head : sums)
+    head = e.treeSum(head);
+  return sums;
+}
+
+/// for position, for vector of V[position], for head: sum += weight V
+Values Walk::sumValues(const Segment &segment) {
+  constexpr int64_t kUnrolled = 8;
+  auto addPositions = [&](Value from, ValueRange carried, int64_t count) {
+    Values sums(carried);
+    for (int64_t p = 0; p < count; ++p) {
+      Value position = e.add(from, p);
+      Value row = e.add(at.values, e.mul(position, shape.dim));
+      Values weights;
+      for (int64_t h = 0; h < shape.together; ++h)
+        weights.push_back(e.splat(
+            e.load(scratch, scoreAt(segment, position, h)), shape.lanes));
+      for (int64_t v = 0; v < shape.vectors; ++v) {
+        Value value =
+            e.loadFloats(cache, e.add(row, v * shape.lanes), shape.lanes);
+        for (int64_t h = 0; h < shape.together; ++h) {
+          Value &sum = sums[h * shape.vectors + v];
+          sum = e.add(sum, e.mul(weights[h], value));
+        }
+      }
+    }
+    return sums;
+  };
+  auto walk = [&](Value begin, Value end, int64_t step, ValueRange sums) {
+    return e.forLoop(begin, end, step, sums,
+                     [&](Value from, ValueRange carried) {
+                       return addPositions(from, carried, step);
+                     });
+  };
+  const Values zeros(shape.together * shape.vectors,
+                     e.constant(e.floats(shape.lanes), 0.0));
+  Value count = e.sub(segment.end, segment.first);
+  Value rest = e.add(segment.first, e.mul(e.div(count, kUnrolled), kUnrolled));
+  return walk(rest, segment.end, 1,
+              walk(segment.first, rest, kUnrolled, zeros));
+}
+
+/// maximum' = max(maximum, the segment's)
+/// both sides' sums, times exp(their maximum - maximum'), are added
+///
+/// The first segment is taken as it is.
+Values Walk::merge(Value isFirst, ValueRange state, ArrayRef<Value> found) {
+  auto branch = scf::IfOp::create(e, TypeRange(state), isFirst,
+                                  /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(e);
+  e.setInsertionPointToStart(branch.thenBlock());
+  scf::YieldOp::create(e, found);
+  e.setInsertionPointToStart(branch.elseBlock());
+  Values merged;
+  for (int64_t h = 0; h < shape.together; ++h) {
+    const auto before = state.slice(h * stateSize(), stateSize());
+    const auto after = found.slice(h * stateSize(), stateSize());
+    Value maximum = e.maximum(before[Maximum], after[Maximum]);
+    auto rescale = [&](Value old) -> Value {
+      return math::ExpOp::create(e, e.sub(old, maximum));
+    };
+    Value left = rescale(before[Maximum]), right = rescale(after[Maximum]);
+    merged.push_back(maximum);
+    for (int64_t i = Exponentials; i < stateSize(); ++i) {
+      auto scaled = [&](Value sum, Value factor) {
+        return e.mul(sum, i < Weighted ? factor : e.splat(factor, shape.lanes));
+      };
+      merged.push_back(e.add(scaled(before[i], left), scaled(after[i], right)));
+    }
+  }
+  scf::YieldOp::create(e, merged);
+  return Values(branch.getResults());
 }
 
 /// for d in steps of `sums`, for k < sums:
@@ -229,7 +356,7 @@ Values Walk::blockScores(Value keys) {
 }
 
 /// q . K times the scales of op and keys, within the soft cap; the lowest score
-/// where nothing is visible (null: everywhere).
+/// where nothing is visible.
 Value Walk::score(Value product, Value keyScales, Value visible) {
   Value score =
       e.mul(product, e.constant(e.floats(), op.getScale().convertToDouble()));
@@ -237,53 +364,8 @@ Value Walk::score(Value product, Value keyScales, Value visible) {
     score = e.mul(score, keyScales);
   if (op.getSoftCap())
     score = e.softCap(score, op.getSoftCap()->convertToDouble());
-  if (visible)
-    score = arith::SelectOp::create(e, visible, score,
-                                    e.constant(e.floats(), kLowestScore));
-  return score;
-}
-
-/// maximum' = max(maximum, scores); weights = exp(score - maximum')
-/// what the head has summed so far, times exp(maximum - maximum')
-Value Walk::updateSoftmax(MutableArrayRef<Value> head, Value score,
-                          Value visible) {
-  Value max = e.maximum(
-      head[Maximum],
-      vector::ReductionOp::create(e, vector::CombiningKind::MAXNUMF, score));
-  Value weight =
-      e.keep(math::ExpOp::create(e, e.sub(score, e.splat(max))), visible);
-  Value rescale = math::ExpOp::create(e, e.sub(head[Maximum], max));
-  head[Maximum] = max;
-  head[Exponentials] =
-      e.add(e.mul(head[Exponentials], rescale), e.treeSum(weight));
-  Value rescales = e.splat(rescale, shape.lanes);
-  for (Value &weighted : head.drop_front(Weighted))
-    weighted = e.mul(weighted, rescales);
-  return weight;
-}
-
-/// for position, for vector of V[position]: weighted[head] += weight V
-void Walk::addValues(MutableArrayRef<Value> state, ArrayRef<Value> weights,
-                     Value values, Value visible) {
-  for (int64_t p = 0; p < kLanes; ++p) {
-    Value counts;
-    if (visible)
-      counts =
-          vector::BroadcastOp::create(e, e.vector(e.getI1Type(), shape.lanes),
-                                      vector::ExtractOp::create(e, visible, p));
-    for (int64_t v = 0; v < shape.vectors; ++v) {
-      Value value = e.keep(
-          e.loadFloats(cache, e.add(values, p * shape.dim + v * shape.lanes),
-                       shape.lanes),
-          counts);
-      for (int64_t h = 0; h < shape.together; ++h) {
-        Value weight =
-            e.splat(vector::ExtractOp::create(e, weights[h], p), shape.lanes);
-        Value &sum = state[h * stateSize() + Weighted + v];
-        sum = e.add(sum, e.mul(weight, value));
-      }
-    }
-  }
+  return arith::SelectOp::create(e, visible, score,
+                                 e.constant(e.floats(), kLowestScore));
 }
 
 void Walk::storeResults(ArrayRef<Value> state, Value out, Value to) {
@@ -300,7 +382,7 @@ void Walk::storeResults(ArrayRef<Value> state, Value out, Value to) {
 } // namespace
 
 /// parallel for (token, heads of a walk):
-///   for block of 16 visible positions: online softmax (Walk)
+///   for segment of 256 positions: softmax of what is visible (Walk)
 ///   out[token] = weighted values / sum of exponentials
 static void lowerAttend(AttentionOp op, LoopContext &context) {
   const KVCacheLayout layout(op.getCache().getType());
@@ -324,12 +406,15 @@ static void lowerAttend(AttentionOp op, LoopContext &context) {
     std::iota(iota.begin(), iota.end(), 0);
     Value lane = arith::ConstantOp::create(
         e, DenseElementsAttr::get(e.ints(), ArrayRef<int32_t>(iota)));
+    Value scratch = memref::AllocaOp::create(
+        e, MemRefType::get({shape.together * kSegment}, e.getF32Type()),
+        e.getI64IntegerAttr(64));
     const int64_t walks = heads / shape.together;
     e.forall(e.mul(count, walks), [&](Value f) {
       Value i = e.div(f, walks);
       Value head = e.mul(e.rem(f, walks), shape.together);
       Value slot = e.toIndex(e.load(slots, i));
-      Walk walk(e, op, shape);
+      Walk walk(e, op, shape, scratch);
       walk.position = e.load(positions, i);
       walk.at = layout.head(e, slot, layer, e.div(head, group), contextLength);
       walk.query = query;

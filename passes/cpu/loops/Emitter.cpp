@@ -248,11 +248,16 @@ SmallVector<Value> Emitter::forRow(int64_t features, ValueRange init,
                       });
   if (whole == features)
     return carried;
+  return body(index(whole), lanesBelow(features - whole), carried);
+}
+
+Value Emitter::lanesBelow(int64_t count) {
+  if (count >= kLanes)
+    return {};
   SmallVector<bool> lanes(kLanes, false);
-  std::fill_n(lanes.begin(), features - whole, true);
-  Value mask = arith::ConstantOp::create(
+  std::fill_n(lanes.begin(), count, true);
+  return arith::ConstantOp::create(
       *this, DenseElementsAttr::get(vector(getI1Type()), lanes));
-  return body(index(whole), mask, carried);
 }
 
 Value Emitter::keep(Value value, Value mask) {

@@ -122,6 +122,8 @@ public:
       mlir::Value, mlir::Value, mlir::ValueRange)>;
   llvm::SmallVector<mlir::Value> forRow(int64_t features, mlir::ValueRange init,
                                         RowBody body);
+  /// The mask of the first `count` lanes of 16; null where that is all.
+  mlir::Value lanesBelow(int64_t count);
   /// `value` with the lanes outside `mask` (null: none) set to zero.
   mlir::Value keep(mlir::Value value, mlir::Value mask);
 

@@ -208,8 +208,51 @@ template <> void lower(GatherRowsOp op, LoopContext &context) {
   });
 }
 
+/// The sum of the squares of a row of `features` values: 128 sums, each of
+/// every 128th square, added as a tree. One chain of sums per lane would wait
+/// for every addition, and leave a GPU's threads without work.
+///
+/// for walk: for 128 values: the walk's sums += x^2 (as many sums at once as
+/// the
+///   CPU's registers hold: the others do not depend on them)
+/// for vector of the rest: sum[vector mod 8] += x^2
+template <typename Load>
+static Value sumOfSquares(Emitter &e, int64_t features, int64_t together,
+                          Load load) {
+  constexpr int64_t vectors = 8, chunk = vectors * kLanes;
+  auto addSquare = [&](Value sum, Value x) {
+    Value square = e.mul(x, x);
+    return sum ? e.add(sum, square) : square;
+  };
+  Values sums(vectors);
+  const int64_t whole = features / chunk * chunk;
+  if (whole)
+    for (int64_t v = 0; v < vectors; v += together) {
+      const Values zeros(together, e.constant(e.floats(), 0.0));
+      const Values walked = e.forLoop(
+          e.index(0), e.index(whole), chunk, zeros,
+          [&](Value offset, ValueRange carried) {
+            Values next(carried);
+            for (int64_t k = 0; k < together; ++k)
+              next[k] = addSquare(
+                  next[k], load(e.add(offset, (v + k) * kLanes), Value()));
+            return next;
+          });
+      llvm::copy(walked, sums.begin() + v);
+    }
+  for (int64_t at = whole; at < features; at += kLanes) {
+    Value &sum = sums[(at - whole) / kLanes];
+    sum = addSquare(sum, load(e.index(at), e.lanesBelow(features - at)));
+  }
+  // Of a short row only the first sums exist.
+  for (int64_t count = vectors / 2; count > 0; count /= 2)
+    for (int64_t v = 0; v < count; ++v)
+      if (sums[v + count])
+        sums[v] = e.add(sums[v], sums[v + count]);
+  return e.treeSum(sums[0]);
+}
+
 /// parallel for (token, head):
-///   squares = 16 sums of x^2 over the head's vectors
 ///   scale = 1 / sqrt(sum of squares / features + epsilon)
 ///   for vector: out = x scale w, or x scale (w + 1)
 template <> void lower(RmsNormOp op, LoopContext &context) {
@@ -222,20 +265,19 @@ template <> void lower(RmsNormOp op, LoopContext &context) {
   const DenseRows weight = denseRows(kernel, kernel.pack(op.getWeightAttr()));
   const Rows out = kernel.rows(op.getResult());
   const Argument count = kernel.tokens(op.getResult());
+  // Half of 16 registers hold sums.
+  const int64_t together = kernel.target().lookupBytes / 8;
   kernel.emit([&](Emitter &e) {
     e.forall(e.mul(count, heads), [&](Value f) {
       Value i = e.div(f, heads), head = e.mul(e.rem(f, heads), features);
       Value from = e.add(in.row(e, i), head);
       Value to = e.add(out.row(e, i), head);
-      Value squares = e.forRow(
-          features, {e.constant(e.floats(), 0.0)},
-          [&](Value offset, Value mask, ValueRange sum) -> SmallVector<Value> {
-            Value x =
-                e.keep(e.loadVector(in, e.add(from, offset), kLanes), mask);
-            return {e.add(sum[0], e.mul(x, x))};
-          })[0];
+      Value squares =
+          sumOfSquares(e, features, together, [&](Value offset, Value mask) {
+            return e.keep(e.loadVector(in, e.add(from, offset), kLanes), mask);
+          });
       Type f32 = e.getF32Type();
-      Value mean = e.div(e.treeSum(squares), e.constant(f32, double(features)));
+      Value mean = e.div(squares, e.constant(f32, double(features)));
       Value scale = e.splat(e.div(
           e.constant(f32, 1.0),
           math::SqrtOp::create(e, e.add(mean, e.constant(f32, epsilon)))));

@@ -170,6 +170,40 @@ TEST(AttentionKernelTest, WindowsAndSoftCaps) {
   checkAttention({2, 2, 10, 1, 23, 0.8}, 90, 64);
 }
 
+/// Segments of 256 positions: several, full and begun, and windows that begin
+/// before, at and after their borders.
+TEST(AttentionKernelTest, Segments) {
+  const int32_t tokens = 822; // 548 in one slot, 274 in the other.
+  for (int64_t window : {0, 30, 256, 257, 400})
+    checkAttention({2, 1, 4, 1, window}, tokens, 560);
+  checkAttention({1, 1, 8, 1, 0, 1.5, "i8"}, tokens, 560);
+}
+
+/// With queries of 0 every weight is 1, so what is left are the sums of values:
+/// in order of position within 256 positions, then segment after segment.
+TEST(AttentionKernelTest, OrderOfSums) {
+  const AttentionShape shape{2, 2, 20, 1};
+  const int32_t tokens = 600, context = 608;
+  const int64_t n = shape.heads * shape.dim;
+  const Floats zeros(tokens * n, 0.0f), v = randomFloats(tokens * n, 3);
+  std::vector<Step> steps;
+  for (int32_t begin = 0; begin < tokens; begin += 15)
+    steps.push_back(slice(Step::range(0, tokens), begin, begin + 15));
+  const Floats y = runEverywhere(
+      attentionModule(shape, tokens, zeros, zeros, v), {steps}, 1, context);
+  for (int64_t i = 0; i < n; ++i) {
+    float before = 0, segment = 0;
+    for (int32_t t = 0; t < tokens; ++t) {
+      if (t % 256 == 0) {
+        before += segment;
+        segment = 0;
+      }
+      segment += v[t * n + i];
+      ASSERT_EQ(y[t * n + i], (before + segment) / float(t + 1)) << t;
+    }
+  }
+}
+
 TEST(AttentionKernelTest, CachesOfHalvesAndBytes) {
   for (const char *element : {"f16", "i8"}) {
     checkAttention({4, 2, 8, 2, 0, 0, element}, 29, 32);
@@ -192,10 +226,11 @@ TEST(AttentionKernelTest, SlotsCanBeCopied) {
                                             randomFloats(tokens * kv, 6)),
                             *runnableTargets().front());
     compiled.resetCache(3, context);
+    const Step all = Step::range(0, tokens);
     for (int32_t i = 0; i < most; ++i)
-      compiled.run(Step::range(i, i + 1));
+      compiled.run(slice(all, i, i + 1));
     compiled.copySlot(0, 2, 48);
-    Step last = Step::range(most, tokens);
+    Step last = slice(all, most, tokens);
     const Floats expected = compiled.run(last);
     std::ranges::fill(last.slots, 2);
     EXPECT_EQ(compiled.run(last), expected) << element;

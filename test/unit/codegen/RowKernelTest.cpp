@@ -53,6 +53,32 @@ TEST_P(RowKernelTest, RmsNorm) {
   }
 }
 
+/// 128 sums, each of every 128th square, added as a tree: the order that all
+/// devices keep, to the bit.
+TEST(NormKernelTest, OrderOfSums) {
+  for (const int64_t n : {7, 64, 100, 128, 129, 300, 1030}) {
+    const Floats x = randomFloats(kTokens * n, 1);
+    const Floats y = runEverywhere(moduleWithIdentityHead(
+        weight("x", x, {kTokens, n}) + weight("w", Floats(n, 1.0f), {n}),
+        embed("x", n) +
+            "%z = fairy2.rms_norm %x, @w {epsilon = 1.0e-5 : f32} : " +
+            tensor(n) + "\n",
+        n, kSmallCache));
+    for (int64_t t = 0; t < kTokens; ++t) {
+      const float *row = &x[t * n];
+      float sums[128] = {};
+      for (int64_t i = 0; i < n; ++i)
+        sums[i % 128] += row[i] * row[i];
+      for (int64_t count = 64; count > 0; count /= 2)
+        for (int64_t i = 0; i < count; ++i)
+          sums[i] += sums[i + count];
+      const float scale = 1 / std::sqrt(sums[0] / float(n) + 1e-5f);
+      for (int64_t i = 0; i < n; ++i)
+        ASSERT_EQ(y[t * n + i], row[i] * scale) << n << ", " << i;
+    }
+  }
+}
+
 /// Heads of odd sizes lie side by side: no vector may reach into the next.
 TEST(NormKernelTest, EveryHeadOnItsOwnAndUnitOffset) {
   struct Case {
