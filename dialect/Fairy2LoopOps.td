@@ -70,7 +70,7 @@ def Fairy2_Dot4AccumulateOp : Fairy2_Op<"dot4_accumulate",
   let summary = "adds the dot product of every four bytes to a 32-bit lane";
   let description = [{
     result[r] = accumulator[r] + sum over b of lhs[4r+b] * rhs[4r+b], lhs bytes
-    unsigned, rhs bytes signed (vpdpbusd).
+    unsigned (vpdpbusd) or, with `signed_lhs`, signed (sdot), rhs bytes signed.
 
     Example:
     ```mlir
@@ -81,7 +81,8 @@ def Fairy2_Dot4AccumulateOp : Fairy2_Op<"dot4_accumulate",
     ```
   }];
   let arguments = (ins FixedVectorOfRankAndType<[1], [I32]>:$accumulator,
-                       Fairy2_Bytes:$lhs, Fairy2_Bytes:$rhs);
+                       Fairy2_Bytes:$lhs, Fairy2_Bytes:$rhs,
+                       UnitAttr:$signed_lhs);
   let results = (outs FixedVectorOfRankAndType<[1], [I32]>:$result);
   let assemblyFormat = [{
     $accumulator `,` $lhs `,` $rhs attr-dict

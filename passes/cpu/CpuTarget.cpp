@@ -21,10 +21,14 @@ llvm::ArrayRef<CpuTarget> cpuTargets() {
        "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,bmi,bmi2,f16c,"
        "lzcnt,movbe",
        LookupForm::Lane, 64, 4},
+      {"x86-64-v3-vnni", kX86, "x86-64-v3", "+avxvnni",
+       "avxvnni,avx2,fma,bmi,bmi2,f16c,lzcnt,movbe", LookupForm::Lane, 32, 4},
       {"x86-64-v3", kX86, "x86-64-v3", "", "avx2,fma,bmi,bmi2,f16c,lzcnt,movbe",
        LookupForm::Lane, 32, 4},
       {"x86-64-v2", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
        LookupForm::Lane, 16},
+      {"aarch64-dotprod", kArm, "generic", "+neon,+dotprod", "neon,dotprod",
+       LookupForm::Lane, 16, 4},
       {"aarch64-neon", kArm, "generic", "+neon", "neon", LookupForm::Lane, 16},
       {"scalar", kX86, "x86-64-v2", "", "ssse3,sse4.1,sse4.2,popcnt",
        LookupForm::Scalar, 16},
@@ -72,7 +76,17 @@ std::string CpuTarget::symbolSuffix() const {
   return suffix;
 }
 
-bool CpuTarget::hasVnni() const { return features.contains("+avx512vnni"); }
+const CpuTarget::Dot4 *CpuTarget::dot4() const {
+  static const Dot4 instructions[] = {
+      {"+avx512vnni", "llvm.x86.avx512.vpdpbusd.512", 64, false},
+      {"+avxvnni", "llvm.x86.avx512.vpdpbusd.256", 32, false},
+      {"+dotprod", "llvm.aarch64.neon.sdot.v4i32.v16i8", 16, true},
+  };
+  for (const Dot4 &dot4 : instructions)
+    if (features.contains(dot4.feature))
+      return &dot4;
+  return nullptr;
+}
 
 bool CpuTarget::convertsHalves() const {
   return machine() == "aarch64" || required.contains("f16c");

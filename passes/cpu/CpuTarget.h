@@ -40,9 +40,16 @@ struct CpuTarget {
   std::string symbolSuffix() const;
   /// The machine of the artefact: x86-64 or aarch64.
   llvm::StringRef machine() const;
-  /// Whether one instruction adds four products of bytes to 32 bits. Others
-  /// take pairs of bytes, whose sums fit 16 bits where the bytes are small.
-  bool hasVnni() const;
+  /// The instruction that adds four products of bytes to 32 bits, null where
+  /// there is none. Others take pairs of bytes, whose sums fit 16 bits where
+  /// the bytes are small.
+  struct Dot4 {
+    llvm::StringRef feature;
+    llvm::StringRef intrinsic; ///< LLVM's
+    int64_t bytes;             ///< of a vector
+    bool hasSignedLhs;         ///< else the left bytes are unsigned
+  };
+  const Dot4 *dot4() const;
   /// Whether instructions convert between float16 and float32.
   bool convertsHalves() const;
 };

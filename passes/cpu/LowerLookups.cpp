@@ -147,9 +147,10 @@ struct LowerSum4Accumulate : TargetPattern<Sum4AccumulateOp> {
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
     VectorType sums = op.getAccumulator().getType();
     VectorType bytes = op.getBytes().getType();
-    if (target.hasVnni() && bytes.getNumElements() == 64) {
+    const CpuTarget::Dot4 *dot4 = target.dot4();
+    if (dot4 && !dot4->hasSignedLhs && bytes.getNumElements() == dot4->bytes) {
       rewriter.replaceOp(
-          op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
+          op, intrinsic(b, dot4->intrinsic, sums,
                         {adaptor.getAccumulator(), adaptor.getBytes(),
                          constant(b, bytes, int64_t(op.getFactor()))}));
       return success();
@@ -176,23 +177,49 @@ struct LowerDot4Accumulate : TargetPattern<Dot4AccumulateOp> {
   matchAndRewrite(Dot4AccumulateOp op, OpAdaptor adaptor,
                   ConversionPatternRewriter &rewriter) const override {
     ImplicitLocOpBuilder b(op.getLoc(), rewriter);
-    VectorType sums = op.getAccumulator().getType();
-    if (target.hasVnni() && op.getLhs().getType().getNumElements() == 64) {
-      rewriter.replaceOp(op, intrinsic(b, "llvm.x86.avx512.vpdpbusd.512", sums,
-                                       {adaptor.getAccumulator(),
-                                        adaptor.getLhs(), adaptor.getRhs()}));
+    const CpuTarget::Dot4 *dot4 = target.dot4();
+    const int64_t bytes = op.getLhs().getType().getNumElements();
+    if (dot4 && bytes % dot4->bytes == 0 &&
+        dot4->hasSignedLhs == op.getSignedLhs()) {
+      rewriter.replaceOp(op, inPieces(b, *dot4, adaptor));
       return success();
     }
+    VectorType sums = op.getAccumulator().getType();
     Value lhs = vector::BitCastOp::create(b, sums, adaptor.getLhs());
     Value rhs = vector::BitCastOp::create(b, sums, adaptor.getRhs());
     Value total = adaptor.getAccumulator();
     for (int64_t place = 0; place < 4; ++place)
       total = arith::AddIOp::create(
           b, total,
-          arith::MulIOp::create(b, byteOfLane(b, lhs, place, false),
+          arith::MulIOp::create(b, byteOfLane(b, lhs, place, op.getSignedLhs()),
                                 byteOfLane(b, rhs, place, true)));
     rewriter.replaceOp(op, total);
     return success();
+  }
+
+private:
+  static Value inPieces(ImplicitLocOpBuilder &b, const CpuTarget::Dot4 &dot4,
+                        OpAdaptor adaptor) {
+    const Value operands[] = {adaptor.getAccumulator(), adaptor.getLhs(),
+                              adaptor.getRhs()};
+    const int64_t bytes =
+        cast<VectorType>(operands[1].getType()).getNumElements();
+    const VectorType piece = VectorType::get({dot4.bytes / 4}, b.getI32Type());
+    if (bytes == dot4.bytes)
+      return intrinsic(b, dot4.intrinsic, piece, operands);
+    Value result = operands[0];
+    for (int64_t at = 0; at < bytes; at += dot4.bytes) {
+      auto slice = [&](Value vector, int64_t perByte) -> Value {
+        return vector::ExtractStridedSliceOp::create(b, vector, at / perByte,
+                                                     dot4.bytes / perByte, 1);
+      };
+      Value sums = intrinsic(b, dot4.intrinsic, piece,
+                             {slice(operands[0], 4), slice(operands[1], 1),
+                              slice(operands[2], 1)});
+      result = vector::InsertStridedSliceOp::create(
+          b, sums, result, ArrayRef<int64_t>{at / 4}, ArrayRef<int64_t>{1});
+    }
+    return result;
   }
 };
 

@@ -17,8 +17,10 @@ import sys
 LEVELS = {
     "x86-64-v4-vnni": (r"vpermb\s.*%zmm", [r"vpdpbusd\s.*%zmm"]),
     "x86-64-v4": (r"vpshufb\s.*%zmm", [r"vpaddw\s.*%zmm"]),
+    "x86-64-v3-vnni": (r"vpshufb\s.*%ymm", [r"vpaddw\s.*%ymm"]),
     "x86-64-v3": (r"vpshufb\s.*%ymm", [r"vpaddw\s.*%ymm"]),
     "x86-64-v2": (r"\spshufb\s.*%xmm", [r"\spaddw\s"]),
+    "aarch64-dotprod": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
     "aarch64-neon": (r"\btbl\s+v\d+\.16b", [r"\busra\b|\badd\s+v"]),
 }
 # Per level with products: the instruction, and how many of it a step of the
@@ -26,7 +28,9 @@ LEVELS = {
 PRODUCTS = {
     "x86-64-v4-vnni": (r"vpdpbusd\s.*%zmm", 24),
     "x86-64-v4": (r"vpmaddubsw\s.*%zmm", 64),
+    "x86-64-v3-vnni": (r"vpdpbusd\s.*%ymm", 16),
     "x86-64-v3": (r"vpmaddubsw\s.*%ymm", 64),
+    "aarch64-dotprod": (r"\bsdot\s+v", 16),
 }
 # The level's vector registers hold the sums of a loop; the smaller register
 # files are known to miss by a few. (An address may come from the stack.)

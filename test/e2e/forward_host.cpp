@@ -79,8 +79,8 @@ void run(const char *path, const std::vector<int32_t> &ids, const char *out) {
               &slots[begin], &positions[begin], tokens, positions.data(),
               tokens, &logits[size_t(begin) * size_t(manifest.vocabSize)],
               context, /*prefetch_l1=*/1536, /*prefetch_l2=*/8192,
-              /*products_from=*/INT64_MAX, thread, threads,
-              &ThreadPool::barrierOf, &pool);
+              variant.productsFrom ? variant.productsFrom : INT64_MAX, thread,
+              threads, &ThreadPool::barrierOf, &pool);
     });
   };
   step(0, count - 1);

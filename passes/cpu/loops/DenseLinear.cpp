@@ -100,6 +100,8 @@ void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context) {
   const Rows out = kernel.rows(op.getResult(0));
   const Argument count = kernel.tokens(op.getInput());
   nameKernelOf(pack, "int8-dot");
+  const CpuTarget::Dot4 *dot4 = kernel.target().dot4();
+  const bool isSigned = dot4 && dot4->hasSignedLhs;
 
   kernel.emit([&](Emitter &e) {
     e.forall(e.index(layout.tiles()), [&](Value tile) {
@@ -107,26 +109,29 @@ void lowerInt8Linear(PackedLinearOp op, PackOp pack, LoopContext &context) {
       Value values = e.mul(tile, layout.tileBytes());
       Value scales = e.loadVector(rowScales, firstRow, tileRows, 64);
       Value sums = e.loadVector(rowSums, firstRow, tileRows, 64);
-      // Bytes enter the product as x + 128, unsigned; the row's sum of
-      // weights takes the excess away.
+      // Where bytes have to be unsigned they enter the product as x + 128; the
+      // row's sum of weights takes the excess away.
       Value excess = arith::ShLIOp::create(e, sums, e.constant(e.ints(), 7));
       e.forLoop(e.index(0), count, [&](Value i) {
         Value from = in.row(e, i);
         Value dot = e.forLoop(
             e.index(0), e.index(layout.groups()), 1, {e.constant(e.ints(), 0)},
             [&](Value g, ValueRange carried) -> SmallVector<Value> {
-              Value four = arith::XOrIOp::create(
-                  e, e.load(in, e.add(from, g)),
-                  e.constant(e.getI32Type(), int64_t(int32_t(0x80808080))));
+              Value four = e.load(in, e.add(from, g));
+              if (!isSigned)
+                four = arith::XOrIOp::create(
+                    e, four,
+                    e.constant(e.getI32Type(), int64_t(int32_t(0x80808080))));
               Value x = e.bitcast(e.bytes(4 * tileRows), e.splat(four));
               Value w =
                   e.loadVector(weights, e.add(values, e.mul(g, 4 * tileRows)),
                                4 * tileRows, 64);
-              return {Dot4AccumulateOp::create(e, carried[0], x, w)};
+              return {Dot4AccumulateOp::create(e, carried[0], x, w, isSigned)};
             })[0];
-        Value y =
-            e.mul(arith::SIToFPOp::create(e, e.floats(), e.sub(dot, excess)),
-                  e.mul(scales, e.splat(e.load(tokenScales, i))));
+        if (!isSigned)
+          dot = e.sub(dot, excess);
+        Value y = e.mul(arith::SIToFPOp::create(e, e.floats(), dot),
+                        e.mul(scales, e.splat(e.load(tokenScales, i))));
         e.storeRows(y, out, e.add(out.row(e, i), firstRow),
                     e.sub(e.index(layout.rows), firstRow),
                     layout.rows % tileRows == 0);

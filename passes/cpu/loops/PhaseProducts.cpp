@@ -18,14 +18,15 @@ constexpr int64_t kWordTokens = 4;
 /// Tokens whose sums lie in registers side by side, fewer at the end of a
 /// batch. 2 tokens have 4 sums in turns, which just hide the latency of a
 /// product where one starts in each cycle. Pairs have their sums in 16 bits,
-/// too, in 32 registers of 64 bytes or 16 of 32.
+/// too, in 32 registers of 64 bytes or 16 of 32. Half of 16 registers of 32
+/// bytes, or of 32 of 16, hold the sums of 2 tokens.
 constexpr int64_t kTokenGroups[] = {12, 4, 2, 1};
 
 ArrayRef<int64_t> panelGroups(const CpuTarget &target) {
   const ArrayRef<int64_t> groups = kTokenGroups;
-  if (target.hasVnni())
-    return groups;
-  return groups.drop_front(target.lookupBytes == kChunk ? 1 : 2);
+  if (target.lookupBytes < kChunk)
+    return groups.drop_front(2);
+  return target.dot4() ? groups : groups.drop_front(1);
 }
 
 /// Of a call's first tokens, which are multiplied while codes are decoded: the
@@ -36,7 +37,7 @@ constexpr int64_t kFirstGroups[] = {8, 4, 1};
 /// None where registers do not reach: decoding then comes first.
 ArrayRef<int64_t> firstGroups(const SignPlanePack &pack,
                               const CpuTarget &target) {
-  if (!target.hasVnni() || pack.sets() > 4)
+  if (!target.dot4() || target.lookupBytes < kChunk || pack.sets() > 4)
     return {};
   return kFirstGroups;
 }
@@ -74,9 +75,11 @@ int64_t wordsPerSum(const SignPlanePack &pack) {
                            ByteOrder::kWordsPerBlock);
 }
 
-/// What is added to A', so that bytes are unsigned.
+/// What is added to A', so that bytes are unsigned where they have to be.
 int64_t offsetOf(const SignPlanePack &pack, const CpuTarget &target) {
-  return target.hasVnni() ? 128 : largestEntry(pack);
+  if (const CpuTarget::Dot4 *dot4 = target.dot4())
+    return dot4->hasSignedLhs ? 0 : 128;
+  return largestEntry(pack);
 }
 
 enum ProductBuffer { Words, Sums };
@@ -89,7 +92,7 @@ bool hasProducts(PackedLinearOp op, const SignPlanePack &pack,
   // and half of an addition for a parameter, which no product beats.
   return target.productsFrom && batch > 1 && op.getScales() &&
          pack.isOnGrid() && !pack.isTiled() && pack.sets() > 2 &&
-         (target.hasVnni() || wordsPerSum(pack));
+         (target.dot4() || wordsPerSum(pack));
 }
 
 SmallVector<Buffer> productScratch(MLIRContext *context,
@@ -190,8 +193,8 @@ struct Products {
   }
   Values load(const Group &group);
   void store(const Group &group, ValueRange sums);
-  void addWord(const Group &group, Value number,
-               const std::array<Value, 2> &bytes, Values &sums);
+  void addWord(const Group &group, Value number, ArrayRef<Value> bytes,
+               Values &sums);
   void addAndDecode(PhaseBytes &decoder, const Group &group, Value begin,
                     Value end, Value areAll);
   void addPanel(const Group &group, Value blocks);
@@ -222,15 +225,20 @@ Value Products::wordOf(const Group &group, Value words, int64_t token) {
                    e.splat(e.load(arguments.words, at), sumLanes()));
 }
 
-/// for token: sums[token] += bytes times the token's word
-void Products::addWord(const Group &group, Value number,
-                       const std::array<Value, 2> &bytes, Values &sums) {
+/// for token: sums[token] += bytes, a word's vectors, times the token's word
+///
+/// CPUs without such products decode for no token at all.
+void Products::addWord(const Group &group, Value number, ArrayRef<Value> bytes,
+                       Values &sums) {
+  if (!group.tokens)
+    return;
+  const bool isSigned = input.target.dot4()->hasSignedLhs;
   Value words = e.add(group.firstWord, e.mul(number, kWordTokens));
   for (int64_t t = 0; t < group.tokens; ++t) {
     Value x = wordOf(group, words, t);
-    for (int64_t part = 0; part < ByteOrder::kParts; ++part) {
-      Value &sum = sums[t * ByteOrder::kParts + part];
-      sum = Dot4AccumulateOp::create(e, sum, bytes[part], x);
+    for (size_t i = 0; i < bytes.size(); ++i) {
+      Value &sum = sums[t * bytes.size() + i];
+      sum = Dot4AccumulateOp::create(e, sum, bytes[i], x, isSigned);
     }
   }
 }
@@ -277,20 +285,19 @@ void Products::addAndDecode(PhaseBytes &decoder, const Group &group,
 /// for word of the panel: for token: sums[token] += bytes times the word
 /// totals = sums
 void Products::addPanel(const Group &group, Value blocks) {
-  if (!input.target.hasVnni())
+  if (!input.target.dot4())
     return addPanelByPairs(group, blocks);
   Value words = e.mul(blocks, ByteOrder::kWordsPerBlock);
   store(group, e.forLoop(e.index(0), words, 1, load(group),
                          [&](Value number, ValueRange carried) {
                            Values sums(carried);
-                           std::array<Value, 2> bytes;
-                           for (int64_t part = 0; part < ByteOrder::kParts;
-                                ++part)
-                             bytes[part] = e.loadVector(
-                                 scratch.bytes,
-                                 e.add(e.mul(number, ByteOrder::kWordBytes),
-                                       part * kChunk),
-                                 kChunk, 64);
+                           Value word = e.mul(number, ByteOrder::kWordBytes);
+                           Values bytes;
+                           for (int64_t at = 0; at < ByteOrder::kWordBytes;
+                                at += vectorBytes())
+                             bytes.push_back(
+                                 e.loadVector(scratch.bytes, e.add(word, at),
+                                              vectorBytes(), vectorBytes()));
                            addWord(group, number, bytes, sums);
                            return sums;
                          }));

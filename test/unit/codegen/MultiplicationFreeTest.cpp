@@ -202,7 +202,7 @@ TEST_F(MultiplicationFreeTest, OnTheGridOnlyManyTokensAreMultiplied) {
         EXPECT_GE(findings.loops, findings.kernels);
         EXPECT_EQ(findings.products, std::vector<std::string>());
         const bool multiplies = target.productsFrom && stages > 1 &&
-                                (target.hasVnni() || (isBinary && stages <= 5));
+                                (target.dot4() || (isBinary && stages <= 5));
         EXPECT_EQ(findings.withProducts, multiplies ? 5 : 0);
       }
 }
