@@ -2,7 +2,7 @@
 //
 // The metrics of PhaseCoder.h: order and Cholesky factor of the inputs', and
 // the blocks of the outputs'.
-#include "dialect/phase/PhaseCoder.h"
+#include "dialect/phase/CoderProducts.h"
 
 #include "runtime/support/Error.h"
 
@@ -13,48 +13,52 @@
 namespace fairy2 {
 namespace {
 
-constexpr int64_t kBlock = 64; // columns of L that are found at a time
+/// Rows of a product that a thread makes at a time.
+constexpr int64_t kRows = 256;
 
-/// Columns [begin, end) of row i of L, where rows [begin, i) have them and the
-/// products with columns before `begin` are taken off.
-void finishRow(float *lower, int64_t size, int64_t i, int64_t begin,
-               int64_t end) {
-  float *row = lower + i * size;
-  for (int64_t j = begin; j < end; ++j) {
-    const float *other = lower + j * size;
-    float sum = row[j];
-    for (int64_t k = begin; k < j; ++k)
-      sum -= row[k] * other[k];
-    row[j] = i == j ? std::sqrt(sum) : sum / other[j];
+/// Of a square of at most kTriangle, in place and below the diagonal.
+void factorizeSquare(float *lower, int64_t stride, int64_t size) {
+  for (int64_t i = 0; i < size; ++i) {
+    float *row = lower + i * stride;
+    for (int64_t j = 0; j <= i; ++j) {
+      const float *other = lower + j * stride;
+      float sum = row[j];
+      for (int64_t k = 0; k < j; ++k)
+        sum -= row[k] * other[k];
+      row[j] = i == j ? std::sqrt(sum) : sum / other[j];
+    }
   }
 }
 
 /// Replaces a symmetric matrix by its Cholesky factor. One that rounding has
 /// made indefinite gives NaN.
-void factorize(std::vector<float> &lower, int64_t size,
-               const ParallelFor &parallelFor) {
-  std::vector<float> panel; // [kBlock][rows below], columns of L
-  for (int64_t begin = 0; begin < size; begin += kBlock) {
-    const int64_t end = std::min(begin + kBlock, size), rest = size - end;
-    for (int64_t i = begin; i < end; ++i)
-      finishRow(lower.data(), size, i, begin, i + 1);
-    panel.resize(size_t((end - begin) * rest));
-    parallelFor(rest, [&](int64_t first, int64_t last) {
-      for (int64_t i = first; i < last; ++i) {
-        finishRow(lower.data(), size, end + i, begin, end);
-        for (int64_t k = begin; k < end; ++k)
-          panel[(k - begin) * rest + i] = lower[(end + i) * size + k];
-      }
+void factorize(const CoderKernels &kernels, std::vector<float> &lower,
+               int64_t size, const ParallelFor &parallelFor) {
+  for (int64_t begin = 0; begin < size; begin += kTriangle) {
+    const int64_t end = std::min(begin + kTriangle, size);
+    const int64_t width = end - begin;
+    float *square = lower.data() + begin * (size + 1);
+    factorizeSquare(square, size, width);
+    const int64_t tasks = (size - end + kRows - 1) / kRows;
+    const auto part = [&](int64_t k, int64_t column) {
+      const int64_t first = end + k * kRows;
+      return Rows{lower.data() + first * size + column,
+                  std::min(kRows, size - first), size};
+    };
+    parallelFor(tasks, [&](int64_t first, int64_t last) {
+      std::vector<float> transposed(size_t(width * width));
+      for (int64_t k = first; k < last; ++k)
+        divideByTransposed(kernels, square, size, width, part(k, begin),
+                           transposed.data());
     });
-    parallelFor(rest, [&](int64_t first, int64_t last) {
+    parallelFor(tasks, [&](int64_t first, int64_t last) {
       for (int64_t i = first; i < last; ++i) {
-        float *row = lower.data() + (end + i) * size;
-        for (int64_t k = begin; k < end; ++k) {
-          const float factor = row[k];
-          const float *column = panel.data() + (k - begin) * rest;
-          for (int64_t j = 0; j <= i; ++j)
-            row[end + j] -= factor * column[j];
-        }
+        // Long rows beside short ones, for threads to have as much to do.
+        const int64_t k = i % 2 ? tasks - 1 - i / 2 : i / 2;
+        const Rows rows = part(k, begin);
+        // Up to the diagonal, and a little of what nobody reads.
+        addProduct(kernels, rows, {lower.data() + end * size + begin, 1, size},
+                   width, k * kRows + rows.count, part(k, end), true);
       }
     });
   }
@@ -66,7 +70,8 @@ void factorize(std::vector<float> &lower, int64_t size,
 
 InputMetric::InputMetric(const float *moments, int64_t columns, float damping,
                          const std::string &name,
-                         const ParallelFor &parallelFor)
+                         const ParallelFor &parallelFor,
+                         const CoderKernels &kernels)
     : count(columns), order(size_t(columns)) {
   for (int64_t row = 0; row < columns; ++row)
     requireFinite(name, row, columns, moments + row * columns);
@@ -92,7 +97,7 @@ InputMetric::InputMetric(const float *moments, int64_t columns, float damping,
       matrix[a * columns + b] =
           moments[columnAt(a) * columns + columnAt(b)] + (a == b ? added : 0);
   lower = matrix;
-  factorize(lower, columns, parallelFor);
+  factorize(kernels, lower, columns, parallelFor);
   for (int64_t j = 0; j < columns; ++j)
     if (!(lower[j * columns + j] > 0))
       throw Error(name + ": expected moments of inputs that are positive "

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The coder of PhaseCoder.h. Blocks of G do not know of each other, so four of
-// them are coded side by side, one in each lane of a vector.
+// The coder of PhaseCoder.h. Blocks of G do not know of each other, so kLanes
+// of them are coded side by side, one in each lane of a vector.
+//
+// With E = diag(f) A' - A* the descent needs E H. What is kept is A' H, which
+// follows the codes as they change (fewer and fewer do), and A* H, which stays:
+// new factors cost no product with H.
 #include "dialect/phase/PhaseCoder.h"
 
 #include "dialect/phase/BinaryStages.h"
-#include "dialect/phase/BlockChoice.h"
-#include "dialect/phase/PanelProducts.h"
+#include "dialect/phase/CoderProducts.h"
 #include "runtime/support/Error.h"
 
 #include <algorithm>
@@ -17,7 +20,9 @@ namespace {
 
 constexpr int kFactorSteps = 16; ///< of row factors in an octave
 constexpr int kFactorCycles = 8; ///< over the rows of a block, in a fit
-constexpr int kSearchedFactors[] = {0, 1, 0, 1}; ///< parts of a pair, in turn
+/// Columns whose changes reach the rest together, a multiple of kPanel, and
+/// columns of the rest that they reach at a time: what a core's cache holds.
+constexpr int64_t kSpan = 128, kReached = 256;
 
 float onFactorGrid(double steps) {
   return float(std::exp2(steps / kFactorSteps));
@@ -39,25 +44,44 @@ float fittedFactor(float wanted, float present) {
   return best;
 }
 
-/// kLanes blocks of G, from `firstBlock` on. A row of a block is r: complex row
-/// r of it, then n + r.
-class LaneGroup {
+/// The changes of a row's codes in a span of columns.
+struct Changes {
+  int64_t count = 0;
+  float values[kSpan];
+  int32_t places[kSpan];
+
+  void add(float value, int64_t place) {
+    values[count] = value;
+    places[count++] = int32_t(place);
+  }
+};
+
+/// Blocks of G, from `firstBlock` on. A row of a block is r: complex row r of
+/// it, then n + r.
+class BlockGroup {
 public:
-  LaneGroup(const CodingTask &task, const CodingOptions &options,
-            int64_t firstBlock)
-      : task(task), options(options), firstBlock(firstBlock),
-        pairs(task.outputs->pairs()), rows(2 * pairs), columns(task.columns),
-        unit(kNormalUnits[size_t(options.stages - 1)]), grid(options.stages),
-        target(size_t(rows * columns)), error(target.size()),
-        coded(target.size()), outputs(size_t(rows * rows)),
-        factors(size_t(rows)) {
-    loadOutputs();
+  BlockGroup(const CodingTask &task, const CodingOptions &options,
+             int64_t firstBlock, int64_t blocks)
+      : task(task), options(options),
+        kernels(options.kernels ? *options.kernels : coderKernels()),
+        firstBlock(firstBlock), blocks(blocks), pairs(task.outputs->pairs()),
+        blockRows(2 * pairs), columns(task.columns),
+        unit(kNormalUnits[size_t(options.stages - 1)]),
+        target(size_t(blocks * blockRows * columns)), pulls(target.size()),
+        error(target.size()), coded(target.size()), products(target.size()),
+        outputs(size_t(blockRows * blockRows * kLanes)),
+        factors(size_t(blocks * blockRows)) {
+    for (int64_t lane = 0; lane < blocks; ++lane)
+      for (int64_t k = 0; k < blockRows * blockRows; ++k)
+        outputs[size_t(k * kLanes + lane)] = outputBlock(lane)[k];
     setTarget();
   }
 
   void code() {
     findFactors();
     start();
+    if (options.rounds)
+      multiply(coded, products);
     for (int round = 0; round < options.rounds; ++round) {
       const bool isLast = round + 1 == options.rounds;
       for (int k = 0; k < (isLast ? options.lastSweeps : options.sweeps); ++k)
@@ -65,118 +89,108 @@ public:
       if (!isLast)
         fitFactors();
     }
+    if (!options.rounds)
+      multiply(coded, products);
   }
 
-  /// Sums of the loss and of that of the target alone.
-  void addTo(CodingReport &report) const {
-    report.loss += lossOf(error) / 2;
-    report.norm += lossOf(target) / 2;
+  /// Of each block the loss and that of the target alone.
+  void report(CodingReport *reports) {
+    for (int64_t r = 0; r < rowCount(); ++r)
+      for (int64_t c = 0; c < columns; ++c)
+        error[place(r, c)] =
+            stepOf(r) * coded[place(r, c)] - target[place(r, c)];
+    for (int64_t lane = 0; lane < blocks; ++lane) {
+      const std::vector<float> withCoded = formOf(lane, error, products);
+      const std::vector<float> withTarget = formOf(lane, error, pulls);
+      const std::vector<float> norms = formOf(lane, target, pulls);
+      for (int64_t k = 0; k < blockRows * blockRows; ++k) {
+        const double g = outputBlock(lane)[k] / 2;
+        const float step = stepOf(lane * blockRows + k % blockRows);
+        reports[lane].loss +=
+            g * (double(step) * withCoded[size_t(k)] - withTarget[size_t(k)]);
+        reports[lane].norm += g * norms[size_t(k)];
+      }
+    }
   }
 
   void write(PhaseMatrix &q) const {
     std::vector<uint8_t> levels(size_t(4 * q.columns));
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      for (int64_t i = 0; i < pairs; ++i) {
-        if (realRow(i, lane) < 0)
-          continue;
-        for (int64_t k = 0; k < q.columns; ++k) {
-          const BlockLevels x = grid.levelsOf(entry(coded, i, k));
-          for (int64_t part = 0; part < 4; ++part)
-            levels[size_t(part * q.columns + task.inputs->columnAt(2 * k))] =
-                uint8_t(grid.levelAt(x.r[part][lane]));
-        }
-        setRowCodes(q, realRow(i, lane), levels.data());
-        for (const int64_t r : {i, pairs + i})
-          q.rowFactors[size_t(realRow(r, lane))] = factors[size_t(r)][lane];
-      }
+    for (int64_t r = 0; r < rowCount(); ++r) {
+      const int64_t row = realRow(r);
+      if (row < 0)
+        continue;
+      q.rowFactors[size_t(row)] = factors[size_t(r)];
+      if (r % blockRows >= pairs)
+        continue;
+      for (int64_t k = 0; k < q.columns; ++k)
+        setLevels(&coded[place(r, 2 * k)], &coded[place(r + pairs, 2 * k)],
+                  levels.data() + task.inputs->columnAt(2 * k), q.columns);
+      setRowCodes(q, row, levels.data());
+    }
   }
 
 private:
-  /// The row of A at row r of a lane's block, or -1.
-  int64_t realRow(int64_t r, int64_t lane) const {
-    const int64_t block = firstBlock + lane, i = r % pairs;
-    if (block >= task.outputs->blocks() || i >= task.outputs->pairsOf(block))
+  int64_t rowCount() const { return blocks * blockRows; }
+  size_t place(int64_t r, int64_t c) const { return size_t(r * columns + c); }
+  /// The row of A at a row of the group, or -1.
+  int64_t realRow(int64_t row) const {
+    const int64_t block = firstBlock + row / blockRows, r = row % blockRows;
+    if (r % pairs >= task.outputs->pairsOf(block))
       return -1;
-    return r / pairs * (task.rows / 2) + block * pairs + i;
+    return r / pairs * (task.rows / 2) + block * pairs + r % pairs;
+  }
+  const float *outputBlock(int64_t lane) const {
+    return task.outputs->block(firstBlock + lane);
+  }
+  float stepOf(int64_t row) const { return 2 * unit * factors[size_t(row)]; }
+  Rows rowsOf(std::vector<float> &of) const {
+    return {of.data(), rowCount(), columns};
   }
 
-  void loadOutputs() {
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      if (const int64_t b = firstBlock + lane; b < task.outputs->blocks())
-        for (int64_t k = 0; k < rows * rows; ++k)
-          outputs[size_t(k)][lane] = task.outputs->block(b)[k];
+  /// r0 .. r3 of an entry, of which `top` and `bottom` are the rows, as levels.
+  void setLevels(const float *top, const float *bottom, uint8_t *to,
+                 int64_t stride) const {
+    const float a11 = top[0], a12 = top[1], a21 = bottom[0], a22 = bottom[1];
+    const float r[] = {a11 + a12 - a21 + a22, a11 - a12 + a21 + a22,
+                       a11 - a12 - a21 - a22, a11 + a12 + a21 - a22};
+    for (int k = 0; k < 4; ++k)
+      to[k * stride] =
+          uint8_t(int(r[k] / 2 + float(1 << (options.stages - 1))));
   }
 
-  /// Adds rows of a matrix of A's shape, columns in the order of coding.
-  void addRows(const float *values, std::vector<Lanes> &to) const {
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      for (int64_t r = 0; r < rows; ++r)
-        if (const int64_t row = realRow(r, lane); row >= 0)
-          for (int64_t c = 0; c < columns; ++c)
-            to[size_t(r * columns + c)][lane] +=
-                values[row * columns + task.inputs->columnAt(c)];
+  /// to += of H.
+  void multiply(std::vector<float> &of, std::vector<float> &to) const {
+    addProduct(kernels, rowsOf(of), {task.inputs->moments(), columns, 1},
+               columns, columns, rowsOf(to));
   }
 
   void setTarget() {
-    addRows(task.weights, target);
-    if (!task.drift && !task.residual)
-      return;
-    const InputMetric &inputs = *task.inputs;
-    std::vector<Lanes> d(target.size());
-    if (task.residual)
-      addRows(task.residual, d);
-    Lanes sums[kPanel];
-    if (task.drift)
-      forPanels(columns, false, [&](int64_t begin, int64_t width) {
-        const PackedPanel drift(columns, width, [&](int64_t c, int64_t p) {
-          return task
-              .drift[inputs.columnAt(c) * columns + inputs.columnAt(begin + p)];
-        });
-        for (int64_t r = 0; r < rows; ++r) {
-          drift.times(&target[size_t(r * columns)], sums);
-          for (int64_t p = 0; p < width; ++p)
-            d[size_t(r * columns + begin + p)] += sums[p];
-        }
-      });
-    divideByMoments(inputs, rows, d);
-    for (size_t k = 0; k < target.size(); ++k)
-      target[k] += d[k];
-  }
-
-  /// Complex entry (i, k) of rows in the order of coding.
-  Block entry(const std::vector<Lanes> &of, int64_t i, int64_t k) const {
-    const Lanes *top = &of[size_t(i * columns + 2 * k)];
-    const Lanes *bottom = &of[size_t((pairs + i) * columns + 2 * k)];
-    return {top[0], top[1], bottom[0], bottom[1]};
-  }
-  void setEntry(std::vector<Lanes> &of, int64_t i, int64_t k, const Block &to) {
-    Lanes *top = &of[size_t(i * columns + 2 * k)];
-    Lanes *bottom = &of[size_t((pairs + i) * columns + 2 * k)];
-    top[0] = to.a[0];
-    top[1] = to.a[1];
-    bottom[0] = to.a[2];
-    bottom[1] = to.a[3];
-  }
-
-  Lanes stepOf(int64_t r) const { return 2 * unit * factors[size_t(r)]; }
-
-  /// The squared error of rounding rows i and n + i, weighted by the diagonal
-  /// of H.
-  Lanes roundingError(int64_t i, Lanes top, Lanes bottom) const {
-    const Lanes steps[2] = {2 * unit * top, 2 * unit * bottom};
-    const Lanes over[2] = {inverse(steps[0]), inverse(steps[1])};
-    Lanes sums[2] = {};
-    for (int64_t k = 0; k < columns / 2; ++k) {
-      const Block wanted = entry(target, i, k).scaled(over[0], over[1]);
-      const Block found = grid.nearest(wanted);
-      const float *h = task.inputs->moments() + 2 * k * (columns + 1);
-      const float weights[2] = {h[0], h[columns + 1]};
-      for (int part = 0; part < 4; ++part) {
-        const Lanes e = found.a[part] - wanted.a[part];
-        sums[part / 2] += weights[part % 2] * e * e;
+    // Until their columns are put in order, `error` is A and `products` D.
+    for (int64_t r = 0; r < rowCount(); ++r)
+      if (const int64_t row = realRow(r); row >= 0) {
+        std::copy_n(task.weights + row * columns, columns, &error[place(r, 0)]);
+        if (task.residual)
+          std::copy_n(task.residual + row * columns, columns,
+                      &products[place(r, 0)]);
       }
+    if (task.drift)
+      addProduct(kernels, rowsOf(error), {task.drift, columns, 1}, columns,
+                 columns, rowsOf(products));
+    for (int64_t r = 0; r < rowCount(); ++r)
+      for (int64_t c = 0; c < columns; ++c) {
+        const int64_t from = task.inputs->columnAt(c);
+        target[place(r, c)] = error[place(r, from)];
+        pulls[place(r, c)] = products[place(r, from)];
+      }
+    if (task.drift || task.residual) {
+      divideByMoments(kernels, *task.inputs, rowsOf(pulls));
+      for (size_t k = 0; k < target.size(); ++k)
+        target[k] += pulls[k];
+      std::fill(pulls.begin(), pulls.end(), 0.f);
     }
-    return sums[0] * steps[0] * steps[0] + sums[1] * steps[1] * steps[1];
+    multiply(target, pulls);
+    std::fill(error.begin(), error.end(), 0.f);
+    std::fill(products.begin(), products.end(), 0.f);
   }
 
   /// The factors of rows with which plain rounding does least harm: first both
@@ -184,238 +198,233 @@ private:
   /// row with one giant weight is ruined by its root mean square, and no fit
   /// finds its way from there.
   void findFactors() {
+    std::vector<float> rows[2];
+    float rms[2][kLanes] = {}, multiples[2][kLanes] = {};
     for (int64_t i = 0; i < pairs; ++i) {
-      Lanes rms[2], multiples[2] = {};
-      for (const int part : {0, 1}) {
-        const Lanes *row = &target[size_t((part * pairs + i) * columns)];
-        Lanes sum = {};
-        for (int64_t c = 0; c < columns; ++c)
-          sum += row[c] * row[c];
-        for (int64_t lane = 0; lane < kLanes; ++lane)
-          rms[part][lane] = std::sqrt(sum[lane] / float(columns));
+      for (int64_t part = 0; part < 2; ++part) {
+        rows[part].resize(size_t(columns * kLanes));
+        for (int64_t lane = 0; lane < blocks; ++lane) {
+          const float *row =
+              &target[place(lane * blockRows + part * pairs + i, 0)];
+          float sum = 0;
+          for (int64_t c = 0; c < columns; ++c) {
+            rows[part][size_t(c * kLanes + lane)] = row[c];
+            sum += row[c] * row[c];
+          }
+          rms[part][lane] = std::sqrt(sum / float(columns));
+        }
       }
-      Lanes best = multiples[0] + HUGE_VALF;
-      const auto attempt = [&](Lanes top, Lanes bottom) {
-        const Lanes found = roundingError(i, top * rms[0], bottom * rms[1]);
-        const LaneMask better = found < best;
-        best = better ? found : best;
-        multiples[0] = better ? top : multiples[0];
-        multiples[1] = better ? bottom : multiples[1];
-      };
-      for (const float multiple : kScaleMultiples)
-        attempt(Lanes{} + multiple, Lanes{} + multiple);
-      for (const int part : kSearchedFactors)
-        for (const float multiple : kScaleMultiples)
-          attempt(part == 0 ? Lanes{} + multiple : multiples[0],
-                  part == 1 ? Lanes{} + multiple : multiples[1]);
-      for (const int part : {0, 1})
-        for (int64_t lane = 0; lane < kLanes; ++lane)
-          factors[size_t(part * pairs + i)][lane] =
+      kernels.searchFactors({{rows[0].data(), rows[1].data()},
+                             columns,
+                             columns,
+                             task.inputs->moments(),
+                             options.stages,
+                             unit,
+                             {rms[0], rms[1]},
+                             kScaleMultiples.data(),
+                             int64_t(kScaleMultiples.size()),
+                             {multiples[0], multiples[1]}});
+      for (int64_t part = 0; part < 2; ++part)
+        for (int64_t lane = 0; lane < blocks; ++lane)
+          factors[size_t(lane * blockRows + part * pairs + i)] =
               nearestRowFactor(rms[part][lane] * multiples[part][lane]);
     }
   }
 
-  /// G of rows i and n + i, times their steps where A' changes by one.
-  RowForm rowForm(int64_t i) const {
-    const auto at = [&](int64_t a, int64_t b) {
-      return outputs[size_t(a * rows + b)];
-    };
-    return {at(i, i), at(i, pairs + i), at(pairs + i, pairs + i), stepOf(i),
-            stepOf(pairs + i)};
+  /// Panels of the group's rows, as kernels take them.
+  struct Lanes {
+    explicit Lanes(int64_t rows)
+        : target(size_t(rows * kPanel * kLanes)), coded(target.size()),
+          error(target.size()), products(target.size()),
+          steps(size_t(rows * kLanes)) {}
+    std::vector<float> target, coded, error, products, steps;
+  };
+  Lanes makeLanes() const {
+    Lanes lanes(blockRows);
+    for (int64_t r = 0; r < rowCount(); ++r)
+      lanes.steps[size_t(r % blockRows * kLanes + r / blockRows)] = stepOf(r);
+    return lanes;
+  }
+  CoderPanel panelOf(Lanes &lanes, int64_t width, const float *square) const {
+    return {pairs,
+            width,
+            options.stages,
+            outputs.data(),
+            lanes.steps.data(),
+            lanes.target.data(),
+            lanes.coded.data(),
+            lanes.error.data(),
+            lanes.products.data(),
+            square,
+            columns};
+  }
+  static float *lanesOf(std::vector<float> &panel, int64_t r, int64_t rows) {
+    return &panel[size_t(r % rows * kPanel * kLanes + r / rows)];
+  }
+  void gather(const Rows &from, int64_t width, std::vector<float> &to) const {
+    for (int64_t r = 0; r < rowCount(); ++r) {
+      float *lane = lanesOf(to, r, blockRows);
+      for (int64_t p = 0; p < width; ++p)
+        lane[p * kLanes] = from.row(r)[p];
+    }
+  }
+  void scatter(std::vector<float> &from, int64_t width, const Rows &to) const {
+    for (int64_t r = 0; r < rowCount(); ++r) {
+      const float *lane = lanesOf(from, r, blockRows);
+      for (int64_t p = 0; p < width; ++p)
+        to.row(r)[p] = lane[p * kLanes];
+    }
   }
 
-  /// Makes `change` of the coded entry, and of its error.
-  void move(int64_t i, int64_t k, const Block &change) {
-    setEntry(coded, i, k, entry(coded, i, k).plus(change));
-    setError(i, k);
-  }
-  void setError(int64_t i, int64_t k) {
-    setEntry(error, i, k,
-             entry(coded, i, k)
-                 .scaled(stepOf(i), stepOf(pairs + i))
-                 .minus(entry(target, i, k)));
+  /// body(first column, end) for the spans, or a span's panels, from the last
+  /// on.
+  template <typename Body>
+  static void backwards(int64_t begin, int64_t end, int64_t size,
+                        const Body &body) {
+    for (int64_t k = (end - begin - 1) / size; k >= 0; --k)
+      body(begin + k * size, std::min(begin + (k + 1) * size, end));
   }
 
   /// Codes column pairs from the last to the first; each takes back what those
   /// before it have done to outputs, as far as its inputs tell (GPTQ, Frantar
-  /// et al., arXiv 2210.17323, for pairs). Rows other than i and n + i do not
-  /// count here.
+  /// et al., arXiv 2210.17323, for pairs).
   void start() {
     const float *lower = task.inputs->factor();
-    std::vector<Lanes> sums(size_t(rows * kPanel)); // of error times L
-    forPanels(columns, true, [&](int64_t begin, int64_t width) {
-      const int64_t end = begin + width;
-      const PackedPanel behind(columns - end, width, [&](int64_t c, int64_t p) {
-        return lower[(end + c) * columns + begin + p];
+    std::vector<float> room(size_t(rowCount() * kSpan)); // of error times L
+    Lanes lanes = makeLanes();
+    backwards(0, columns, kSpan, [&](int64_t begin, int64_t end) {
+      std::fill(room.begin(), room.end(), 0.f);
+      const Rows sums = {room.data(), rowCount(), kSpan};
+      addProduct(kernels, rowsOf(error).columnsFrom(end),
+                 {lower + end * columns + begin, columns, 1}, columns - end,
+                 end - begin, sums);
+      backwards(begin, end, kPanel, [&](int64_t first, int64_t last) {
+        const int64_t width = last - first;
+        gather(rowsOf(target).columnsFrom(first), width, lanes.target);
+        gather(sums.columnsFrom(first - begin), width, lanes.products);
+        kernels.startPanel(
+            panelOf(lanes, width, lower + first * (columns + 1)));
+        scatter(lanes.coded, width, rowsOf(coded).columnsFrom(first));
+        scatter(lanes.error, width, rowsOf(error).columnsFrom(first));
+        addProduct(kernels, rowsOf(error).columnsFrom(first),
+                   {lower + first * columns + begin, columns, 1}, width,
+                   first - begin, sums);
       });
-      for (int64_t r = 0; r < rows; ++r)
-        behind.times(&error[size_t(r * columns + end)],
-                     &sums[size_t(r * kPanel)]);
-      for (int64_t p = width - 2; p >= 0; p -= 2) {
-        const int64_t k = (begin + p) / 2;
-        const float *first = lower + (begin + p) * columns + begin;
-        const float *second = first + columns;
-        const float l00 = first[p], l10 = second[p], l11 = second[p + 1];
-        const ColumnForm column(l00 * l00, l00 * l10, l10 * l10 + l11 * l11);
-        for (int64_t i = 0; i < pairs; ++i) {
-          const Lanes over[2] = {inverse(stepOf(i)),
-                                 inverse(stepOf(pairs + i))};
-          setEntry(coded, i, k,
-                   grid.nearest(entry(target, i, k).scaled(over[0], over[1])));
-          setError(i, k);
-          const RowForm row = rowForm(i);
-          const Block e = entry(error, i, k);
-          Lanes pulls[4]; // (e L + sums) L^T
-          for (const int part : {0, 1}) {
-            const Lanes *sum = &sums[size_t((part * pairs + i) * kPanel + p)];
-            const Lanes a =
-                e.a[2 * part] * l00 + e.a[2 * part + 1] * l10 + sum[0];
-            const Lanes b = e.a[2 * part + 1] * l11 + sum[1];
-            pulls[2 * part] = a * l00;
-            pulls[2 * part + 1] = a * l10 + b * l11;
-          }
-          const Block slope = {row.top * pulls[0] + row.both * pulls[2],
-                               row.top * pulls[1] + row.both * pulls[3],
-                               row.both * pulls[0] + row.bottom * pulls[2],
-                               row.both * pulls[1] + row.bottom * pulls[3]};
-          move(i, k, grid.choose(entry(coded, i, k), slope, row, column));
-        }
-        for (int64_t r = 0; r < rows; ++r)
-          for (int64_t before = 0; before < p; ++before)
-            sums[size_t(r * kPanel + before)] +=
-                error[size_t(r * columns + begin + p)] * first[before] +
-                error[size_t(r * columns + begin + p + 1)] * second[before];
-      }
-    });
-  }
-
-  PackedPanel momentsOf(int64_t begin, int64_t width) const {
-    return PackedPanel(columns, width, [&](int64_t c, int64_t p) {
-      return task.inputs->moments()[c * columns + begin + p];
     });
   }
 
   /// One pass over all entries; each takes the best code for all others.
   void sweep() {
-    std::vector<Lanes> products(size_t(rows * kPanel)); // of error times H
-    forPanels(columns, true, [&](int64_t begin, int64_t width) {
-      const PackedPanel moments = momentsOf(begin, width);
-      for (int64_t r = 0; r < rows; ++r)
-        moments.times(&error[size_t(r * columns)],
-                      &products[size_t(r * kPanel)]);
-      for (int64_t p = width - 2; p >= 0; p -= 2) {
-        const float *h = task.inputs->moments() + (begin + p) * columns + begin;
-        const ColumnForm column(h[p], h[p + 1], h[columns + p + 1]);
-        for (int64_t i = 0; i < pairs; ++i) {
-          const int64_t k = (begin + p) / 2;
-          const Block before = entry(error, i, k);
-          move(i, k,
-               grid.choose(entry(coded, i, k), slopeOf(i, p, products),
-                           rowForm(i), column));
-          const Block change = entry(error, i, k).minus(before);
-          for (const int part : {0, 1})
-            for (int64_t j = 0; j < width; ++j)
-              products[size_t((part * pairs + i) * kPanel + j)] +=
-                  change.a[2 * part] * h[j] +
-                  change.a[2 * part + 1] * h[columns + j];
-        }
+    const float *moments = task.inputs->moments();
+    std::vector<float> room(size_t(rowCount() * kSpan)); // of error times H
+    std::vector<Changes> changes(static_cast<size_t>(rowCount()));
+    Lanes lanes = makeLanes();
+    backwards(0, columns, kSpan, [&](int64_t begin, int64_t end) {
+      const Rows errors = {room.data(), rowCount(), kSpan};
+      for (int64_t r = 0; r < rowCount(); ++r) {
+        changes[size_t(r)].count = 0;
+        for (int64_t c = begin; c < end; ++c)
+          errors.row(r)[c - begin] =
+              stepOf(r) * products[place(r, c)] - pulls[place(r, c)];
       }
+      backwards(begin, end, kPanel, [&](int64_t first, int64_t last) {
+        const int64_t width = last - first;
+        gather(rowsOf(coded).columnsFrom(first), width, lanes.coded);
+        gather(errors.columnsFrom(first - begin), width, lanes.products);
+        kernels.sweepPanel(
+            panelOf(lanes, width, moments + first * (columns + 1)));
+        takeChanges(lanes, begin, first, width, errors, changes);
+      });
+      for (int64_t c = 0; c < columns; c += kReached)
+        for (int64_t r = 0; r < rowCount(); ++r) {
+          const Changes &own = changes[size_t(r)];
+          if (own.count)
+            kernels.addSelected(own.values, own.places, own.count,
+                                moments + begin * columns + c, columns,
+                                &products[place(r, c)],
+                                std::min(kReached, columns - c));
+        }
     });
   }
 
-  /// Rows i and n + i of G times two columns of the products.
-  Block slopeOf(int64_t i, int64_t p,
-                const std::vector<Lanes> &products) const {
-    Block sum = {};
-    for (int64_t r = 0; r < rows; ++r) {
-      const Lanes top = outputs[size_t(i * rows + r)];
-      const Lanes bottom = outputs[size_t((pairs + i) * rows + r)];
-      const Lanes *product = &products[size_t(r * kPanel + p)];
-      sum.a[0] += top * product[0];
-      sum.a[1] += top * product[1];
-      sum.a[2] += bottom * product[0];
-      sum.a[3] += bottom * product[1];
+  /// Writes a panel's codes, and lets the columns of the span before it know.
+  void takeChanges(Lanes &lanes, int64_t begin, int64_t first, int64_t width,
+                   const Rows &errors, std::vector<Changes> &changes) {
+    const float *moments = task.inputs->moments();
+    for (int64_t r = 0; r < rowCount(); ++r) {
+      Changes &own = changes[size_t(r)];
+      const int64_t before = own.count;
+      const float *lane = lanesOf(lanes.coded, r, blockRows);
+      float moved[kPanel];
+      for (int64_t p = 0; p < width; ++p) {
+        float &value = coded[place(r, first + p)];
+        const float change = lane[p * kLanes] - value;
+        if (change == 0)
+          continue;
+        value = lane[p * kLanes];
+        moved[own.count - before] = stepOf(r) * change;
+        own.add(change, first + p - begin);
+      }
+      if (own.count > before)
+        kernels.addSelected(moved, own.places + before, own.count - before,
+                            moments + begin * columns + begin, columns,
+                            errors.row(r), first - begin);
     }
-    return sum;
+  }
+
+  /// a b^T of a block's rows of both.
+  std::vector<float> formOf(int64_t lane, std::vector<float> &a,
+                            const std::vector<float> &b) const {
+    std::vector<float> form(size_t(blockRows * blockRows));
+    const size_t first = place(lane * blockRows, 0);
+    addProduct(kernels, {&a[first], blockRows, columns},
+               {&b[first], 1, columns}, columns, blockRows,
+               {form.data(), blockRows, blockRows});
+    return form;
   }
 
   /// The factors' least squares on their grid, row by row: the loss is
   /// quadratic in them.
   void fitFactors() {
-    std::vector<Lanes> slopes(static_cast<size_t>(rows)), form(outputs.size());
-    std::vector<Lanes> errors(size_t(rows * kPanel)), values(errors.size());
-    forPanels(columns, false, [&](int64_t begin, int64_t width) {
-      const PackedPanel moments = momentsOf(begin, width);
-      for (int64_t r = 0; r < rows; ++r) {
-        moments.times(&error[size_t(r * columns)], &errors[size_t(r * kPanel)]);
-        moments.times(&coded[size_t(r * columns)], &values[size_t(r * kPanel)]);
-      }
-      for (int64_t r = 0; r < rows; ++r)
-        for (int64_t other = 0; other < rows; ++other) {
-          Lanes withErrors = {}, withValues = {};
-          for (int64_t p = 0; p < width; ++p) {
-            const Lanes value = coded[size_t(r * columns + begin + p)];
-            withErrors += value * errors[size_t(other * kPanel + p)];
-            withValues += value * values[size_t(other * kPanel + p)];
-          }
-          slopes[size_t(r)] += outputs[size_t(r * rows + other)] * withErrors;
-          form[size_t(r * rows + other)] += withValues;
+    for (int64_t lane = 0; lane < blocks; ++lane) {
+      const float *g = outputBlock(lane);
+      float *own = &factors[size_t(lane * blockRows)];
+      std::vector<float> form = formOf(lane, coded, products);
+      const std::vector<float> wanted = formOf(lane, coded, pulls);
+      std::vector<float> slopes(static_cast<size_t>(blockRows));
+      for (int64_t r = 0; r < blockRows; ++r)
+        for (int64_t other = 0; other < blockRows; ++other) {
+          const auto k = size_t(r * blockRows + other);
+          slopes[size_t(r)] +=
+              g[k] * (2 * unit * own[other] * form[k] - wanted[k]);
+          form[k] *= g[k];
         }
-    });
-    for (size_t k = 0; k < form.size(); ++k)
-      form[k] *= outputs[k];
-    std::vector<Lanes> changes(static_cast<size_t>(rows)); // of steps
-    for (int cycle = 0; cycle < kFactorCycles; ++cycle)
-      for (int64_t r = 0; r < rows; ++r) {
-        Lanes slope = slopes[size_t(r)];
-        for (int64_t other = 0; other < rows; ++other)
-          slope += form[size_t(r * rows + other)] * changes[size_t(other)];
-        const Lanes wanted =
-            factors[size_t(r)] -
-            slope * inverse(form[size_t(r * rows + r)]) / (2 * unit);
-        Lanes fitted;
-        for (int64_t lane = 0; lane < kLanes; ++lane)
-          fitted[lane] = fittedFactor(wanted[lane], factors[size_t(r)][lane]);
-        changes[size_t(r)] += 2 * unit * (fitted - factors[size_t(r)]);
-        factors[size_t(r)] = fitted;
-      }
-    for (int64_t i = 0; i < pairs; ++i)
-      for (int64_t k = 0; k < columns / 2; ++k)
-        setError(i, k);
-  }
-
-  /// tr(G of H of^T) over all lanes.
-  double lossOf(const std::vector<Lanes> &of) const {
-    Lanes sum = {};
-    std::vector<Lanes> products(size_t(rows * kPanel));
-    forPanels(columns, false, [&](int64_t begin, int64_t width) {
-      const PackedPanel moments = momentsOf(begin, width);
-      for (int64_t r = 0; r < rows; ++r)
-        moments.times(&of[size_t(r * columns)], &products[size_t(r * kPanel)]);
-      for (int64_t p = 0; p < width; p += 2)
-        for (int64_t i = 0; i < pairs; ++i) {
-          const Block slope = slopeOf(i, p, products);
-          const Block value = entry(of, i, (begin + p) / 2);
-          for (int part = 0; part < 4; ++part)
-            sum += slope.a[part] * value.a[part];
+      std::vector<float> changes(static_cast<size_t>(blockRows)); // of steps
+      for (int cycle = 0; cycle < kFactorCycles; ++cycle)
+        for (int64_t r = 0; r < blockRows; ++r) {
+          const float *row = &form[size_t(r * blockRows)];
+          float slope = slopes[size_t(r)];
+          for (int64_t other = 0; other < blockRows; ++other)
+            slope += row[other] * changes[size_t(other)];
+          const float best =
+              row[r] > 0 ? own[r] - slope / row[r] / (2 * unit) : own[r];
+          const float fitted = fittedFactor(best, own[r]);
+          changes[size_t(r)] += 2 * unit * (fitted - own[r]);
+          own[r] = fitted;
         }
-    });
-    double total = 0;
-    for (int64_t lane = 0; lane < kLanes; ++lane)
-      total += sum[lane];
-    return total;
+    }
   }
 
   const CodingTask &task;
   const CodingOptions &options;
-  const int64_t firstBlock, pairs, rows, columns;
+  const CoderKernels &kernels;
+  const int64_t firstBlock, blocks, pairs, blockRows, columns;
   const float unit;
-  const BlockGrid grid;
-  /// [row of the block][column in the order of coding]: what shall be coded,
-  /// the error, and A' over twice its unit.
-  std::vector<Lanes> target, error, coded;
-  std::vector<Lanes> outputs; ///< G, [row][row]
-  std::vector<Lanes> factors; ///< of the rows
+  /// [row of the group][column in the order of coding]: A*, A* H, the error
+  /// while it is begun, A' over twice its unit, and that times H.
+  std::vector<float> target, pulls, error, coded, products;
+  std::vector<float> outputs; ///< G, [row][row][kLanes]
+  std::vector<float> factors; ///< of the group's rows
 };
 
 } // namespace
@@ -443,15 +452,19 @@ PhaseMatrix codePhases(const CodingTask &task, const CodingOptions &options,
   q.scales.resize(size_t(q.sets()));
   q.rowFactors.resize(size_t(task.rows));
   setBinaryScales(q, {&kNormalUnits[size_t(options.stages - 1)], 1});
-  const int64_t groups = (task.outputs->blocks() + kLanes - 1) / kLanes;
-  std::vector<CodingReport> reports(static_cast<size_t>(groups));
+  // Two threads have something to do; which blocks share a group tells nothing.
+  const int64_t blocks = task.outputs->blocks();
+  const int64_t groups =
+      std::min(blocks, std::max<int64_t>(2, (blocks + kLanes - 1) / kLanes));
+  std::vector<CodingReport> reports(static_cast<size_t>(blocks));
   parallelFor(groups, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
-      LaneGroup group(task, options, g * kLanes);
+      const int64_t first = g * blocks / groups;
+      BlockGroup group(task, options, first, (g + 1) * blocks / groups - first);
       group.code();
       group.write(q);
       if (report)
-        group.addTo(reports[size_t(g)]);
+        group.report(&reports[size_t(first)]);
     }
   });
   if (report) {

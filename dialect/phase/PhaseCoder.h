@@ -6,6 +6,7 @@
 // outputs. Plain C++.
 #pragma once
 
+#include "dialect/phase/CoderKernels.h"
 #include "dialect/phase/Phase.h"
 
 namespace fairy2 {
@@ -19,7 +20,8 @@ public:
   /// counts as one whose features all have the same power. Throws Error naming
   /// `name` when a moment is not finite.
   InputMetric(const float *moments, int64_t columns, float damping,
-              const std::string &name, const ParallelFor &parallelFor);
+              const std::string &name, const ParallelFor &parallelFor,
+              const CoderKernels &kernels = coderKernels());
 
   int64_t columns() const { return count; }
   /// Whether the input is always zero.
@@ -94,6 +96,8 @@ struct CodingOptions {
   /// Rounds of descent, each followed by a fit of the factors but the last.
   int rounds = 8;
   int sweeps = 3, lastSweeps = 6;
+  /// Null: the best that this machine runs; all give equal codes.
+  const CoderKernels *kernels = nullptr;
 };
 
 struct CodingReport {

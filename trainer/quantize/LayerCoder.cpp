@@ -113,17 +113,24 @@ CodedLayer LayerCoder::run(size_t index, GradientMoments moments,
     return Streams{model.mlpInput(index, exact, streams[k].exact),
                    model.mlpInput(index, coded, streams[k].coded)};
   });
-  const auto gated = [&](size_t k) {
-    const auto of = [&](const Weights &weights, const at::Tensor &x) {
-      return model.gated(index, weights, model.mlpInput(index, weights, x));
-    };
-    return Streams{of(exact, streams[k].exact), of(coded, streams[k].coded)};
+  const auto units = [&](const Weights &weights, const at::Tensor &x) {
+    return model.gated(index, weights, model.mlpInput(index, weights, x));
   };
-  code({layer.mlpOutput}, !layer.afterMlp, gated);
+  // The float stream goes on while its units are at hand.
+  std::vector<at::Tensor> next(batches.size());
+  const auto exactUnits = [&](size_t k) {
+    at::Tensor own = units(exact, streams[k].exact);
+    next[k] = model.addMlp(index, exact, streams[k].exact, own);
+    return own;
+  };
+  code({layer.mlpOutput}, !layer.afterMlp, [&](size_t k) {
+    return Streams{exactUnits(k), units(coded, streams[k].coded)};
+  });
   overBatches([&](size_t k) {
-    const Streams units = gated(k);
-    streams[k] = {model.addMlp(index, exact, streams[k].exact, units.exact),
-                  model.addMlp(index, coded, streams[k].coded, units.coded)};
+    if (!next[k].defined())
+      exactUnits(k);
+    streams[k] = {next[k], model.addMlp(index, coded, streams[k].coded,
+                                        units(coded, streams[k].coded))};
   });
   exact = coded = {};
   source.release(index + 1);
@@ -217,28 +224,56 @@ void LayerCoder::codeGroup(const std::vector<PlannedLinear> &maps,
     options.note("the input of " + first +
                  " is always zero on this text: its weights are coded as "
                  "they are");
-  for (const PlannedLinear &map : maps) {
-    if (!isCoded[map.weight])
-      continue;
-    const Parameter &parameter = model.parameters()[map.weight];
-    CodingTask task;
-    task.weights = floatsOf(parameter.latent);
-    task.rows = parameter.shape[0];
-    task.columns = parameter.shape[1];
-    task.inputs = &inputs;
-    task.outputs = &outputs.at(map.weight);
-    task.name = parameter.name;
-    if (options.survey) {
-      options.survey(map.weight, task, parallel);
-      continue;
+  std::vector<std::pair<size_t, CodingTask>> tasks;
+  for (const PlannedLinear &map : maps)
+    if (isCoded[map.weight]) {
+      const Parameter &parameter = model.parameters()[map.weight];
+      CodingTask task;
+      task.weights = floatsOf(parameter.latent);
+      task.rows = parameter.shape[0];
+      task.columns = parameter.shape[1];
+      task.inputs = &inputs;
+      task.outputs = &outputs.at(map.weight);
+      task.name = parameter.name;
+      if (!options.survey) {
+        task.drift = floatsOf(moments.drift);
+        task.residual = addsToStream ? floatsOf(moments.residual) : nullptr;
+      }
+      tasks.emplace_back(map.weight, std::move(task));
     }
-    task.drift = floatsOf(moments.drift);
-    task.residual = addsToStream ? floatsOf(moments.residual) : nullptr;
-    CodedMatrix &matrix = results[map.weight];
-    matrix.phases = codePhases(task, codingOf(map.weight, task.columns),
-                               parallel, &matrix.report);
-    use(map.weight, matrix);
+  if (options.survey) {
+    for (const auto &[weight, task] : tasks)
+      options.survey(weight, task, parallel);
+    return;
   }
+  codeTasks(tasks, parallel);
+}
+
+/// One after the other on all threads, but that matrices of one block, which
+/// one thread codes, are coded beside each other.
+void LayerCoder::codeTasks(
+    const std::vector<std::pair<size_t, CodingTask>> &tasks,
+    const ParallelFor &parallel) {
+  std::vector<size_t> lone;
+  const auto code = [&](size_t k, const ParallelFor &parallelFor) {
+    const auto &[weight, task] = tasks[k];
+    CodedMatrix &matrix = results.at(weight);
+    matrix.phases = codePhases(task, codingOf(weight, task.columns),
+                               parallelFor, &matrix.report);
+  };
+  for (size_t k = 0; k < tasks.size(); ++k) {
+    results[tasks[k].first] = {};
+    if (tasks[k].second.outputs->blocks() == 1)
+      lone.push_back(k);
+    else
+      code(k, parallel);
+  }
+  inOrder(
+      options.threads, lone.size(),
+      [&](size_t i, size_t) { code(lone[i], serialFor); },
+      [](size_t, size_t) {});
+  for (const auto &[weight, task] : tasks)
+    use(weight, results.at(weight));
 }
 
 /// Lets the coded stream multiply with it.

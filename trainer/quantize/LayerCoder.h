@@ -58,6 +58,8 @@ private:
   CodingOptions codingOf(size_t parameter, int64_t columns) const;
   void codeGroup(const std::vector<PlannedLinear> &maps, bool addsToStream,
                  const InputOf &inputOf);
+  void codeTasks(const std::vector<std::pair<size_t, CodingTask>> &tasks,
+                 const ParallelFor &parallel);
   void use(size_t parameter, const CodedMatrix &matrix);
 
   LayeredModel &source;

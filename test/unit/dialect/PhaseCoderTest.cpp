@@ -304,6 +304,30 @@ TEST(PhaseCoderTest, ResultDoesNotDependOnThePartition) {
   EXPECT_EQ(one.rowFactors, two.rowFactors);
 }
 
+TEST(PhaseCoderTest, AllInstructionSetsGiveEqualBytes) {
+  // Extents that no tile divides, drift, and more than one span of columns.
+  const Problem problem(310, 166, 21);
+  const std::vector<float> drift = normals(166 * 166, 22);
+  CodingTask task = problem.task();
+  task.drift = drift.data();
+  int count;
+  const CoderKernels *const *all = runnableCoderKernels(count);
+  EXPECT_EQ(all[count - 1], &coderKernels());
+  PhaseMatrix first;
+  for (int k = 0; k < count; ++k) {
+    const InputMetric inputs(problem.h.data(), 166, 0.03f, "h", serialFor,
+                             *all[k]);
+    task.inputs = &inputs;
+    CodingOptions options = withStages(3, 4);
+    options.kernels = all[k];
+    const PhaseMatrix q = codePhases(task, options);
+    if (k == 0)
+      first = q;
+    EXPECT_EQ(q.codes, first.codes) << all[k]->name;
+    EXPECT_EQ(q.rowFactors, first.rowFactors) << all[k]->name;
+  }
+}
+
 TEST(PhaseCoderTest, FaultsAreNamed) {
   Problem problem(4, 4, 1);
   CodingTask task = problem.task();
