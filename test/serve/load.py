@@ -4,17 +4,20 @@
 
 usage: load.py [HOST:]PORT [--clients N] [--requests N] [--prompt TEXT]
                [--tokens N] [--temperature T] [--top-p P] [--only ID]
-               [--health]
+               [--health] [--beside N]
 
 Each client sends its requests one after the other, as streams that end after
 exactly N tokens. Prints medians and 99th percentiles of the time to the first
 token and of the gaps, tokens per second of all together, and with --health how
-long /health takes meanwhile. Ends with 1 when a request was lost.
+long /health takes meanwhile. With --beside a prompt of N tokens comes while the
+clients' streams run, and one of 20 tokens after it: how that shows in the
+streams' gaps, and how long both wait. Ends with 1 when a request was lost.
 """
 import argparse
 import http.client
 import json
 import statistics
+import sys
 import threading
 import time
 
@@ -34,6 +37,7 @@ def options():
                         help="generate this token alone: models with random "
                         "weights draw many that have no text")
     parser.add_argument("--health", action="store_true")
+    parser.add_argument("--beside", type=int, metavar="N")
     return parser.parse_args()
 
 
@@ -42,6 +46,7 @@ class Client(threading.Thread):
         super().__init__()
         self.args, self.number = args, number
         self.firsts, self.gaps, self.lost, self.tokens = [], [], 0, 0
+        self.times = []
 
     def run(self):
         host, _, port = self.args.place.rpartition(":")
@@ -67,6 +72,7 @@ class Client(threading.Thread):
                 if not line.startswith(b"data: "):
                     continue
                 now = time.monotonic()
+                self.times.append(now)
                 if last == begin:
                     self.firsts.append(now - begin)
                 else:
@@ -98,6 +104,59 @@ def told(name, times):
               f"{times[int(len(times) * 0.99)] * 1e3:.2f} ms")
 
 
+def first_token(args, count, seed):
+    """Sends a prompt of that many ids; when it was sent and when a token
+    came."""
+    alone = argparse.Namespace(**vars(args))
+    alone.prompt_tokens, alone.tokens, alone.requests = count, 2, 1
+    client = Client(alone, seed)
+    begin = time.monotonic()
+    client.run()
+    return begin, begin + client.firsts[0]
+
+
+def beside(args, clients):
+    """While the clients stream: a long prompt, and soon after it a short one.
+    Before they begin: the long one alone, another that begins differently."""
+    begin, end = first_token(args, args.beside, 50)
+    idle = end - begin
+    for client in clients:
+        client.start()
+    while (min(len(client.times) for client in clients) < 40 and
+           all(client.is_alive() for client in clients)):
+        time.sleep(0.01)
+    spans = [None, None]
+
+    def send(index, count, seed):
+        spans[index] = first_token(args, count, seed)
+
+    long = threading.Thread(target=send, args=(0, args.beside, 70))
+    long.start()
+    time.sleep(0.3)
+    send(1, 20, 90)
+    long.join()
+    for client in clients:
+        client.join()
+    (begin, end), (short, answered) = spans
+    gaps = lambda low, high: [
+        later - one for client in clients
+        for one, later in zip(client.times, client.times[1:])
+        if low <= one and later <= high]
+    before, busy = gaps(begin - 0.8, begin), sorted(gaps(begin, end))
+    if not before or not busy:
+        sys.exit("error: the streams ended before the prompt came: more --tokens")
+    quiet = statistics.median(before)
+    worst = busy[int(len(busy) * 0.99)]
+    steps = sum(short <= one <= answered for one in clients[0].times)
+    print(f"beside {args.beside} tokens: gaps, median before "
+          f"{quiet * 1e3:.1f} ms, 99 % meanwhile {worst * 1e3:.1f} ms "
+          f"({worst / quiet:.2f} times), median "
+          f"{statistics.median(busy) * 1e3:.1f} ms; its first token "
+          f"{(end - begin) * 1e3:.0f} ms, idle {idle * 1e3:.0f} ms "
+          f"({(end - begin) / idle:.2f} times); 20 tokens after {steps} steps, "
+          f"{(answered - short) * 1e3:.0f} ms")
+
+
 def main():
     args = options()
     clients = [Client(args, number) for number in range(args.clients)]
@@ -106,10 +165,13 @@ def main():
         health = threading.Thread(target=ask_health, args=(args, times, ended))
         health.start()
     begin = time.monotonic()
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join()
+    if args.beside:
+        beside(args, clients)
+    else:
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
     seconds = time.monotonic() - begin
     ended.set()
     tokens = sum(client.tokens for client in clients)
