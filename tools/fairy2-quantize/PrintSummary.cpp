@@ -42,11 +42,16 @@ void printPlan(const nlohmann::ordered_json &plan) {
   std::printf(
       "matrices to code: %lld, %lld of %lld parameters\n"
       "%.3f bits per weight of these matrices\n"
-      "calibration: %lld tokens, and %lld for gradients\n",
+      "calibration: %lld tokens, and %lld for gradients\n"
+      "about %.1f minutes on %lld threads, %.0f MiB of memory, %.0f MiB of "
+      "disk\n",
       plan["matrices"].get<long long>(), plan["weights"].get<long long>(),
       plan["parameters"].get<long long>(),
       plan["bits_per_weight"].get<double>(), plan["tokens"].get<long long>(),
-      plan["gradient_tokens"].get<long long>());
+      plan["gradient_tokens"].get<long long>(),
+      plan["seconds"].get<double>() / 60, plan["threads"].get<long long>(),
+      plan["memory_bytes"].get<double>() / (1 << 20),
+      plan["disk_bytes"].get<double>() / (1 << 20));
 }
 
 } // namespace fairy2

@@ -86,7 +86,8 @@ int main(int argc, char **argv) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_flag("--dry-run", dryRun,
-               "Read the text and print what would be coded, and stop");
+               "Print what would be coded, and about how long that takes on "
+               "this machine, with how much memory and disk, and stop");
   app.add_flag("--json", json, "Print the summary as JSON");
   readPaddedNumbers(app);
   try {

@@ -9,6 +9,7 @@
 #include "runtime/support/Error.h"
 #include "trainer/TensorData.h"
 #include "trainer/model/Export.h"
+#include "trainer/quantize/Costs.h"
 #include "trainer/quantize/LayerCoder.h"
 #include "trainer/quantize/Summary.h"
 #include "trainer/quantize/Tuning.h"
@@ -397,6 +398,19 @@ nlohmann::ordered_json describeQuantization(const QuantizeOptions &options) {
   plan["tokens"] = int64_t(inputs.text.inputs.size()) * inputs.text.length;
   plan["gradient_tokens"] =
       int64_t(inputs.text.gradients.size()) * inputs.text.length;
+  QuantizationWork work;
+  work.tokens = plan["tokens"];
+  work.gradientTokens = plan["gradient_tokens"];
+  work.tuningTokens = options.tuningTokens;
+  work.sequenceLength = inputs.text.length;
+  work.surveys = options.bits.has_value();
+  work.threads = options.threads;
+  const at::NoGradGuard noGradients;
+  const QuantizationCosts costs = planCosts(model, stages, work);
+  plan["threads"] = options.threads;
+  plan["seconds"] = costs.seconds;
+  plan["memory_bytes"] = costs.memoryBytes;
+  plan["disk_bytes"] = costs.diskBytes;
   return plan;
 }
 

@@ -249,6 +249,14 @@ TEST_F(QuantizeTest, JsonTellsErrorsAndBits) {
   const nlohmann::json plan = nlohmann::json::parse(dry.text);
   EXPECT_EQ(plan["matrices"], 14);
   EXPECT_EQ(plan["tokens"], 128); // sequences of 64
+  // What grows with the work is planned, and not what a run of seconds needs.
+  EXPECT_GT(plan["seconds"], 0);
+  EXPECT_LT(plan["seconds"], 60);
+  const nlohmann::json more = nlohmann::json::parse(
+      quantized("coded", "--json --dry-run --tokens=4000 2>/dev/null").text);
+  EXPECT_GE(more["memory_bytes"], plan["memory_bytes"]);
+  EXPECT_LT(more["memory_bytes"], int64_t(400) << 20);
+  EXPECT_GE(more["disk_bytes"], plan["disk_bytes"]);
   EXPECT_FALSE(fs::exists(folder / "coded.partial"));
   const Outcome outcome = quantized("coded", "--json --tokens=100 2>/dev/null");
   const nlohmann::json summary = nlohmann::json::parse(outcome.text);
