@@ -167,6 +167,9 @@ void printQuantized(llvm::raw_ostream &out,
 /// two and three stages of means, and 0.60, 0.34 and 0.19 with binary ones
 /// (stories260K).
 constexpr double kBearableError = 0.2;
+/// Above this the user hears what does better at the same bits: four binary
+/// stages lose 0.1, five half of that.
+constexpr double kNoticeableError = 0.04;
 
 void printAdvice(llvm::raw_ostream &out, const CompileSummary &summary) {
   if (summary.isAsTrained)
@@ -182,7 +185,12 @@ void printAdvice(llvm::raw_ostream &out, const CompileSummary &summary) {
     out << llvm::format(
         "note: the weights lose %.2f of their norm; unless the model was "
         "trained for that (fairy2-train), expect text that makes little "
-        "sense: more stages (--stages) or training help\n",
+        "sense: more stages (--stages), fairy2-quantize or training help\n",
+        sum / double(count));
+  else if (count && sum > kNoticeableError * double(count))
+    out << llvm::format(
+        "note: the weights lose %.2f of their norm; with some text "
+        "fairy2-quantize keeps more of the model at the same bits\n",
         sum / double(count));
 }
 
