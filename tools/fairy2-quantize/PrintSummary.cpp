@@ -43,7 +43,7 @@ void printPlan(const nlohmann::ordered_json &plan) {
       "matrices to code: %lld, %lld of %lld parameters\n"
       "%.3f bits per weight of these matrices\n"
       "calibration: %lld tokens, and %lld for gradients\n"
-      "about %.1f minutes on %lld threads, %.0f MiB of memory, %.0f MiB of "
+      "about %.1f minutes with --threads=%lld, %.0f MiB of memory, %.0f MiB of "
       "disk\n",
       plan["matrices"].get<long long>(), plan["weights"].get<long long>(),
       plan["parameters"].get<long long>(),
